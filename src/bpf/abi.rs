@@ -1,0 +1,115 @@
+//! The Rust mirror of `ebpf/abi.h`. `tests/contract.rs` compares every size and offset with clang's.
+
+/// Counters in a task's own table.
+pub const CELLS: usize = 64;
+/// Bits of a cell that hold its key; the count stands above them.
+pub const CELL_KEY_BITS: u32 = 10;
+/// Syscall numbers from here on have no cell and go to the spill map.
+pub const CELL_NR_LIMIT: u32 = 512;
+/// Set in a cell's key when the call came through the 32-bit entry.
+pub const CELL_COMPAT: u32 = CELL_NR_LIMIT;
+/// Bytes of a `task_struct` that a sample holds.
+pub const SAMPLE_BYTES: usize = 8192;
+/// First argument that makes the sampling program take a sample.
+pub const SAMPLE_COOKIE: u64 = 0x64_656e_6574;
+
+/// `struct denet_task`: a followed task and what it called.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Task {
+    /// Thread id in the initial pid namespace; 0 in a free slot.
+    pub tid: u32,
+    /// Thread-group id (the process) in the initial pid namespace.
+    pub tgid: u32,
+    /// `CLOCK_MONOTONIC` when the task was created.
+    pub start_ns: u64,
+    /// `start_ns` of the task that began the process: with `tgid`, the identity of the process.
+    pub process_start_ns: u64,
+    /// `CLOCK_MONOTONIC` when the task ended, 0 while it lives.
+    pub end_ns: u64,
+    /// Its name, NUL-padded.
+    pub comm: [u8; 16],
+    /// `count << CELL_KEY_BITS | key`; 0 is a free cell.
+    pub cells: [u64; CELLS],
+}
+
+/// `struct denet_spill_key`: whose count it is, and of what.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SpillKey {
+    /// See [`Task::process_start_ns`].
+    pub process_start_ns: u64,
+    /// See [`Task::tgid`].
+    pub tgid: u32,
+    /// Syscall number, any value at all.
+    pub nr: i32,
+    /// 1 when the call came through the 32-bit entry.
+    pub compat: u32,
+    /// Padding.
+    pub _pad: u32,
+}
+
+/// `struct denet_control`: what the kernel side keeps account of.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Control {
+    /// Tasks followed so far.
+    pub tasks_started: u64,
+    /// Followed tasks that ended.
+    pub tasks_ended: u64,
+    /// Calls that were seen and cannot be shown.
+    pub lost_calls: u64,
+    /// Tasks for which no memory was left: their calls are among `lost_calls`.
+    pub tasks_without_memory: u64,
+    /// Insertions that the full spill map refused.
+    pub spill_full: u64,
+    /// Ended tasks that found no room in the ring buffer: their calls are among `lost_calls`.
+    pub records_lost: u64,
+    /// Children that could not be identified and are not followed.
+    pub tasks_unread: u64,
+    /// Set by user space: wake it at each end of a task.
+    pub wake_on_exit: u64,
+}
+
+/// `struct denet_sample`: a task as the kernel sees it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Sample {
+    /// `bpf_get_current_pid_tgid()`: tgid above, tid below; 0 if no sample was taken.
+    pub pid_tgid: u64,
+    /// The first bytes of its `task_struct`.
+    pub task: [u8; SAMPLE_BYTES],
+}
+
+// SAFETY: repr(C), integers only, no padding (tests/contract.rs), valid for every bit pattern.
+unsafe impl aya::Pod for Task {}
+// SAFETY: as above.
+unsafe impl aya::Pod for SpillKey {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Control {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Sample {}
+
+impl Task {
+    /// Reads a record of the ring buffer.
+    ///
+    /// `None` if it has not exactly the size of a task.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() != size_of::<Self>() {
+            return None;
+        }
+        // SAFETY: the length was checked and every bit pattern is a valid Task.
+        Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
+    }
+
+    /// An all-zero task: a free slot.
+    pub const FREE: Self = Self {
+        tid: 0,
+        tgid: 0,
+        start_ns: 0,
+        process_start_ns: 0,
+        end_ns: 0,
+        comm: [0; 16],
+        cells: [0; CELLS],
+    };
+}

@@ -1,0 +1,171 @@
+//! `bpf(2)`, command by command.
+//!
+//! aya's own loader parses the kernel's 5 MB of BTF before anything else (60 to 100 ms, also where
+//! no program needs it) and tries some twenty features. denet's programs need neither, and its
+//! refusals have to name the exact command and errno that failed.
+
+use std::ffi::{CStr, c_long};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+
+use crate::profile::session::StartError;
+use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type};
+
+/// A `bpf(2)` command, or the making of a map, that the kernel refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation}: {source}")]
+pub struct KernelError {
+    /// The command and what it was for, e.g. `BPF_PROG_LOAD denet_count`.
+    pub operation: String,
+    /// The kernel's answer.
+    pub source: io::Error,
+    /// What the verifier said, where it said anything.
+    pub log: Option<String>,
+}
+
+impl KernelError {
+    pub(crate) fn new(operation: impl Into<String>, source: io::Error) -> Self {
+        Self {
+            operation: operation.into(),
+            source,
+            log: None,
+        }
+    }
+}
+
+impl From<KernelError> for StartError {
+    fn from(error: KernelError) -> Self {
+        Self::Kernel {
+            what: error.to_string(),
+            errno: error.source.raw_os_error(),
+            log: error.log,
+        }
+    }
+}
+
+fn zeroed() -> bpf_attr {
+    // SAFETY: bpf_attr is a union of integers; the kernel demands that unused bytes are zero.
+    unsafe { std::mem::zeroed() }
+}
+
+fn bpf(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<c_long> {
+    // SAFETY: attr is a whole bpf_attr whose pointers the callers keep alive for the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            cmd as libc::c_int,
+            std::ptr::from_mut(attr),
+            size_of::<bpf_attr>(),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+fn bpf_fd(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
+    let fd = bpf(cmd, attr)?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel just made this descriptor for us, with O_CLOEXEC.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Bytes of verifier log that are fetched after a refusal.
+const LOG_BYTES: usize = 1 << 20;
+
+/// Loads a raw tracepoint program; after a refusal once more, for the verifier's words.
+pub(crate) fn load_raw_tracepoint(
+    name: &str,
+    license: &CStr,
+    instructions: &[bpf_insn],
+) -> Result<OwnedFd, KernelError> {
+    let load = |log: &mut [u8]| {
+        let mut attr = zeroed();
+        // SAFETY: writing plain fields of the union's program-load variant.
+        let load = unsafe { &mut attr.__bindgen_anon_3 };
+        load.prog_type = bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT as u32;
+        load.insn_cnt = instructions.len() as u32;
+        load.insns = instructions.as_ptr() as u64;
+        load.license = license.as_ptr() as u64;
+        for (to, from) in load.prog_name.iter_mut().zip(name.bytes().take(15)) {
+            *to = from as libc::c_char;
+        }
+        if !log.is_empty() {
+            load.log_level = 1;
+            load.log_size = log.len() as u32;
+            load.log_buf = log.as_mut_ptr() as u64;
+        }
+        loop {
+            match bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) {
+                // The verifier gives way to a pending signal; the signal itself is ours to handle.
+                Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
+                result => return result,
+            }
+        }
+    };
+    load(&mut []).map_err(|source| {
+        let mut error = KernelError::new(format!("BPF_PROG_LOAD {name}"), source);
+        let mut log = vec![0; LOG_BYTES];
+        if load(&mut log).is_err() {
+            let text = CStr::from_bytes_until_nul(&log).unwrap_or_default();
+            error.log = Some(text.to_string_lossy().trim().to_owned()).filter(|log| !log.is_empty());
+        }
+        error
+    })
+}
+
+/// Attaches a program; the link lasts as long as the descriptor.
+pub(crate) fn open_raw_tracepoint(
+    program: BorrowedFd<'_>,
+    tracepoint: &CStr,
+) -> Result<OwnedFd, KernelError> {
+    let mut attr = zeroed();
+    attr.raw_tracepoint.name = tracepoint.as_ptr() as u64;
+    attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
+    bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr).map_err(|source| {
+        let name = tracepoint.to_string_lossy();
+        KernelError::new(format!("BPF_RAW_TRACEPOINT_OPEN {name}"), source)
+    })
+}
+
+/// Runs a raw tracepoint program once, in the calling task. Async-signal-safe.
+pub(crate) fn run_raw_tracepoint(program: BorrowedFd<'_>, context: &[u64]) -> io::Result<()> {
+    let mut attr = zeroed();
+    attr.test.prog_fd = program.as_raw_fd() as u32;
+    attr.test.ctx_in = context.as_ptr() as u64;
+    attr.test.ctx_size_in = size_of_val(context) as u32;
+    bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr).map(drop)
+}
+
+/// How often the kernel skipped a program because another ran on the same CPU (≥ 5.12, else 0).
+pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: bpf_prog_info consists of integers; no buffers are asked for.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut attr = zeroed();
+    attr.info.bpf_fd = program.as_raw_fd() as u32;
+    attr.info.info_len = size_of::<bpf_prog_info>() as u32;
+    attr.info.info = std::ptr::from_mut(&mut info) as u64;
+    bpf(bpf_cmd::BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    Ok(info.recursion_misses)
+}
+
+/// Fills a one-entry array, such as the one behind `.rodata`.
+pub(crate) fn fill_array(map: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
+    let index = 0_u32;
+    let mut attr = zeroed();
+    // SAFETY: writing plain fields of the union's map-element variant.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = map.as_raw_fd() as u32;
+    element.key = std::ptr::from_ref(&index) as u64;
+    element.__bindgen_anon_1.value = value.as_ptr() as u64;
+    bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
+}
+
+/// Makes a map read-only for user space, so that the verifier takes its values for constants.
+pub(crate) fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = zeroed();
+    attr.__bindgen_anon_2.map_fd = map.as_raw_fd() as u32;
+    bpf(bpf_cmd::BPF_MAP_FREEZE, &mut attr).map(drop)
+}

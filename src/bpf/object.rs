@@ -1,0 +1,116 @@
+//! From an embedded object to maps and loaded programs.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use aya::maps::{MapData, MapError};
+use aya_obj::{EbpfSectionKind, Map, Object};
+
+use super::kernel::{self, KernelError};
+
+/// Programs of several objects find each other through maps of the same name.
+pub(crate) type Maps = HashMap<String, MapData>;
+
+/// `max_entries` and flags of a map, where they differ from the object's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MapSetting {
+    pub(crate) name: &'static str,
+    pub(crate) max_entries: Option<u32>,
+    pub(crate) extra_flags: u32,
+}
+
+/// A loaded program.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) name: String,
+    pub(crate) fd: OwnedFd,
+}
+
+impl Program {
+    /// Attaches it to the raw tracepoint.
+    pub(crate) fn attach(&self, tracepoint: &CStr) -> Result<OwnedFd, KernelError> {
+        let link = kernel::open_raw_tracepoint(self.fd.as_fd(), tracepoint);
+        tracing::debug!(program = self.name, ?tracepoint, error = ?link.as_ref().err(), "attach");
+        link
+    }
+}
+
+/// Loads an embedded object: makes the maps that `maps` lacks, sets the `const volatile` values,
+/// loads every program.
+pub(crate) fn load(
+    bytes: &[u8],
+    constants: &[(&str, u32)],
+    settings: &[MapSetting],
+    maps: &mut Maps,
+) -> Result<Vec<Program>, KernelError> {
+    let mut object = Object::parse(bytes).map_err(|error| broken(&error))?;
+    let values: Vec<[u8; 4]> = constants.iter().map(|(_, value)| value.to_ne_bytes()).collect();
+    let globals = constants
+        .iter()
+        .zip(&values)
+        .map(|((name, _), value)| (*name, (value.as_slice(), false)))
+        .collect();
+    object.patch_map_data(globals).map_err(|error| broken(&error))?;
+
+    // `.rodata` belongs to this object alone, whatever another object's is called.
+    let mut own = Maps::new();
+    for (name, map) in &object.maps {
+        if map.section_kind() == EbpfSectionKind::Rodata {
+            own.insert(name.clone(), constant_map(name, map)?);
+        } else if !maps.contains_key(name) {
+            let setting = settings.iter().find(|setting| setting.name == name);
+            maps.insert(name.clone(), create(name, map, setting.copied().unwrap_or_default())?);
+        }
+    }
+    let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    let definitions = object.maps.clone();
+    let placed = definitions.iter().filter_map(|(name, definition)| {
+        let map = own.get(name).or_else(|| maps.get(name))?;
+        Some((name.as_str(), map.fd().as_fd().as_raw_fd(), definition))
+    });
+    object.relocate_maps(placed, &text).map_err(|error| broken(&error))?;
+    object.relocate_calls(&text).map_err(|error| broken(&error))?;
+
+    let mut programs = Vec::with_capacity(object.programs.len());
+    for (name, program) in &object.programs {
+        let function = &object.functions[&program.function_key()];
+        let fd = kernel::load_raw_tracepoint(name, &object.license, &function.instructions);
+        let instructions = function.instructions.len();
+        tracing::debug!(program = name, instructions, error = ?fd.as_ref().err(), "load");
+        programs.push(Program { name: name.clone(), fd: fd? });
+    }
+    Ok(programs)
+}
+
+fn create(name: &str, map: &Map, setting: MapSetting) -> Result<MapData, KernelError> {
+    let wanted = Map::new_from_params(
+        map.map_type(),
+        map.key_size(),
+        map.value_size(),
+        setting.max_entries.unwrap_or(map.max_entries()),
+        map.map_flags() | setting.extra_flags,
+    );
+    let created = MapData::create(wanted, name, None).map_err(|error| {
+        let source = match error {
+            MapError::CreateError { io_error, .. } => io_error,
+            other => io::Error::other(other),
+        };
+        KernelError::new(format!("BPF_MAP_CREATE {name}"), source)
+    });
+    tracing::debug!(map = name, error = ?created.as_ref().err(), "create");
+    created
+}
+
+fn constant_map(name: &str, map: &Map) -> Result<MapData, KernelError> {
+    let constants = create("denet_constants", map, MapSetting::default())?;
+    kernel::fill_array(constants.fd().as_fd(), map.data())
+        .and_then(|()| kernel::freeze(constants.fd().as_fd()))
+        .map_err(|source| KernelError::new(format!("BPF_MAP_UPDATE_ELEM {name}"), source))?;
+    Ok(constants)
+}
+
+fn broken(error: &dyn std::error::Error) -> KernelError {
+    KernelError::new("embedded eBPF object", io::Error::other(error.to_string()))
+}

@@ -1,0 +1,5 @@
+//! Judgements over facts. Pure: nothing here reads, runs or prints.
+
+mod bpf_access;
+
+pub use bpf_access::{Refusal, explain};

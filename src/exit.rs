@@ -1,0 +1,42 @@
+//! Exit codes. Where the command ran to its end, denet's is the command's own.
+
+use crate::profile::model::{End, Run};
+use crate::sys::account::Exit;
+
+/// Wrong options or arguments.
+pub const USAGE: u8 = 2;
+/// eBPF was required and cannot be used; the command was not started.
+pub const EBPF_UNAVAILABLE: u8 = 3;
+/// `--duration` ended the command.
+pub const TIMED_OUT: u8 = 124;
+/// denet itself failed, or could not write all of its output.
+pub const FAILED: u8 = 125;
+/// The command was found but cannot be executed.
+pub const NOT_EXECUTABLE: u8 = 126;
+/// The command was not found.
+pub const NOT_FOUND: u8 = 127;
+
+/// A process killed by signal N ends with this plus N, as shells say it.
+const KILLED_BY: i32 = 128;
+
+/// The code for a death by signal.
+pub fn of_signal(signal: i32) -> u8 {
+    (KILLED_BY + signal) as u8
+}
+
+/// The code for the end of a process.
+pub fn of_process(exit: Exit) -> u8 {
+    match exit {
+        Exit::Code(code) => code as u8,
+        Exit::Signal(signal) => of_signal(signal),
+    }
+}
+
+/// The code for a run.
+pub fn of_run(run: &Run) -> u8 {
+    match run.end {
+        End::Command => of_process(run.exit),
+        End::Duration => TIMED_OUT,
+        End::Interrupted(signal) => of_signal(signal),
+    }
+}

@@ -1,0 +1,145 @@
+//! Conclusions from counts.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::model::{Analysis, Behavior, CallCount, Overhead, Snapshot, SyscallProfile};
+use crate::syscalls::{Call, Category};
+
+/// Turns what was seen into the profile.
+///
+/// `wall` and `cpu` are the command's; `ns_per_syscall` is what a counted call cost it.
+pub fn profile(snapshot: Snapshot, wall: Duration, cpu: Duration, ns_per_syscall: f64) -> SyscallProfile {
+    let mut sums: BTreeMap<Call, u64> = BTreeMap::new();
+    for (call, count) in snapshot.processes.iter().flat_map(|process| &process.calls) {
+        *sums.entry(*call).or_default() += count;
+    }
+    let mut by_category = [0; Category::ALL.len()];
+    let mut calls: Vec<CallCount> = sums
+        .into_iter()
+        .map(|(call, count)| {
+            let (name, category) = call.describe();
+            by_category[category as usize] += count;
+            CallCount { call, name, category, count }
+        })
+        .collect();
+    calls.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
+    let total = by_category.iter().sum();
+    let mut processes = snapshot.processes;
+    processes.sort_by_key(|process| (std::cmp::Reverse(process.total()), process.start_ns));
+    let spent = ns_per_syscall * total as f64 / 1e9;
+    SyscallProfile {
+        total,
+        by_category,
+        calls,
+        processes,
+        losses: snapshot.losses,
+        max_processes: snapshot.max_processes,
+        max_threads: snapshot.max_threads,
+        analysis: analyse(total, &by_category, wall, cpu),
+        overhead: Overhead {
+            ns_per_syscall,
+            share_of_runtime: ratio(spent, cpu.as_secs_f64()).min(1.0),
+        },
+    }
+}
+
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+fn analyse(total: u64, by_category: &[u64], wall: Duration, cpu: Duration) -> Analysis {
+    let share = |category: Category| ratio(by_category[category as usize] as f64, total as f64);
+    let mut analysis = Analysis {
+        behavior: Behavior::Unknown,
+        rate_per_sec: ratio(total as f64, wall.as_secs_f64()),
+        io_intensity: share(Category::FileIo),
+        memory_intensity: share(Category::Memory),
+        network_intensity: share(Category::Network),
+        cpu_intensity: ratio(cpu.as_secs_f64(), wall.as_secs_f64()).min(1.0),
+    };
+    analysis.behavior = classify(total, wall, &analysis);
+    analysis
+}
+
+/// Runs shorter than this say nothing about behaviour.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// The first rule that matches.
+fn classify(total: u64, wall: Duration, analysis: &Analysis) -> Behavior {
+    let Analysis { rate_per_sec: rate, io_intensity: io, memory_intensity: memory, .. } = *analysis;
+    if wall < SHORTEST || total == 0 {
+        Behavior::Unknown
+    } else if io > 0.6 && rate > 100.0 {
+        Behavior::IoBound
+    } else if analysis.network_intensity > 0.4 {
+        Behavior::NetworkBound
+    } else if memory > 0.3 {
+        Behavior::MemoryBound
+    } else if rate < 50.0 && analysis.cpu_intensity > 0.5 {
+        Behavior::CpuBound
+    } else if io > 0.2 && memory > 0.1 {
+        Behavior::Mixed
+    } else {
+        Behavior::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::model::Process;
+    use crate::syscalls::Abi;
+
+    fn class(counts: &[(Category, u64)], wall_ms: u64, cpu_ms: u64) -> Behavior {
+        let mut by_category = [0; Category::ALL.len()];
+        for (category, count) in counts {
+            by_category[*category as usize] = *count;
+        }
+        let total = by_category.iter().sum();
+        let (wall, cpu) = (Duration::from_millis(wall_ms), Duration::from_millis(cpu_ms));
+        analyse(total, &by_category, wall, cpu).behavior
+    }
+
+    #[test]
+    fn every_rule_in_its_order() {
+        use Category::{FileIo, Memory, Network, Process};
+        assert_eq!(class(&[(FileIo, 900), (Process, 100)], 99, 10), Behavior::Unknown);
+        assert_eq!(class(&[], 1000, 900), Behavior::Unknown);
+        assert_eq!(class(&[(FileIo, 700), (Memory, 300)], 1000, 10), Behavior::IoBound);
+        assert_eq!(class(&[(FileIo, 61), (Memory, 39)], 1000, 10), Behavior::MemoryBound);
+        assert_eq!(class(&[(FileIo, 500), (Network, 410), (Memory, 90)], 1000, 10), Behavior::NetworkBound);
+        assert_eq!(class(&[(Memory, 301), (Process, 699)], 1000, 10), Behavior::MemoryBound);
+        assert_eq!(class(&[(Process, 49)], 1000, 501), Behavior::CpuBound);
+        assert_eq!(class(&[(Process, 49)], 1000, 500), Behavior::Unknown);
+        assert_eq!(class(&[(Process, 51)], 1000, 900), Behavior::Unknown);
+        assert_eq!(class(&[(FileIo, 210), (Memory, 110), (Process, 680)], 1000, 10), Behavior::Mixed);
+    }
+
+    #[test]
+    fn sums_agree() {
+        let call = |abi, nr| Call { abi, nr };
+        let process = |pid, calls: &[(Call, u64)]| Process {
+            pid,
+            start_ns: 1,
+            command: String::new(),
+            running: false,
+            calls: calls.to_vec(),
+        };
+        let snapshot = Snapshot {
+            processes: vec![
+                process(1, &[(call(Abi::Native, 0), 5), (call(Abi::Native, 9999), 1)]),
+                process(2, &[(call(Abi::Native, 0), 7), (call(Abi::Compat, 3), 2)]),
+            ],
+            ..Snapshot::default()
+        };
+        let profile = profile(snapshot, Duration::from_secs(1), Duration::from_millis(1), 100.0);
+        assert_eq!(profile.total, 15);
+        assert_eq!(profile.by_category.iter().sum::<u64>(), 15);
+        assert_eq!(profile.calls.iter().map(|call| call.count).sum::<u64>(), 15);
+        assert_eq!(profile.processes.iter().map(Process::total).sum::<u64>(), 15);
+        assert_eq!(profile.by_category[Category::Other as usize], 1);
+        assert_eq!(profile.processes[0].pid, 2);
+        assert!((profile.overhead.share_of_runtime - 0.0015).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,219 @@
+//! The eBPF side of a profile: loaded, attached, told what to follow, read.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::model::{Backend, Losses, Snapshot};
+use super::session::StartError;
+use super::tally::Tally;
+use crate::bpf::calibrate::{Calibration, KernelIds, Layout};
+use crate::bpf::kernel;
+use crate::bpf::object::{self, MapSetting, Maps, Program};
+use crate::bpf::tables::Tables;
+use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS};
+use crate::sys::account;
+use crate::sys::gate::{Execution, Gate, GateError};
+
+/// Slots of the table of tasks: as many are followed at full speed and, with others whose ids
+/// collide, beyond it.
+const SLOTS: u32 = 4096;
+/// Tasks that may be followed beyond the slots.
+const OVERFLOW: u32 = 16_384;
+/// Same as in `ebpf/common.h`; a quarter full, the ring buffer wakes us.
+const WAKE_AT_BYTES: u32 = 512 * 1024;
+/// Kernels from here on allocate hash entries safely in a tracing program (`bpf_mem_alloc`); before,
+/// they warn, and a table allocated ahead is the only safe one.
+const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
+const BPF_F_NO_PREALLOC: u32 = 1;
+
+/// Where each program goes; a task is followed before its calls are counted.
+const HOOKS: [(&str, &std::ffi::CStr); 4] = [
+    ("denet_exit", c"sched_process_exit"),
+    ("denet_exec", c"sched_process_exec"),
+    ("denet_fork", c"sched_process_fork"),
+    ("denet_count", c"sys_enter"),
+];
+
+/// Calls measured at a time, and how many times, to learn what counting costs. The fastest counts:
+/// whatever else happens on the machine only adds.
+const MEASURED_CALLS: u64 = 500;
+const MEASURED_ROUNDS: u32 = 12;
+
+/// Programs attached, command waiting, nothing lost so far.
+pub(crate) struct Follower {
+    tables: Tables,
+    programs: Vec<Program>,
+    links: Vec<OwnedFd>,
+    tally: Tally,
+    /// Which way calls are counted and tasks followed.
+    pub(crate) backend: Backend,
+    /// Nanoseconds that counting adds to a syscall.
+    pub(crate) ns_per_syscall: f64,
+}
+
+impl Follower {
+    /// Prepares everything and starts the command stopped. `max_tasks` limits how many tasks can be
+    /// followed, for tests of what happens beyond.
+    pub(crate) fn start(
+        execution: &Execution,
+        mask: &nix::sys::signal::SigSet,
+        max_tasks: Option<u32>,
+    ) -> Result<(Self, Gate), StartError> {
+        let uncounted_ns = fastest_call_ns();
+        let calibration = Calibration::start()?;
+        let gate = match Gate::new(execution, mask, &calibration.in_gate()) {
+            Err(GateError::Rehearsal(source)) => {
+                return Err(KernelError::new("BPF_PROG_TEST_RUN denet_sample", source).into());
+            }
+            gate => gate.map_err(StartError::Gate)?,
+        };
+        let (layout, own, root) = calibration.finish()?;
+        let mut follower = Self::attach(layout, max_tasks)?;
+        follower.measure(own, uncounted_ns)?;
+        follower.tables.enroll(root, account::monotonic_ns())?;
+        follower.tables.set_started(1);
+        Ok((follower, gate))
+    }
+
+    fn attach(layout: Layout, max_tasks: Option<u32>) -> Result<Self, KernelError> {
+        let slots = max_tasks.map_or(SLOTS, |tasks| tasks.next_power_of_two().min(SLOTS));
+        let on_demand = if kernel_release() >= ALLOCATES_SAFELY { BPF_F_NO_PREALLOC } else { 0 };
+        let setting = |name, max_entries, extra_flags| MapSetting { name, max_entries: Some(max_entries), extra_flags };
+        let settings = [
+            setting("denet_slots", slots, 0),
+            setting("denet_claims", slots, on_demand),
+            setting("denet_overflow", max_tasks.unwrap_or(OVERFLOW), on_demand),
+        ];
+        let mut maps = Maps::new();
+        let mut programs = object::load(
+            LIFECYCLE,
+            &[
+                ("slot_mask", slots - 1),
+                ("task_pid_offset", layout.pid_offset),
+                ("task_tgid_offset", layout.tgid_offset),
+                ("wake_at_bytes", WAKE_AT_BYTES),
+            ],
+            &settings,
+            &mut maps,
+        )?;
+        let mut counting = |has_task_btf| {
+            let constants = [
+                ("slot_mask", slots - 1),
+                ("compat_offset", layout.compat_offset),
+                ("compat_mask", layout.compat_mask),
+                ("has_task_btf", has_task_btf),
+            ];
+            object::load(SYSCALLS, &constants, &settings, &mut maps)
+        };
+        programs.extend(counting(1).or_else(|error| {
+            tracing::debug!(%error, "no bpf_get_current_task_btf, reading the task by bpf_probe_read_kernel");
+            counting(0)
+        })?);
+        let tables = Tables::new(maps, slots)?;
+        let mut links = Vec::with_capacity(HOOKS.len());
+        for (name, tracepoint) in HOOKS {
+            let program = programs.iter().find(|program| program.name == name);
+            let missing = || KernelError::new(name, std::io::Error::other("not in the embedded objects"));
+            links.push(program.ok_or_else(missing)?.attach(tracepoint)?);
+        }
+        Ok(Self {
+            tables,
+            programs,
+            links,
+            tally: Tally::default(),
+            backend: Backend {
+                syscalls: "raw_tp/sys_enter, table per task",
+                follow: "raw_tp/sched_process_{fork,exec,exit}",
+            },
+            ns_per_syscall: 0.0,
+        })
+    }
+
+    /// Counts calls of denet's own for a moment.
+    fn measure(&mut self, own: KernelIds, uncounted_ns: f64) -> Result<(), KernelError> {
+        self.tables.enroll(own, 0)?;
+        let counted_ns = fastest_call_ns();
+        self.tables.dismiss(own)?;
+        self.ns_per_syscall = (counted_ns - uncounted_ns).max(0.0);
+        Ok(())
+    }
+
+    /// Takes in what waits in the ring buffer.
+    pub(crate) fn drain(&mut self) {
+        let tally = &mut self.tally;
+        self.tables.drain(|task| tally.add(task));
+    }
+
+    /// Followed tasks that live.
+    pub(crate) fn live(&self) -> u64 {
+        self.tables.live()
+    }
+
+    /// From now on, be woken at each end of a task.
+    pub(crate) fn wake_on_exit(&self) {
+        self.tables.wake_on_exit();
+    }
+
+    /// Kernel memory of all maps in bytes, where the kernel says.
+    pub(crate) fn map_bytes(&self) -> Option<u64> {
+        self.tables.memory().iter().map(|map| map.bytes).sum()
+    }
+
+    /// Each map and what it costs the kernel.
+    pub(crate) fn log_memory(&self, when: &str) {
+        for map in self.tables.memory() {
+            tracing::debug!(map = map.name, bytes = map.bytes, "kernel memory {when}");
+        }
+        tracing::debug!(bytes = self.map_bytes(), "kernel memory of all maps {when}");
+    }
+
+    /// Detaches and reads everything: nothing is attached or followed afterwards.
+    pub(crate) fn finish(mut self) -> Result<Snapshot, KernelError> {
+        self.links.clear();
+        if self.live() > 0 {
+            // Programs that began before the links closed may still run for the tasks that live.
+            let waited = account::kernel_barrier();
+            tracing::debug!(live = self.live(), ?waited, "tasks outlive the profile");
+        }
+        self.drain();
+        let Self { tables, mut tally, programs, .. } = self;
+        let control = tables.control();
+        if tables.live() > 0 {
+            tables.each_live(|task| tally.add(task))?;
+        }
+        tables.each_spilled(|key, count| tally.add_spilled(key, count))?;
+        let mut skipped_runs = 0;
+        for program in &programs {
+            skipped_runs += kernel::recursion_misses(program.fd.as_fd())
+                .map_err(|source| KernelError::new(format!("BPF_OBJ_GET_INFO_BY_FD {}", program.name), source))?;
+        }
+        Ok(tally.finish(Losses {
+            calls: control.lost_calls,
+            map_full: control.tasks_without_memory + control.spill_full,
+            records: control.records_lost,
+            unfollowed: control.tasks_unread,
+            skipped_runs,
+        }))
+    }
+}
+
+impl AsFd for Follower {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tables.as_fd()
+    }
+}
+
+fn fastest_call_ns() -> f64 {
+    let round = |_| {
+        let start = account::monotonic_ns();
+        (0..MEASURED_CALLS).for_each(|_| account::trivial_syscall());
+        (account::monotonic_ns() - start) as f64 / MEASURED_CALLS as f64
+    };
+    (0..MEASURED_ROUNDS).map(round).fold(f64::INFINITY, f64::min)
+}
+
+/// Major and minor number of the running kernel.
+fn kernel_release() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}

@@ -1,0 +1,11 @@
+//! From a command to its profile.
+//!
+//! `session` starts the command and waits, `follow` runs the eBPF side: those have effects. What is
+//! made of their data is pure: `model` holds it, `tally` adds it up, `analyse` draws conclusions.
+
+pub mod analyse;
+#[cfg(feature = "ebpf")]
+pub mod follow;
+pub mod model;
+pub mod session;
+pub mod tally;

@@ -1,0 +1,207 @@
+//! What a profile consists of. Plain data: nothing here reads, counts or prints.
+
+use std::time::Duration;
+
+use crate::syscalls::{Call, Category};
+use crate::sys::account::{Exit, Usage};
+
+/// One process, for as long as it was followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id in the initial pid namespace.
+    pub pid: u32,
+    /// `CLOCK_MONOTONIC` of its start: tells processes of the same id apart.
+    pub start_ns: u64,
+    /// Name of its main thread, as last seen.
+    pub command: String,
+    /// It had not ended when the profile did.
+    pub running: bool,
+    /// Calls by kind, each at least once.
+    pub calls: Vec<(Call, u64)>,
+}
+
+impl Process {
+    /// All its calls.
+    pub fn total(&self) -> u64 {
+        self.calls.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// What was seen and cannot be shown, counted where it was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Calls counted as lost.
+    pub calls: u64,
+    /// Insertions that a full map refused: a task, or a kind of call of a process.
+    pub map_full: u64,
+    /// Ended tasks whose record found the ring buffer full; their calls are among `calls`.
+    pub records: u64,
+    /// Children that could not be identified: how much they called is not known.
+    pub unfollowed: u64,
+    /// Runs of a program that the kernel skipped: each a call or a task not seen.
+    pub skipped_runs: u64,
+}
+
+impl Losses {
+    /// Nothing was lost.
+    pub fn none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Everything the eBPF side saw.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Every process followed, the first one first.
+    pub processes: Vec<Process>,
+    /// What is missing from them.
+    pub losses: Losses,
+    /// Most processes alive at once.
+    pub max_processes: u64,
+    /// Most threads alive at once.
+    pub max_threads: u64,
+}
+
+/// How often one kind of call was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallCount {
+    /// Which.
+    pub call: Call,
+    /// Its name by the table of its ABI.
+    pub name: String,
+    /// Its one category.
+    pub category: Category,
+    /// How often.
+    pub count: u64,
+}
+
+/// What the numbers say about the command's behaviour.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Analysis {
+    /// The class.
+    pub behavior: Behavior,
+    /// Syscalls per second of wall time.
+    pub rate_per_sec: f64,
+    /// Share of file_io among all syscalls, 0 to 1.
+    pub io_intensity: f64,
+    /// Share of memory among all syscalls, 0 to 1.
+    pub memory_intensity: f64,
+    /// Share of network among all syscalls, 0 to 1.
+    pub network_intensity: f64,
+    /// CPU time over wall time, at most 1.
+    pub cpu_intensity: f64,
+}
+
+/// What a command mostly does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behavior {
+    /// Files, many times a second.
+    IoBound,
+    /// CPU, with few syscalls.
+    CpuBound,
+    /// Mappings.
+    MemoryBound,
+    /// Sockets.
+    NetworkBound,
+    /// Files and mappings.
+    Mixed,
+    /// Too short, or none of these.
+    Unknown,
+}
+
+impl Behavior {
+    /// As in the output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IoBound => "io_bound",
+            Self::CpuBound => "cpu_bound",
+            Self::MemoryBound => "memory_bound",
+            Self::NetworkBound => "network_bound",
+            Self::Mixed => "mixed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What profiling cost, measured in this run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Overhead {
+    /// Added to each syscall of the command, in nanoseconds, measured before it was started.
+    pub ns_per_syscall: f64,
+    /// That times the number of syscalls, over the command's CPU time; 0 to 1.
+    pub share_of_runtime: f64,
+}
+
+/// The whole syscall profile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyscallProfile {
+    /// All calls of all processes.
+    pub total: u64,
+    /// Calls by category, in the order of [`Category::ALL`].
+    pub by_category: [u64; Category::ALL.len()],
+    /// Every kind of call, most frequent first.
+    pub calls: Vec<CallCount>,
+    /// Every process, most calls first.
+    pub processes: Vec<Process>,
+    /// What was lost.
+    pub losses: Losses,
+    /// Most processes alive at once.
+    pub max_processes: u64,
+    /// Most threads alive at once.
+    pub max_threads: u64,
+    /// Conclusions.
+    pub analysis: Analysis,
+    /// What it cost the command.
+    pub overhead: Overhead,
+}
+
+impl SyscallProfile {
+    /// Processes that had not ended.
+    pub fn still_running(&self) -> impl Iterator<Item = &Process> {
+        self.processes.iter().filter(|process| process.running)
+    }
+}
+
+/// What ended the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The command, and with `--wait-all` its last descendant, by themselves or by a signal.
+    Command,
+    /// `--duration` ran out.
+    Duration,
+    /// This signal ended the wait for descendants.
+    Interrupted(i32),
+}
+
+/// A profiled run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// How it ended.
+    pub end: End,
+    /// Exit status of the command itself.
+    pub exit: Exit,
+    /// From the command's start to its end, with `--wait-all` to its last descendant's.
+    pub wall: Duration,
+    /// What the command and its waited-for descendants used.
+    pub usage: Usage,
+    /// The syscall profile, where there is one.
+    pub syscalls: Option<SyscallProfile>,
+}
+
+/// How the kernel is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Hook and method of counting.
+    pub syscalls: &'static str,
+    /// Hooks of following.
+    pub follow: &'static str,
+}
+
+/// What denet itself used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnCost {
+    /// Its CPU time and memory.
+    pub usage: Usage,
+    /// Kernel memory of its maps in bytes, where the kernel says.
+    pub map_bytes: Option<u64>,
+}

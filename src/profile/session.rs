@@ -1,0 +1,346 @@
+//! One run of a command: started stopped, let go, waited for.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::analyse;
+use super::follow::Follower;
+use super::model::{Backend, End, Run};
+use crate::checks::{Refusal, explain};
+use crate::facts::Facts;
+use crate::finding::Finding;
+use crate::sys::account::{self, Ended, Reaped};
+use crate::sys::environment;
+use crate::sys::gate::{Execution, Gate, GateError};
+use crate::sys::program::{self, Unrunnable};
+use crate::sys::signals::{Arrived, Signals};
+
+/// How much the user wants the syscall profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ebpf {
+    /// Not at all.
+    Off,
+    /// If it can be had.
+    Auto,
+    /// Or else do not start the command.
+    Require,
+}
+
+/// What to run and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The command and its arguments; at least one.
+    pub command: Vec<OsString>,
+    /// The syscall profile.
+    pub ebpf: Ebpf,
+    /// End the command after that long.
+    pub duration: Option<Duration>,
+    /// Go on until the last descendant has ended.
+    pub wait_all: bool,
+    /// Follow no more tasks than this: for tests of what happens beyond.
+    pub max_tasks: Option<u32>,
+}
+
+/// Why there was no run.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// There is no such command, or it cannot be executed.
+    #[error(transparent)]
+    Unrunnable(#[from] Unrunnable),
+    /// The kernel knows the file, but not how to execute it.
+    #[error("{0}: {1}")]
+    Exec(String, io::Error),
+    /// eBPF was required; the finding says what is missing.
+    #[error("eBPF is required and cannot be used here")]
+    Refused(Box<Finding>),
+    /// A signal came before the command was started.
+    #[error("interrupted before the command was started")]
+    Interrupted(i32),
+    /// denet itself failed.
+    #[error("{0}: {1}")]
+    Failed(&'static str, io::Error),
+}
+
+/// Why a [`Follower`] could not be started.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// The kernel refused.
+    Kernel {
+        /// The operation and its error, for people.
+        what: String,
+        /// The errno, where there is one.
+        errno: Option<i32>,
+        /// The verifier's words.
+        log: Option<String>,
+    },
+    /// The command could not be started, eBPF or not.
+    Gate(GateError),
+}
+
+/// A command's SIGTERM is followed by SIGKILL if it lives on for this long.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A command that waits to be let go, with everything attached.
+pub struct Prepared {
+    options: Options,
+    /// The file that will be executed.
+    pub executable: PathBuf,
+    /// Why there is no syscall profile although one was asked for.
+    pub refused: Option<Finding>,
+    gate: Gate,
+    signals: Signals,
+    follower: Option<Follower>,
+}
+
+impl Prepared {
+    /// Starts the command stopped.
+    ///
+    /// # Errors
+    /// [`SessionError`]; the command has not run.
+    pub fn new(options: Options) -> Result<Self, SessionError> {
+        let failed = |what| move |error| SessionError::Failed(what, error);
+        let environment = environment::inherited().map_err(failed("cannot read the environment"))?;
+        let path = environment::lookup(&environment, "PATH");
+        let executable = program::find(&options.command[0], path)?;
+        let execution = Execution::new(&executable, &options.command, &environment)
+            .map_err(failed("cannot pass on the command"))?;
+        let signals = Signals::watch().map_err(failed("cannot watch signals"))?;
+        let start_plain = || Gate::new(&execution, &signals.inherited_mask, &(Box::new(|| Ok(())) as _));
+        let (gate, follower, refused) = match options.ebpf {
+            Ebpf::Off => (start_plain(), None, None),
+            wanted => match Follower::start(&execution, &signals.inherited_mask, options.max_tasks) {
+                Ok((follower, gate)) => (Ok(gate), Some(follower), None),
+                Err(StartError::Gate(error)) => (Err(error), None, None),
+                Err(StartError::Kernel { what, errno, log }) => {
+                    let refusal = Refusal { what: &what, errno, log: log.as_deref() };
+                    let finding = explain(&Facts::probe(), refusal);
+                    if wanted == Ebpf::Require {
+                        return Err(SessionError::Refused(Box::new(finding)));
+                    }
+                    (start_plain(), None, Some(finding))
+                }
+            },
+        };
+        let interruption = interruption(&signals).map_err(failed("cannot read signals"))?;
+        if let Some(signal) = interruption {
+            return Err(SessionError::Interrupted(signal as i32));
+        }
+        let gate = gate.map_err(|error| not_started(&executable, error))?;
+        Ok(Self { options, executable, refused, gate, signals, follower })
+    }
+
+    /// Process id of the command.
+    pub fn pid(&self) -> i32 {
+        self.gate.pid.as_raw()
+    }
+
+    /// How syscalls are counted, if they are.
+    pub fn backend(&self) -> Option<Backend> {
+        self.follower.as_ref().map(|follower| follower.backend)
+    }
+
+    /// Lets the command go, and waits.
+    ///
+    /// # Errors
+    /// [`SessionError::Exec`] if it could not be executed, [`SessionError::Interrupted`] if a signal
+    /// came first, [`SessionError::Failed`].
+    pub fn run(self) -> Result<(Run, Option<u64>), SessionError> {
+        let Self { options, executable, gate, signals, follower, .. } = self;
+        if let Some(follower) = &follower {
+            follower.log_memory("at the start");
+        }
+        if options.wait_all && follower.is_none() {
+            // Without eBPF nobody tells us of descendants that detach; as their reaper we see them.
+            account::become_subreaper()
+                .map_err(|error| SessionError::Failed("cannot wait for descendants", error))?;
+        }
+        let started = Instant::now();
+        let root = match gate.release() {
+            Ok(root) => root,
+            Err(error) => {
+                return Err(match interruption(&signals) {
+                    Ok(Some(signal)) => SessionError::Interrupted(signal as i32),
+                    Ok(None) | Err(_) => not_started(&executable, error),
+                });
+            }
+        };
+        let mut watch = Watch {
+            root,
+            signals,
+            follower,
+            wait_all: options.wait_all,
+            deadline: options.duration.and_then(|duration| started.checked_add(duration)),
+            terminated: None,
+            root_ended: None,
+            orphans: true,
+        };
+        let (root_ended, end) = watch
+            .until_end()
+            .map_err(|error| SessionError::Failed("cannot wait for the command", error))?;
+        let wall = started.elapsed();
+        let mut map_bytes = None;
+        let syscalls = match watch.follower {
+            None => None,
+            Some(follower) => {
+                follower.log_memory("at the end");
+                map_bytes = follower.map_bytes();
+                let ns_per_syscall = follower.ns_per_syscall;
+                let snapshot = follower.finish().map_err(|error| {
+                    SessionError::Failed("cannot read the counts", io::Error::other(error))
+                })?;
+                Some(analyse::profile(snapshot, wall, root_ended.usage.cpu(), ns_per_syscall))
+            }
+        };
+        let run = Run { end, exit: root_ended.exit, wall, usage: root_ended.usage, syscalls };
+        Ok((run, map_bytes))
+    }
+}
+
+fn not_started(executable: &std::path::Path, error: GateError) -> SessionError {
+    match error {
+        GateError::Exec(error) => SessionError::Exec(executable.display().to_string(), error),
+        other => SessionError::Failed("cannot start the command", io::Error::other(other)),
+    }
+}
+
+/// A signal that asks to stop, if one arrived.
+fn interruption(signals: &Signals) -> io::Result<Option<Signal>> {
+    while let Some(arrived) = signals.next()? {
+        if arrived.signal != Signal::SIGCHLD {
+            return Ok(Some(arrived.signal));
+        }
+    }
+    Ok(None)
+}
+
+/// A command that runs.
+struct Watch {
+    root: Pid,
+    signals: Signals,
+    follower: Option<Follower>,
+    wait_all: bool,
+    deadline: Option<Instant>,
+    // When SIGTERM was sent because of the deadline.
+    terminated: Option<Instant>,
+    root_ended: Option<Ended>,
+    // Children other than the root may live (subreaper only).
+    orphans: bool,
+}
+
+impl Watch {
+    fn until_end(&mut self) -> io::Result<(Ended, End)> {
+        loop {
+            self.wait_for_event()?;
+            let arrived = self.take_signals()?;
+            if let Some(follower) = &mut self.follower {
+                follower.drain();
+            }
+            let timed_out = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let Some(ended) = self.root_ended else {
+                if timed_out {
+                    self.terminate();
+                }
+                continue;
+            };
+            let end = match arrived {
+                _ if self.terminated.is_some() => End::Duration,
+                _ if !self.descendants_awaited() => End::Command,
+                _ if timed_out => End::Duration,
+                Some(signal) => End::Interrupted(signal as i32),
+                None => continue,
+            };
+            return Ok((ended, end));
+        }
+    }
+
+    fn wait_for_event(&self) -> io::Result<()> {
+        let follower = self.follower.as_ref().map(|follower| follower.as_fd());
+        let mut sources = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        sources.extend(follower.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        match poll(&mut sources, self.patience()) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Until the next moment at which something is due.
+    fn patience(&self) -> PollTimeout {
+        let due = match self.terminated {
+            Some(at) => Some(at + GRACE),
+            None => self.deadline,
+        };
+        let Some(due) = due else { return PollTimeout::NONE };
+        // Rounded up: a timeout of zero would spin.
+        let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+    }
+
+    /// Reaps children and passes signals on; returns the last one that was for denet itself.
+    fn take_signals(&mut self) -> io::Result<Option<Signal>> {
+        let mut own = None;
+        while let Some(arrived) = self.signals.next()? {
+            match arrived {
+                Arrived { signal: Signal::SIGCHLD, .. } => self.reap()?,
+                Arrived { signal, .. } if self.root_ended.is_some() => own = Some(signal),
+                // The terminal sent it to the whole process group, the command included.
+                Arrived { by_kernel: true, .. } => {}
+                Arrived { signal, .. } => self.send(signal),
+            }
+        }
+        Ok(own)
+    }
+
+    fn reap(&mut self) -> io::Result<()> {
+        loop {
+            match account::reap()? {
+                Reaped::Child(ended) if ended.pid == self.root => {
+                    self.root_ended = Some(ended);
+                    if let (true, Some(follower)) = (self.wait_all, &self.follower) {
+                        follower.wake_on_exit();
+                    }
+                }
+                Reaped::Child(_) => {}
+                Reaped::NoneYet => return Ok(()),
+                Reaped::NoChildren => {
+                    self.orphans = false;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn descendants_awaited(&self) -> bool {
+        let live = match &self.follower {
+            Some(follower) => follower.live() > 0,
+            None => self.orphans,
+        };
+        self.wait_all && live
+    }
+
+    fn terminate(&mut self) {
+        match self.terminated {
+            None => {
+                self.terminated = Some(Instant::now());
+                self.send(Signal::SIGTERM);
+                // A stopped process acts on SIGTERM only once it continues.
+                self.send(Signal::SIGCONT);
+            }
+            Some(at) if at.elapsed() >= GRACE => self.send(Signal::SIGKILL),
+            Some(_) => {}
+        }
+    }
+
+    fn send(&self, signal: Signal) {
+        // ESRCH: it just ended, and SIGCHLD says so.
+        let sent = kill(self.root, signal);
+        tracing::debug!(%signal, ?sent, "signal to the command");
+    }
+}

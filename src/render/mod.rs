@@ -1,0 +1,4 @@
+//! From data to what people and scripts read. Writes to what it is given, knows no files.
+
+pub mod json;
+pub mod text;

@@ -1,0 +1,371 @@
+//! The report that people read. Colours are always written; the stream drops them where the reader
+//! is no terminal or NO_COLOR is set.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::finding::Finding;
+use crate::profile::model::{CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile};
+use crate::sys::account::Exit;
+use crate::syscalls::Category;
+
+const TITLE: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Wider lines are harder to read.
+const WIDEST: usize = 100;
+
+fn paint(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+fn colour(category: Category) -> Style {
+    match category {
+        Category::FileIo => AnsiColor::Blue,
+        Category::Memory => AnsiColor::Magenta,
+        Category::Process => AnsiColor::Yellow,
+        Category::Network => AnsiColor::Cyan,
+        Category::Time => AnsiColor::Green,
+        Category::Ipc => AnsiColor::BrightBlue,
+        Category::Security => AnsiColor::Red,
+        Category::Signal => AnsiColor::BrightMagenta,
+        Category::System => AnsiColor::BrightYellow,
+        Category::Other => AnsiColor::White,
+    }
+    .on_default()
+}
+
+/// What the report is about, beside the run.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// As typed.
+    pub command: &'a [OsString],
+    /// What happened.
+    pub run: &'a Run,
+    /// What denet itself used.
+    pub own: OwnCost,
+    /// Rows of each table, 0 for all.
+    pub top: usize,
+    /// Columns of the terminal.
+    pub columns: usize,
+}
+
+/// Writes the report.
+///
+/// # Errors
+/// What writing answers.
+pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
+    let width = report.columns.clamp(40, WIDEST);
+    let top = if report.top == 0 { usize::MAX } else { report.top };
+    header(to, report, width)?;
+    let Some(profile) = &report.run.syscalls else {
+        return own_cost(to, "denet used", &report.own);
+    };
+    syscalls(to, profile, top)?;
+    categories(to, profile, width)?;
+    if profile.processes.len() > 1 {
+        processes(to, profile, top, width)?;
+    }
+    writeln!(to)?;
+    behaviour(to, profile)?;
+    quality(to, profile)?;
+    still_running(to, profile, width)?;
+    let cost = format!(
+        "{:.0} ns per syscall, {} of the command's CPU time; denet used",
+        profile.overhead.ns_per_syscall,
+        percent(profile.overhead.share_of_runtime),
+    );
+    own_cost(to, &cost, &report.own)
+}
+
+fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<()> {
+    let words: Vec<_> = report.command.iter().map(|word| printable(&word.to_string_lossy())).collect();
+    let command = shortened(&words.join(" "), width.saturating_sub(7));
+    writeln!(to, "\n{} {command}", paint(FAINT, "denet:"))?;
+    let run = report.run;
+    let mut ended = match run.exit {
+        Exit::Code(0) => paint(GOOD, "exit 0"),
+        Exit::Code(code) => paint(BAD, format!("exit {code}")),
+        Exit::Signal(signal) => paint(BAD, format!("killed by {}", signal_name(signal))),
+    };
+    match run.end {
+        End::Command => {}
+        End::Duration => ended += " (--duration is over)",
+        End::Interrupted(signal) => ended += &format!(" (then {} ended the wait)", signal_name(signal)),
+    }
+    writeln!(
+        to,
+        "{ended} · {} wall · {} CPU ({} user, {} system) · {} peak memory",
+        time(run.wall),
+        time(run.usage.cpu()),
+        time(run.usage.user),
+        time(run.usage.system),
+        bytes(run.usage.max_rss_kb * 1024),
+    )
+}
+
+fn syscalls(to: &mut dyn Write, profile: &SyscallProfile, top: usize) -> io::Result<()> {
+    let shown = &profile.calls[..top.min(profile.calls.len())];
+    let label = |call: &CallCount| match call.call.foreign_abi() {
+        Some(abi) => format!("{} ({abi})", call.name),
+        None => call.name.clone(),
+    };
+    let rest: u64 = profile.calls[shown.len()..].iter().map(|call| call.count).sum();
+    let more = format!("{} more", profile.calls.len() - shown.len());
+    let names = shown.iter().map(|call| label(call).width()).max().unwrap_or(0).max(16);
+    writeln!(to, "\n{}", paint(TITLE, format!("{:<names$}  {:>13}  {:>6}  category", "syscall", "calls", "share")))?;
+    let row = |name: &str, count: u64| {
+        let share = percent(share_of(count, profile.total));
+        format!("{name:<names$}  {:>13}  {share:>6}", grouped(count))
+    };
+    for call in shown {
+        let category = paint(colour(call.category), call.category.name());
+        writeln!(to, "{}  {category}", row(&label(call), call.count))?;
+    }
+    if rest > 0 {
+        writeln!(to, "{}", paint(FAINT, row(&more, rest)))?;
+    }
+    writeln!(to, "{}", paint(TITLE, row("total", profile.total)))
+}
+
+fn categories(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result<()> {
+    if profile.total == 0 {
+        return Ok(());
+    }
+    let mut by_size: Vec<(u64, Category)> = Category::ALL
+        .iter()
+        .map(|category| (profile.by_category[*category as usize], *category))
+        .filter(|(count, _)| *count > 0)
+        .collect();
+    by_size.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let room = width.saturating_sub(18).min(60);
+    writeln!(to)?;
+    for (count, category) in by_size {
+        let share = share_of(count, profile.total);
+        let bar = paint(colour(category), bar(share, room));
+        writeln!(to, "{:<8}  {:>6}  {bar}", category.name(), percent(share))?;
+    }
+    Ok(())
+}
+
+/// Eighths of a cell make short bars honest; anything but nothing shows.
+fn bar(share: f64, room: usize) -> String {
+    const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let eighths = ((share * room as f64 * 8.0).round() as usize).max(1);
+    let mut bar = "█".repeat(eighths / 8);
+    if eighths % 8 > 0 {
+        bar.push(EIGHTHS[eighths % 8]);
+    }
+    bar
+}
+
+fn processes(to: &mut dyn Write, profile: &SyscallProfile, top: usize, width: usize) -> io::Result<()> {
+    let all = &profile.processes;
+    let shown = &all[..top.min(all.len())];
+    let rest: u64 = all[shown.len()..].iter().map(Process::total).sum();
+    let title = format!("{:>8}  {:<15}  {:>13}  {:>6}  most frequent", "pid", "process", "calls", "share");
+    writeln!(to, "\n{}", paint(TITLE, title))?;
+    let room = width.saturating_sub(52).max(12);
+    for process in shown {
+        let mut calls = process.calls.clone();
+        calls.sort_by_key(|(call, count)| (std::cmp::Reverse(*count), *call));
+        let names: Vec<_> = calls.iter().take(4).map(|(call, _)| call.describe().0).collect();
+        let name = shortened(&printable(&process.command), 15);
+        let pad = " ".repeat(15 - name.width().min(15));
+        writeln!(
+            to,
+            "{:>8}  {name}{pad}  {:>13}  {:>6}  {}",
+            process.pid,
+            grouped(process.total()),
+            percent(share_of(process.total(), profile.total)),
+            shortened(&names.join(" "), room),
+        )?;
+    }
+    if shown.len() < all.len() {
+        let more = format!("{} more", grouped((all.len() - shown.len()) as u64));
+        let share = percent(share_of(rest, profile.total));
+        let row = format!("{:>8}  {more:<15}  {:>13}  {share:>6}", "", grouped(rest));
+        writeln!(to, "{}", paint(FAINT, row))?;
+    }
+    let count = grouped(all.len() as u64);
+    writeln!(
+        to,
+        "{}",
+        paint(FAINT, format!("{count} processes, at most {} at once, {} threads", grouped(profile.max_processes), grouped(profile.max_threads)))
+    )
+}
+
+fn behaviour(to: &mut dyn Write, profile: &SyscallProfile) -> io::Result<()> {
+    let analysis = &profile.analysis;
+    writeln!(
+        to,
+        "{} {}: {} syscalls per second; {} file_io, {} memory, {} network; CPU {} busy",
+        paint(FAINT, "behaviour"),
+        paint(TITLE, analysis.behavior.name()),
+        grouped(analysis.rate_per_sec.round() as u64),
+        percent(analysis.io_intensity),
+        percent(analysis.memory_intensity),
+        percent(analysis.network_intensity),
+        percent(analysis.cpu_intensity),
+    )
+}
+
+fn quality(to: &mut dyn Write, profile: &SyscallProfile) -> io::Result<()> {
+    let label = paint(FAINT, "quality  ");
+    let losses = &profile.losses;
+    if losses.none() {
+        let seen = grouped(profile.total);
+        return writeln!(to, "{label} {}: all {seen} syscalls are shown, none was lost", paint(GOOD, "complete"));
+    }
+    writeln!(to, "{label} {}: {}", paint(BAD, "incomplete"), lost(losses).join("; "))
+}
+
+fn lost(losses: &Losses) -> Vec<String> {
+    let say = |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", grouped(count)));
+    [
+        say(losses.calls, "syscalls were counted as lost"),
+        say(losses.map_full, "insertions found a map full"),
+        say(losses.records, "ended tasks found the ring buffer full"),
+        say(losses.unfollowed, "children could not be followed"),
+        say(losses.skipped_runs, "runs of an eBPF program were skipped by the kernel"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn still_running(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result<()> {
+    let running: Vec<_> = profile
+        .still_running()
+        .map(|process| format!("{} ({})", printable(&process.command), process.pid))
+        .collect();
+    if running.is_empty() {
+        return Ok(());
+    }
+    let names = shortened(&running.join(", "), width.saturating_sub(10));
+    writeln!(to, "{} {names}", paint(FAINT, "running  "))?;
+    writeln!(to, "          counted until the command ended; --wait-all goes on until they end too")
+}
+
+fn own_cost(to: &mut dyn Write, what: &str, own: &OwnCost) -> io::Result<()> {
+    let maps = own.map_bytes.map(|size| format!(", {} of kernel memory", bytes(size)));
+    writeln!(
+        to,
+        "{} {what} {} CPU, {}{}",
+        paint(FAINT, "cost     "),
+        time(own.usage.cpu()),
+        bytes(own.usage.max_rss_kb * 1024),
+        maps.unwrap_or_default(),
+    )
+}
+
+/// Writes a finding: cause, evidence, fix, risk.
+///
+/// # Errors
+/// What writing answers.
+pub fn finding(to: &mut dyn Write, finding: &Finding) -> io::Result<()> {
+    let mut line = |label: &str, text: &str| writeln!(to, "  {:<9} {text}", label);
+    line("cause", &format!("{} [{}]", finding.cause, finding.id))?;
+    for (label, texts) in [("evidence", &finding.evidence), ("fix", &finding.fix)] {
+        for (at, text) in texts.iter().enumerate() {
+            line(if at == 0 { label } else { "" }, text)?;
+        }
+    }
+    if !finding.risk.is_empty() {
+        line("risk", &finding.risk)?;
+    }
+    Ok(())
+}
+
+fn share_of(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn percent(share: f64) -> String {
+    match share * 100.0 {
+        zero if zero <= 0.0 => "0%".to_owned(),
+        small if small < 0.05 => "<0.1%".to_owned(),
+        percent => format!("{percent:.1}%"),
+    }
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn time(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
+        seconds if seconds < 600.0 => format!("{seconds:.2} s"),
+        seconds => format!("{} min {:.0} s", (seconds / 60.0) as u64, seconds % 60.0),
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    match bytes as f64 {
+        size if size >= 1024.0 * MIB => format!("{:.1} GiB", size / MIB / 1024.0),
+        size => format!("{:.1} MiB", size / MIB),
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |name| name.to_string())
+}
+
+/// Names come from programs, and a terminal obeys what it is sent.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn shortened(text: &str, room: usize) -> String {
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        if out.width() + c.to_string().width() + 1 > room {
+            break;
+        }
+        out.push(c);
+    }
+    out + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([percent(0.0), percent(0.0001), percent(0.4808), percent(1.0)], ["0%", "<0.1%", "48.1%", "100.0%"]);
+        assert_eq!(time(Duration::from_micros(1500)), "1.5 ms");
+        assert_eq!(time(Duration::from_secs(3725)), "62 min 5 s");
+        assert_eq!(bytes(3 << 29), "1.5 GiB");
+    }
+
+    #[test]
+    fn text_fits_and_cannot_command_the_terminal() {
+        assert_eq!(shortened("abcdef", 6), "abcdef");
+        assert_eq!(shortened("abcdefg", 6), "abcde…");
+        assert_eq!(shortened("漢字漢字", 6), "漢字…");
+        assert_eq!(printable("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(bar(1.0, 5), "█████");
+        assert_eq!(bar(0.0001, 5), "▏");
+    }
+}

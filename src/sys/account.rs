@@ -1,0 +1,167 @@
+//! Time, processes and what they cost, as the kernel accounts for them.
+
+use std::io;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal killed it.
+    Signal(i32),
+}
+
+/// What ended processes used, as `getrusage(2)` counts it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time in user mode.
+    pub user: Duration,
+    /// CPU time in the kernel.
+    pub system: Duration,
+    /// Peak resident memory of the largest process, in KiB.
+    pub max_rss_kb: u64,
+    /// Page faults served without I/O.
+    pub minor_faults: u64,
+    /// Page faults that waited for I/O.
+    pub major_faults: u64,
+    /// 512-byte blocks read from storage.
+    pub blocks_in: u64,
+    /// 512-byte blocks written to storage.
+    pub blocks_out: u64,
+}
+
+impl Usage {
+    /// CPU time altogether.
+    pub fn cpu(&self) -> Duration {
+        self.user + self.system
+    }
+}
+
+/// A child that ended, with what it and its waited-for descendants used.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Which child.
+    pub pid: Pid,
+    /// How.
+    pub exit: Exit,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What came of looking for ended children.
+#[derive(Debug)]
+pub enum Reaped {
+    /// One ended.
+    Child(Ended),
+    /// Children live, none has ended.
+    NoneYet,
+    /// There are no children.
+    NoChildren,
+}
+
+/// Takes one ended child from the kernel, without waiting.
+///
+/// # Errors
+/// What `wait4(2)` answers, ECHILD excepted.
+pub fn reap() -> io::Result<Reaped> {
+    let mut status = 0;
+    // SAFETY: an all-zero rusage is a valid place for the answer.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values.
+    let pid = unsafe { libc::wait4(-1, &mut status, libc::WNOHANG, &mut usage) };
+    match pid {
+        0 => Ok(Reaped::NoneYet),
+        -1 => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ECHILD) => Ok(Reaped::NoChildren),
+            error => Err(error),
+        },
+        pid => Ok(Reaped::Child(Ended {
+            pid: Pid::from_raw(pid),
+            exit: exit_of(status),
+            usage: usage_of(&usage),
+        })),
+    }
+}
+
+fn exit_of(status: i32) -> Exit {
+    if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    }
+}
+
+/// What this process used so far.
+pub fn own_usage() -> Usage {
+    // SAFETY: an all-zero rusage is a valid place for the answer.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: a live place; RUSAGE_SELF cannot fail with it.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
+    usage_of(&usage)
+}
+
+fn usage_of(usage: &libc::rusage) -> Usage {
+    let time = |time: libc::timeval| {
+        Duration::from_secs(time.tv_sec.max(0) as u64)
+            + Duration::from_micros(time.tv_usec.max(0) as u64)
+    };
+    let count = |count: libc::c_long| count.max(0) as u64;
+    Usage {
+        user: time(usage.ru_utime),
+        system: time(usage.ru_stime),
+        max_rss_kb: count(usage.ru_maxrss),
+        minor_faults: count(usage.ru_minflt),
+        major_faults: count(usage.ru_majflt),
+        blocks_in: count(usage.ru_inblock),
+        blocks_out: count(usage.ru_oublock),
+    }
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds, the clock of the eBPF side.
+pub fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a live place; the clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// A system call that does next to nothing.
+pub fn trivial_syscall() {
+    // SAFETY: takes no argument, cannot fail. Straight to the kernel, past any cache of libc's.
+    unsafe { libc::syscall(libc::SYS_getppid) };
+}
+
+/// Orphaned descendants become children of this process, until it ends.
+///
+/// # Errors
+/// What `prctl(2)` answers.
+pub fn become_subreaper() -> io::Result<()> {
+    // SAFETY: PR_SET_CHILD_SUBREAPER takes one integer.
+    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Waits until whatever ran in the kernel on any CPU when this was called is through.
+///
+/// # Errors
+/// Where the kernel has no `membarrier(2)`.
+pub fn kernel_barrier() -> io::Result<()> {
+    // MEMBARRIER_CMD_GLOBAL is a synchronize_rcu(), which waits for running eBPF programs too.
+    const GLOBAL: libc::c_int = 1;
+    // SAFETY: takes two integers.
+    match unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Name of a live process; `None` once it is gone.
+pub fn command_of(pid: u32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(String::from_utf8_lossy(&name).trim_end().to_owned())
+}

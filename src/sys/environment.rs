@@ -1,0 +1,62 @@
+//! The environment that denet was started with, whole.
+//!
+//! In a program that gained capabilities from its file, glibc removes LD_LIBRARY_PATH, TMPDIR and
+//! a dozen more from `environ` before `main`. The command has no such privilege and must find them,
+//! so they are read from where the kernel put them.
+
+use std::ffi::{CStr, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::{fs, io};
+
+/// Every entry, `NAME=value` as a rule, in its order.
+///
+/// # Errors
+/// Where this program gained privileges and its first environment cannot be read.
+pub fn inherited() -> io::Result<Vec<OsString>> {
+    // SAFETY: a query of the auxiliary vector.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } == 0 {
+        return Ok(current());
+    }
+    let block = with_own_proc_files(|| fs::read("/proc/self/environ"))?;
+    let entries = block.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+    Ok(entries.map(|entry| OsStr::from_bytes(entry).to_owned()).collect())
+}
+
+unsafe extern "C" {
+    static environ: *const *const libc::c_char;
+}
+
+/// Every entry of `environ`, also those that are no `NAME=value`.
+fn current() -> Vec<OsString> {
+    let mut entries = Vec::new();
+    // SAFETY: denet has one thread here and changes no variable; environ ends with NULL.
+    unsafe {
+        let mut next = environ;
+        while !next.is_null() && !(*next).is_null() {
+            entries.push(OsStr::from_bytes(CStr::from_ptr(*next).to_bytes()).to_owned());
+            next = next.add(1);
+        }
+    }
+    entries
+}
+
+/// The value of a variable in an environment of [`inherited`]'s form.
+pub fn lookup(environment: &[OsString], name: &str) -> Option<OsString> {
+    environment.iter().find_map(|entry| {
+        let value = entry.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(OsString::from_vec(value.to_vec()))
+    })
+}
+
+/// A process with file capabilities is not dumpable, and root owns its files in `/proc`. It may
+/// lift that for itself; ptrace still wants the tracer to hold our capabilities.
+fn with_own_proc_files<T>(read: impl FnOnce() -> T) -> T {
+    let set = |dumpable: libc::c_ulong| {
+        // SAFETY: PR_SET_DUMPABLE takes one integer.
+        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0) }
+    };
+    set(1);
+    let result = read();
+    set(0);
+    result
+}

@@ -1,0 +1,68 @@
+//! Signals as events: blocked in denet, read from a descriptor; the command gets the mask that
+//! denet was started with.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// What denet takes notice of. A signal that was ignored at start stays ignored.
+const WATCHED: [Signal; 5] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGCHLD,
+];
+
+/// The watched signals, from now until dropped.
+#[derive(Debug)]
+pub struct Signals {
+    queue: SignalFd,
+    /// The mask from before, which is the command's.
+    pub inherited_mask: SigSet,
+}
+
+/// One signal that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrived {
+    /// Which one.
+    pub signal: Signal,
+    /// Sent by the kernel to the whole process group (the terminal's Ctrl-C): the command has it
+    /// too. Otherwise some process sent it to denet alone.
+    pub by_kernel: bool,
+}
+
+impl Signals {
+    /// Blocks the watched signals and opens their queue.
+    ///
+    /// # Errors
+    /// What `sigprocmask(2)` or `signalfd(2)` answers.
+    pub fn watch() -> io::Result<Self> {
+        let watched = WATCHED.into_iter().collect::<SigSet>();
+        let mut inherited_mask = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&watched), Some(&mut inherited_mask))?;
+        let queue = SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Self { queue, inherited_mask })
+    }
+
+    /// The next signal that waits, if any.
+    ///
+    /// # Errors
+    /// What `read(2)` answers.
+    pub fn next(&self) -> io::Result<Option<Arrived>> {
+        while let Some(info) = self.queue.read_signal()? {
+            if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
+                return Ok(Some(Arrived { signal, by_kernel: info.ssi_code == libc::SI_KERNEL }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
+    }
+}
