@@ -20,12 +20,16 @@
 
 /* A followed task (a thread, as the kernel means it) and what it called. */
 struct denet_task {
-	__u32 tid; /* in the initial pid namespace; 0: a free slot */
+	/* Where its pt_regs lie, at the top of its kernel stack: what sys_enter is given. 0: free. */
+	__u64 regs;
+	__u32 tid; /* in the initial pid namespace */
 	__u32 tgid;
-	__u64 start_ns; /* CLOCK_MONOTONIC; 0: the first task of the command */
+	__u64 start_ns; /* CLOCK_MONOTONIC */
 	__u64 process_start_ns; /* of the task that began this process: with tgid, its identity */
 	__u64 end_ns; /* 0 while it lives */
 	char comm[DENET_COMM_LEN];
+	/* Of a slot, not of its task: followed tasks that belong here and are elsewhere. */
+	__u64 displaced;
 	__u64 cells[DENET_CELLS];
 };
 
@@ -46,7 +50,7 @@ struct denet_control {
 	__u64 tasks_without_memory; /* followed, but their calls go to lost_calls */
 	__u64 spill_full;
 	__u64 records_lost; /* ended tasks that found no room in the ring buffer */
-	__u64 tasks_unread; /* forks whose child could not be identified: not followed */
+	__u64 tasks_unfollowed; /* children that could not be identified or remembered */
 	__u64 wake_on_exit; /* user space waits for the last descendant */
 };
 
@@ -55,6 +59,7 @@ struct denet_control {
 #define DENET_SAMPLE_COOKIE 0x64656e6574ULL
 struct denet_sample {
 	__u64 pid_tgid; /* bpf_get_current_pid_tgid(); 0: no sample was taken */
+	__u64 regs; /* what sys_enter was given in this task; 0: it was not seen there */
 	__u8 task[DENET_SAMPLE_BYTES];
 };
 

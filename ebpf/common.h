@@ -10,18 +10,7 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-/* PID_MAX_LIMIT of 64-bit kernels: a tid is always below it. */
-#define TID_LIMIT (4 * 1024 * 1024)
-
-/* A bit per possible tid: is it followed? Half a MiB buys the cheapest answer for everyone else. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TID_LIMIT / 64);
-	__type(key, __u32);
-	__type(value, __u64);
-} denet_followed SEC(".maps");
-
-/* Tasks at tid modulo its length, a power of two. Tids are handed out in sequence: few collide. */
+/* Tasks at a hash of their identity. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -38,13 +27,21 @@ struct {
 	__type(value, __u32);
 } denet_claims SEC(".maps");
 
-/* Tasks whose slot was taken, by tid. */
+/* Tasks whose slot was taken, by identity. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
-	__type(key, __u32);
+	__type(key, __u64);
 	__type(value, struct denet_task);
 } denet_overflow SEC(".maps");
+
+/* Followed tasks for which there was no memory at all: their calls are counted as lost. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u32);
+} denet_uncounted SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -67,8 +64,8 @@ struct {
 	__type(value, struct denet_control);
 } denet_control SEC(".maps");
 
-/* Length of denet_slots less one. */
-const volatile __u32 slot_mask = 4095;
+/* 32 less the binary logarithm of the length of denet_slots. */
+const volatile __u32 slot_shift = 20;
 
 #define count_in_control(field, n)                                                                 \
 	do {                                                                                       \
@@ -78,33 +75,10 @@ const volatile __u32 slot_mask = 4095;
 			__sync_fetch_and_add(&c->field, (n));                                      \
 	} while (0)
 
-static __always_inline __u64 followed_bit(__u32 tid)
+/* Kernel stacks are at least 16 KiB apart; Fibonacci hashing spreads what is left. */
+static __always_inline __u32 slot_of(__u64 regs)
 {
-	return 1ULL << (tid & 63);
-}
-
-static __always_inline __u64 *followed_word(__u32 tid)
-{
-	__u32 word = tid >> 6;
-
-	return bpf_map_lookup_elem(&denet_followed, &word);
-}
-
-static __always_inline int is_followed(__u32 tid)
-{
-	__u64 *word = followed_word(tid);
-
-	return word && (*word & followed_bit(tid));
-}
-
-static __always_inline struct denet_task *find_task(__u32 tid)
-{
-	__u32 slot = tid & slot_mask;
-	struct denet_task *task = bpf_map_lookup_elem(&denet_slots, &slot);
-
-	if (task && task->tid == tid)
-		return task;
-	return bpf_map_lookup_elem(&denet_overflow, &tid);
+	return ((__u32)(regs >> 14) * 0x9e3779b1U) >> slot_shift;
 }
 
 #endif

@@ -2,50 +2,78 @@
 /* Who descends from the command? Followed from before their first instruction to their end. */
 #include "common.h"
 
-/* Offsets in task_struct, found by src/bpf/calibrate.rs. */
+/* Offsets in task_struct, and of pt_regs in a kernel stack, found by src/bpf/calibrate.rs. */
 const volatile __u32 task_pid_offset = 0;
 const volatile __u32 task_tgid_offset = 0;
+const volatile __u32 task_stack_offset = 0;
+const volatile __u32 stack_regs_offset = 0;
 /* Unread bytes in the ring buffer from which user space is woken. */
 const volatile __u32 wake_at_bytes = 0;
 
-/* A new task's memory: too large for the stack, and zero but for the fields that enroll() sets. */
+/* A new task's memory: too large for the stack, and zero but for what describe() sets. */
 static const struct denet_task NEW_TASK;
 
-static __always_inline void describe(struct denet_task *task, __u32 tid, __u32 tgid, __u64 start_ns,
-				     __u64 process_start_ns)
+/* The identity of a task, 0 if it cannot be read. */
+static __always_inline __u64 regs_of(const void *task)
 {
-	task->tgid = tgid;
-	task->start_ns = start_ns;
-	task->process_start_ns = process_start_ns;
-	bpf_get_current_comm(task->comm, sizeof(task->comm));
-	/* Last: from here on the slot is this task's. */
-	*(volatile __u32 *)&task->tid = tid;
+	__u64 stack = 0;
+
+	if (bpf_probe_read_kernel(&stack, sizeof(stack), task + task_stack_offset) || !stack)
+		return 0;
+	return stack + stack_regs_offset;
 }
 
-/* The child's tid belongs to nobody else yet, so its bit is known and addition sets just that bit. */
-static __always_inline void enroll(__u32 tid, __u32 tgid, __u64 process_start_ns)
+static __always_inline struct denet_task *find_task(__u64 regs)
 {
-	__u32 slot = tid & slot_mask;
-	__u64 now = bpf_ktime_get_ns();
-	__u64 *word = followed_word(tid);
-	struct denet_task *task = 0;
+	__u32 slot = slot_of(regs);
+	struct denet_task *task = bpf_map_lookup_elem(&denet_slots, &slot);
 
-	if (!word || (*word & followed_bit(tid))) {
-		count_in_control(tasks_unread, 1);
+	if (!task || !regs)
+		return 0;
+	if (task->regs == regs)
+		return task;
+	return task->displaced ? bpf_map_lookup_elem(&denet_overflow, &regs) : 0;
+}
+
+static __always_inline void describe(struct denet_task *task, __u64 regs, __u32 tid, __u32 tgid,
+				     __u64 process_start_ns)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	task->tid = tid;
+	task->tgid = tgid;
+	task->start_ns = now;
+	task->process_start_ns = process_start_ns ? process_start_ns : now;
+	bpf_get_current_comm(task->comm, sizeof(task->comm));
+	/* Last: from here on the memory is this task's. */
+	*(volatile __u64 *)&task->regs = regs;
+}
+
+static __always_inline void enroll(__u64 regs, __u32 tid, __u32 tgid, __u64 process_start_ns)
+{
+	__u32 slot = slot_of(regs);
+	struct denet_task *home = bpf_map_lookup_elem(&denet_slots, &slot), *task = 0;
+
+	if (!home)
+		return;
+	count_in_control(tasks_started, 1);
+	if (bpf_map_update_elem(&denet_claims, &slot, &tid, BPF_NOEXIST) == 0) {
+		describe(home, regs, tid, tgid, process_start_ns);
 		return;
 	}
-	if (!process_start_ns)
-		process_start_ns = now;
-	if (bpf_map_update_elem(&denet_claims, &slot, &tid, BPF_NOEXIST) == 0)
-		task = bpf_map_lookup_elem(&denet_slots, &slot);
-	else if (bpf_map_update_elem(&denet_overflow, &tid, &NEW_TASK, BPF_ANY) == 0)
-		task = bpf_map_lookup_elem(&denet_overflow, &tid);
-	if (task)
-		describe(task, tid, tgid, now, process_start_ns);
-	else
+	if (bpf_map_update_elem(&denet_overflow, &regs, &NEW_TASK, BPF_NOEXIST) == 0)
+		task = bpf_map_lookup_elem(&denet_overflow, &regs);
+	if (task) {
+		describe(task, regs, tid, tgid, process_start_ns);
+	} else {
 		count_in_control(tasks_without_memory, 1);
-	count_in_control(tasks_started, 1);
-	__sync_fetch_and_add(word, followed_bit(tid));
+		if (bpf_map_update_elem(&denet_uncounted, &regs, &tid, BPF_ANY)) {
+			count_in_control(tasks_unfollowed, 1);
+			count_in_control(tasks_ended, 1);
+			return;
+		}
+	}
+	__sync_fetch_and_add(&home->displaced, 1);
 }
 
 static __always_inline __u64 calls_of(const struct denet_task *task)
@@ -68,84 +96,78 @@ static __always_inline __u64 wake_flag(void)
 	return BPF_RB_NO_WAKEUP;
 }
 
-static __always_inline void retire(__u32 tid)
+static __always_inline void report(struct denet_task *task)
 {
-	__u32 slot = tid & slot_mask;
-	__u64 *word = followed_word(tid);
-	struct denet_task *task = find_task(tid);
-
-	if (word)
-		__sync_fetch_and_add(word, -followed_bit(tid));
-	count_in_control(tasks_ended, 1);
-	if (!task)
-		return;
 	task->end_ns = bpf_ktime_get_ns();
 	bpf_get_current_comm(task->comm, sizeof(task->comm));
 	if (bpf_ringbuf_output(&denet_ended, task, sizeof(*task), wake_flag())) {
 		count_in_control(records_lost, 1);
 		count_in_control(lost_calls, calls_of(task));
 	}
-	if (bpf_map_delete_elem(&denet_overflow, &tid) == 0)
-		return;
-	__builtin_memset(task, 0, sizeof(*task));
-	bpf_map_delete_elem(&denet_claims, &slot);
 }
 
 SEC("raw_tp/sched_process_fork")
 int denet_fork(__u64 *ctx)
 {
-	__u64 parent = bpf_get_current_pid_tgid();
+	__u64 parent_regs = regs_of((const void *)ctx[0]), child_regs;
 	const void *child = (const void *)ctx[1];
-	struct denet_task *task;
+	struct denet_task *parent;
 	__u64 process_start_ns = 0;
 	__u32 tid = 0, tgid = 0;
 
-	if (!is_followed((__u32)parent))
+	parent = find_task(parent_regs);
+	if (!parent && !bpf_map_lookup_elem(&denet_uncounted, &parent_regs))
 		return 0;
-	if (bpf_probe_read_kernel(&tid, sizeof(tid), child + task_pid_offset) ||
+	child_regs = regs_of(child);
+	if (!child_regs || bpf_probe_read_kernel(&tid, sizeof(tid), child + task_pid_offset) ||
 	    bpf_probe_read_kernel(&tgid, sizeof(tgid), child + task_tgid_offset)) {
-		count_in_control(tasks_unread, 1);
+		count_in_control(tasks_unfollowed, 1);
 		return 0;
 	}
-	if (tgid == parent >> 32) {
-		task = find_task((__u32)parent);
-		if (task)
-			process_start_ns = task->process_start_ns;
-	}
-	enroll(tid, tgid, process_start_ns);
+	if (parent && parent->tgid == tgid)
+		process_start_ns = parent->process_start_ns;
+	enroll(child_regs, tid, tgid, process_start_ns);
 	return 0;
 }
 
+/* The stack, and so the identity, outlives exec; a thread that is not the leader becomes it. */
 SEC("raw_tp/sched_process_exec")
 int denet_exec(__u64 *ctx)
 {
-	__u64 current = bpf_get_current_pid_tgid();
-	__u32 tid = (__u32)current, old_tid = (__u32)ctx[1];
-	__u64 process_start_ns = 0;
-	struct denet_task *task;
+	struct denet_task *task = find_task(regs_of((const void *)ctx[0]));
 
-	if (!is_followed(old_tid))
+	if (!task)
 		return 0;
-	task = find_task(old_tid);
-	if (old_tid == tid) {
-		if (task)
-			bpf_get_current_comm(task->comm, sizeof(task->comm));
-		return 0;
-	}
-	/* A thread that is not the leader takes the leader's tid, once the leader has ended. */
-	if (task)
-		process_start_ns = task->process_start_ns;
-	retire(old_tid);
-	enroll(tid, current >> 32, process_start_ns);
+	task->tid = (__u32)bpf_get_current_pid_tgid();
+	bpf_get_current_comm(task->comm, sizeof(task->comm));
 	return 0;
 }
 
 SEC("raw_tp/sched_process_exit")
 int denet_exit(__u64 *ctx)
 {
-	__u32 tid = (__u32)bpf_get_current_pid_tgid();
+	__u64 regs = regs_of((const void *)ctx[0]);
+	__u32 slot = slot_of(regs);
+	struct denet_task *home = bpf_map_lookup_elem(&denet_slots, &slot), *task;
 
-	if (is_followed(tid))
-		retire(tid);
+	if (!home || !regs)
+		return 0;
+	if (home->regs == regs) {
+		report(home);
+		/* All but what belongs to the slot. */
+		home->regs = 0;
+		home->end_ns = 0;
+		__builtin_memset(home->cells, 0, sizeof(home->cells));
+		bpf_map_delete_elem(&denet_claims, &slot);
+	} else if (home->displaced && (task = bpf_map_lookup_elem(&denet_overflow, &regs))) {
+		report(task);
+		bpf_map_delete_elem(&denet_overflow, &regs);
+		__sync_fetch_and_add(&home->displaced, -1);
+	} else if (home->displaced && bpf_map_delete_elem(&denet_uncounted, &regs) == 0) {
+		__sync_fetch_and_add(&home->displaced, -1);
+	} else {
+		return 0;
+	}
+	count_in_control(tasks_ended, 1);
 	return 0;
 }

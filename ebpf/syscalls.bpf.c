@@ -8,25 +8,64 @@
  */
 const volatile __u32 compat_offset = 0;
 const volatile __u32 compat_mask = 0;
-/* bpf_get_current_task_btf() exists (5.11 and BTF): a plain load instead of a helper call. */
-const volatile __u32 has_task_btf = 0;
 
-static __always_inline __u32 is_compat_call(void)
+/* How to look there: the cheaper, the newer. */
+enum {
+	BY_PROBE_READ, /* a second helper call */
+	BY_CURRENT_BTF, /* 5.11 and BTF: bpf_get_current_task_btf(), then a plain load */
+	BY_KEPT_POINTER, /* 6.4 and BTF: that helper once a task, then two plain loads */
+};
+const volatile __u32 compat_source = BY_PROBE_READ;
+
+/* For the type's name alone: the verifier knows the rest. An object of it makes clang say more of
+ * the type than that there is one, which the kernel insists on. */
+struct task_struct {
+	int unused;
+};
+const volatile struct task_struct TASK_STRUCT_IS_A_STRUCT = {};
+
+/* The current task of a slot, and since when: another task may get the slot. */
+struct kept_task {
+	__u64 start_ns;
+	struct task_struct __attribute__((btf_type_tag("kptr_untrusted"))) *task;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct kept_task);
+} denet_kept SEC(".maps");
+
+static __always_inline __u32 word_of(const void *task)
+{
+	return *(const volatile __u32 *)(task + compat_offset);
+}
+
+static __always_inline __u32 compat_word(void)
 {
 	__u32 word = 0;
 
-	if (!compat_mask)
+	if (compat_source != BY_PROBE_READ)
+		return word_of(bpf_get_current_task_btf());
+	bpf_probe_read_kernel(&word, sizeof(word), (const void *)bpf_get_current_task() + compat_offset);
+	return word;
+}
+
+static __always_inline __u32 compat_word_of_slot(__u32 slot, __u64 start_ns)
+{
+	struct kept_task *kept = bpf_map_lookup_elem(&denet_kept, &slot);
+	const struct task_struct *task;
+
+	if (!kept)
 		return 0;
-	if (has_task_btf) {
-		const void *task = bpf_get_current_task_btf();
-
-		word = *(const volatile __u32 *)(task + compat_offset);
-	} else {
-		const void *task = (const void *)bpf_get_current_task();
-
-		bpf_probe_read_kernel(&word, sizeof(word), task + compat_offset);
+	if (kept->start_ns != start_ns) {
+		kept->task = bpf_get_current_task_btf();
+		kept->start_ns = start_ns;
+		return compat_word();
 	}
-	return (word & compat_mask) != 0;
+	task = kept->task;
+	return task ? word_of(task) : 0;
 }
 
 /* Only the task itself writes its cells, and never twice at once: no atomics, no per-CPU copies. */
@@ -75,26 +114,50 @@ static __noinline int count_in_spill(struct denet_task *task, __s32 nr, __u32 co
 	return 0;
 }
 
-SEC("raw_tp/sys_enter")
-int denet_count(__u64 *ctx)
+static __always_inline int count_call(struct denet_task *task, __s64 nr, __u32 word)
 {
-	__u32 tid = (__u32)bpf_get_current_pid_tgid();
-	struct denet_task *task;
-	__u32 compat;
-	__s64 nr;
+	__u32 compat = (word & compat_mask) != 0;
 
-	if (!is_followed(tid))
-		return 0;
-	task = find_task(tid);
-	if (!task) {
-		count_in_control(lost_calls, 1);
-		return 0;
-	}
-	nr = (__s64)ctx[1];
-	compat = is_compat_call();
 	if ((__u64)nr < DENET_CELL_NR_LIMIT &&
 	    count_in_cells(task, (__u32)nr | (compat ? DENET_CELL_COMPAT : 0)))
 		return 0;
-	count_in_spill(task, (__s32)nr, compat);
+	return count_in_spill(task, (__s32)nr, compat);
+}
+
+/* A call whose slot holds another task, while some followed task that belongs there is elsewhere. */
+static __noinline int count_displaced(__u64 regs, __s64 nr)
+{
+	struct denet_task *task = bpf_map_lookup_elem(&denet_overflow, &regs);
+
+	if (task)
+		return count_call(task, nr, compat_mask ? compat_word() : 0);
+	if (bpf_map_lookup_elem(&denet_uncounted, &regs))
+		count_in_control(lost_calls, 1);
+	return 0;
+}
+
+/*
+ * The pt_regs of a call lie at the top of the caller's kernel stack, so their address alone says
+ * whose call it is: no helper is called for a task that is not followed.
+ */
+SEC("raw_tp/sys_enter")
+int denet_count(__u64 *ctx)
+{
+	__u64 regs = ctx[0];
+	__u32 slot = slot_of(regs);
+	struct denet_task *task = bpf_map_lookup_elem(&denet_slots, &slot);
+	__u32 word = 0;
+
+	if (!task)
+		return 0;
+	if (task->regs == regs) {
+		if (compat_mask && compat_source == BY_KEPT_POINTER)
+			word = compat_word_of_slot(slot, task->start_ns);
+		else if (compat_mask)
+			word = compat_word();
+		return count_call(task, (__s64)ctx[1], word);
+	}
+	if (task->displaced)
+		return count_displaced(regs, (__s64)ctx[1]);
 	return 0;
 }

@@ -17,7 +17,9 @@ pub const SAMPLE_COOKIE: u64 = 0x64_656e_6574;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Task {
-    /// Thread id in the initial pid namespace; 0 in a free slot.
+    /// Its identity while it lives: the kernel address of its `pt_regs`; 0 in a free slot.
+    pub regs: u64,
+    /// Thread id in the initial pid namespace.
     pub tid: u32,
     /// Thread-group id (the process) in the initial pid namespace.
     pub tgid: u32,
@@ -29,6 +31,8 @@ pub struct Task {
     pub end_ns: u64,
     /// Its name, NUL-padded.
     pub comm: [u8; 16],
+    /// Of a slot: followed tasks that belong there and are kept elsewhere.
+    pub displaced: u64,
     /// `count << CELL_KEY_BITS | key`; 0 is a free cell.
     pub cells: [u64; CELLS],
 }
@@ -65,8 +69,8 @@ pub struct Control {
     pub spill_full: u64,
     /// Ended tasks that found no room in the ring buffer: their calls are among `lost_calls`.
     pub records_lost: u64,
-    /// Children that could not be identified and are not followed.
-    pub tasks_unread: u64,
+    /// Children that could not be identified or remembered, and are not followed.
+    pub tasks_unfollowed: u64,
     /// Set by user space: wake it at each end of a task.
     pub wake_on_exit: u64,
 }
@@ -77,6 +81,8 @@ pub struct Control {
 pub struct Sample {
     /// `bpf_get_current_pid_tgid()`: tgid above, tid below; 0 if no sample was taken.
     pub pid_tgid: u64,
+    /// Where its `pt_regs` lie, as `sys_enter` was told; 0 if it was not seen there.
+    pub regs: u64,
     /// The first bytes of its `task_struct`.
     pub task: [u8; SAMPLE_BYTES],
 }
@@ -104,12 +110,14 @@ impl Task {
 
     /// An all-zero task: a free slot.
     pub const FREE: Self = Self {
+        regs: 0,
         tid: 0,
         tgid: 0,
         start_ns: 0,
         process_start_ns: 0,
         end_ns: 0,
         comm: [0; 16],
+        displaced: 0,
         cells: [0; CELLS],
     };
 }

@@ -1,9 +1,9 @@
-//! Where this kernel keeps `pid`, `tgid` and the 32-bit mark in `task_struct`, and under which
-//! number it knows a task of ours.
+//! Where this kernel keeps what the programs read of a task, and under which numbers it knows the
+//! command.
 //!
 //! The kernel is asked rather than its BTF read: a program copies the asking task's `task_struct`
 //! beside what `bpf_get_current_pid_tgid()` says of it, once in a thread of denet and once in the
-//! waiting command. Two tasks with different ids leave one place for each field. That takes half a
+//! waiting command. Two tasks with different ids leave one place for each field. That takes a
 //! millisecond, needs no BTF, and holds for randomised layouts and backports.
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -13,23 +13,29 @@ use aya::maps::{Array, Map};
 use super::abi::{SAMPLE_BYTES, SAMPLE_COOKIE, Sample};
 use super::kernel::{self, KernelError};
 use super::object::{self, Maps, Program};
+use crate::sys::account;
 use crate::sys::gate::Rehearsal;
 
-/// What the programs have to be told about this kernel.
+/// What the programs have to be told about this kernel: offsets in `task_struct`, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    pub(crate) pid_offset: u32,
-    pub(crate) tgid_offset: u32,
-    /// Offset of a 32-bit word of `thread_info`, and the bit in it that marks a 32-bit call.
-    pub(crate) compat_offset: u32,
+    pub(crate) pid: u32,
+    pub(crate) tgid: u32,
+    pub(crate) stack: u32,
+    /// Of a user task's `pt_regs` in its kernel stack.
+    pub(crate) regs_in_stack: u32,
+    /// Of a 32-bit word in `thread_info`, and the bit in it that marks a 32-bit call.
+    pub(crate) compat: u32,
     pub(crate) compat_mask: u32,
 }
 
-/// A task as the kernel numbers it: in the initial pid namespace, which need not be ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct KernelIds {
+/// A task as the kernel knows it: ids in the initial pid namespace, which need not be ours, and
+/// the address that identifies it to `sys_enter`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KernelTask {
     pub(crate) tid: u32,
     pub(crate) tgid: u32,
+    pub(crate) regs: u64,
 }
 
 /// Why no layout could be told.
@@ -53,7 +59,7 @@ impl Calibration {
     /// Loads and attaches the sampling program, and samples a thread of denet.
     pub(crate) fn start() -> Result<Self, KernelError> {
         let mut maps = Maps::new();
-        let mut programs = object::load(super::CALIBRATE, &[], &[], &mut maps)?;
+        let mut programs = object::load(super::CALIBRATE, false, &[], &[], &mut maps)?;
         let missing = |what: &str| {
             KernelError::new("embedded eBPF object", std::io::Error::other(format!("no {what}")))
         };
@@ -62,21 +68,38 @@ impl Calibration {
         let samples = Array::try_from(Map::Array(samples))
             .map_err(|error| KernelError::new("denet_samples", std::io::Error::other(error)))?;
         let link = program.attach(c"sys_enter")?;
-        // A thread that is not the leader: only there do tid and tgid differ.
-        let run = || kernel::run_raw_tracepoint(program.fd.as_fd(), &Sampled::Thread.context());
-        std::thread::scope(|scope| scope.spawn(run).join())
+        let calibration = Self { program, samples, _link: link };
+        // A thread that is not the leader: only there do tid and tgid differ. Its next system call
+        // shows where its pt_regs are.
+        let sampled = || calibration.sample(Sampled::Thread).map(|()| account::trivial_syscall());
+        std::thread::scope(|scope| scope.spawn(sampled).join())
             .unwrap_or_else(|_| Err(std::io::Error::other("the sampling thread died")))
+            .and_then(|()| calibration.sample(Sampled::Own))
             .map_err(|source| KernelError::new("BPF_PROG_TEST_RUN denet_sample", source))?;
-        Ok(Self { program, samples, _link: link })
+        Ok(calibration)
     }
 
     /// What the waiting command is to do before it reports that it is ready.
     pub(crate) fn in_gate(&self) -> Rehearsal<'_> {
-        Box::new(|| kernel::run_raw_tracepoint(self.program.fd.as_fd(), &Sampled::Gate.context()))
+        Box::new(|| self.sample(Sampled::Gate))
     }
 
-    /// The layout, the ids of the calling process's leader, and those of the waiting command.
-    pub(crate) fn finish(self) -> Result<(Layout, KernelIds, KernelIds), KernelError> {
+    fn sample(&self, which: Sampled) -> std::io::Result<()> {
+        kernel::run_raw_tracepoint(self.program.fd.as_fd(), &which.context())
+    }
+
+    /// Samples the caller in the command's place, for where there is no command.
+    pub(crate) fn of_this_process() -> Result<(Layout, KernelTask), KernelError> {
+        let calibration = Self::start()?;
+        calibration
+            .sample(Sampled::Gate)
+            .map_err(|source| KernelError::new("BPF_PROG_TEST_RUN denet_sample", source))?;
+        let (layout, own, _) = calibration.finish()?;
+        Ok((layout, own))
+    }
+
+    /// The layout, the thread that began the calibration, and the waiting command.
+    pub(crate) fn finish(self) -> Result<(Layout, KernelTask, KernelTask), KernelError> {
         let read = |which: Sampled| {
             self.samples.get(&(which as u32), 0).map_err(|error| {
                 KernelError::new("BPF_MAP_LOOKUP_ELEM denet_samples", std::io::Error::other(error))
@@ -85,9 +108,13 @@ impl Calibration {
         let (thread, gate) = (read(Sampled::Thread)?, read(Sampled::Gate)?);
         let layout = locate(&thread, &gate)
             .map_err(|error| KernelError::new("layout of task_struct", std::io::Error::other(error)))?;
-        let leader = ids(&thread).tgid;
-        tracing::debug!(?layout, ids = ?ids(&gate), "calibrated");
-        Ok((layout, KernelIds { tid: leader, tgid: leader }, ids(&gate)))
+        tracing::debug!(?layout, "calibrated");
+        let task = |sample: &Sample| {
+            let (tid, tgid) = ids(sample);
+            let regs = long(sample, layout.stack as usize) + u64::from(layout.regs_in_stack);
+            KernelTask { tid, tgid, regs }
+        };
+        Ok((layout, task(&read(Sampled::Own)?), task(&gate)))
     }
 }
 
@@ -95,6 +122,7 @@ impl Calibration {
 enum Sampled {
     Thread = 0,
     Gate = 1,
+    Own = 2,
 }
 
 impl Sampled {
@@ -103,11 +131,13 @@ impl Sampled {
     }
 }
 
-fn ids(sample: &Sample) -> KernelIds {
-    KernelIds {
-        tid: sample.pid_tgid as u32,
-        tgid: (sample.pid_tgid >> 32) as u32,
-    }
+/// tid and tgid.
+fn ids(sample: &Sample) -> (u32, u32) {
+    (sample.pid_tgid as u32, (sample.pid_tgid >> 32) as u32)
+}
+
+fn long(sample: &Sample, offset: usize) -> u64 {
+    u64::from(word(sample, offset)) | u64::from(word(sample, offset + 4)) << 32
 }
 
 fn word(sample: &Sample, offset: usize) -> u32 {
@@ -117,26 +147,47 @@ fn word(sample: &Sample, offset: usize) -> u32 {
 }
 
 fn locate(thread: &Sample, gate: &Sample) -> Result<Layout, LayoutError> {
-    if thread.pid_tgid == 0 || gate.pid_tgid == 0 {
+    if thread.pid_tgid == 0 || gate.pid_tgid == 0 || thread.regs == 0 {
         return Err(LayoutError::NoSample);
     }
-    let find = |field, in_thread: u32, in_gate: u32| {
-        let places: Vec<usize> = (0..SAMPLE_BYTES)
-            .step_by(4)
-            .filter(|at| word(thread, *at) == in_thread && word(gate, *at) == in_gate)
-            .collect();
-        match places.as_slice() {
-            [place] => Ok(*place as u32),
-            _ => Err(LayoutError::Ambiguous(places.len(), field)),
-        }
-    };
-    let (compat_offset, compat_mask) = compat_word(thread);
+    let (in_thread, in_gate) = (ids(thread), ids(gate));
+    let pid = only("pid", 4, |at| word(thread, at) == in_thread.0 && word(gate, at) == in_gate.0)?;
+    let tgid = only("tgid", 4, |at| word(thread, at) == in_thread.1 && word(gate, at) == in_gate.1)?;
+    let stack = only("stack", 8, |at| {
+        let (base, other) = (long(thread, at), long(gate, at));
+        is_stack_of(base, thread.regs) && other.is_multiple_of(STACK_ALIGNMENT) && is_kernel_address(other)
+    })?;
+    let (compat, compat_mask) = compat_word(thread);
     Ok(Layout {
-        pid_offset: find("pid", ids(thread).tid, ids(gate).tid)?,
-        tgid_offset: find("tgid", ids(thread).tgid, ids(gate).tgid)?,
-        compat_offset,
+        pid,
+        tgid,
+        stack,
+        regs_in_stack: (thread.regs - long(thread, stack as usize)) as u32,
+        compat,
         compat_mask,
     })
+}
+
+/// The one multiple of `step` where it holds.
+fn only(field: &'static str, step: usize, holds: impl Fn(usize) -> bool) -> Result<u32, LayoutError> {
+    let places: Vec<usize> = (0..SAMPLE_BYTES).step_by(step).filter(|at| holds(*at)).collect();
+    match places.as_slice() {
+        [place] => Ok(*place as u32),
+        _ => Err(LayoutError::Ambiguous(places.len(), field)),
+    }
+}
+
+/// Every architecture aligns kernel stacks to at least this, and has none of 128 KiB (KASAN's are
+/// 64 KiB).
+const STACK_ALIGNMENT: u64 = 4096;
+const STACK_LIMIT: u64 = 128 * 1024;
+
+fn is_stack_of(base: u64, regs: u64) -> bool {
+    base.is_multiple_of(STACK_ALIGNMENT) && (base..base + STACK_LIMIT).contains(&regs)
+}
+
+fn is_kernel_address(address: u64) -> bool {
+    address >> 63 == 1
 }
 
 /// `TS_COMPAT` in `thread_info.status`, which stands behind `syscall_work` where that exists
@@ -163,39 +214,49 @@ mod tests {
 
     const PID: usize = 2384;
     const TGID: usize = 2388;
+    const STACK: usize = 32;
 
-    fn task(tid: u32, tgid: u32, words: &[(usize, u32)]) -> Sample {
+    fn task(tid: u32, tgid: u32, stack: u64, words: &[(usize, u32)]) -> Sample {
         let mut sample = Sample {
             pid_tgid: u64::from(tgid) << 32 | u64::from(tid),
+            regs: stack + 0x3f58,
             task: [0; SAMPLE_BYTES],
         };
+        sample.task[STACK..STACK + 8].copy_from_slice(&stack.to_ne_bytes());
         for (at, value) in [(PID, tid), (TGID, tgid)].iter().chain(words) {
             sample.task[*at..at + 4].copy_from_slice(&value.to_ne_bytes());
         }
         sample
     }
 
+    const THREAD_STACK: u64 = 0xffff_c900_0012_4000;
+    const GATE_STACK: u64 = 0xffff_c900_0034_8000;
+
     #[test]
     fn finds_the_fields_of_two_tasks() {
-        let thread = task(101, 100, &[(8, 2), (640, 101)]);
-        let gate = task(103, 103, &[(8, 2), (644, 103)]);
+        let thread = task(101, 100, THREAD_STACK, &[(8, 2), (640, 101)]);
+        let gate = task(103, 103, GATE_STACK, &[(8, 2), (644, 103)]);
         let layout = locate(&thread, &gate).unwrap();
-        assert_eq!((layout.pid_offset, layout.tgid_offset), (PID as u32, TGID as u32));
+        assert_eq!((layout.pid, layout.tgid), (PID as u32, TGID as u32));
+        assert_eq!((layout.stack, layout.regs_in_stack), (STACK as u32, 0x3f58));
     }
 
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn status_stands_behind_syscall_work_where_that_exists() {
-        assert_eq!(compat_word(&task(1, 1, &[(8, 2)])), (16, 2));
-        assert_eq!(compat_word(&task(1, 1, &[])), (8, 2));
+        assert_eq!(compat_word(&task(1, 1, THREAD_STACK, &[(8, 2)])), (16, 2));
+        assert_eq!(compat_word(&task(1, 1, THREAD_STACK, &[])), (8, 2));
     }
 
     #[test]
     fn refuses_to_guess() {
-        let thread = task(101, 100, &[(40, 101)]);
-        let gate = task(103, 103, &[(40, 103)]);
+        let thread = task(101, 100, THREAD_STACK, &[(40, 101)]);
+        let gate = task(103, 103, GATE_STACK, &[(40, 103)]);
         assert_eq!(locate(&thread, &gate), Err(LayoutError::Ambiguous(2, "pid")));
-        let unsampled = Sample { pid_tgid: 0, task: [0; SAMPLE_BYTES] };
+        let elsewhere = Sample { regs: 0xffff_c900_0099_9f58, ..task(101, 100, THREAD_STACK, &[]) };
+        let gate = task(103, 103, GATE_STACK, &[]);
+        assert_eq!(locate(&elsewhere, &gate), Err(LayoutError::Ambiguous(0, "stack")));
+        let unsampled = Sample { pid_tgid: 0, regs: 0, task: [0; SAMPLE_BYTES] };
         assert_eq!(locate(&thread, &unsampled), Err(LayoutError::NoSample));
     }
 }

@@ -116,6 +116,16 @@ pub(crate) fn load_raw_tracepoint(
     })
 }
 
+/// Loads type information.
+pub(crate) fn load_btf(types: &[u8]) -> Result<OwnedFd, KernelError> {
+    let mut attr = zeroed();
+    // SAFETY: writing plain fields of the union's BTF variant.
+    let load = unsafe { &mut attr.__bindgen_anon_7 };
+    load.btf = types.as_ptr() as u64;
+    load.btf_size = types.len() as u32;
+    bpf_fd(bpf_cmd::BPF_BTF_LOAD, &mut attr).map_err(|source| KernelError::new("BPF_BTF_LOAD", source))
+}
+
 /// Attaches a program; the link lasts as long as the descriptor.
 pub(crate) fn open_raw_tracepoint(
     program: BorrowedFd<'_>,

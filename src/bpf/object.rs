@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use aya::maps::{MapData, MapError};
+use aya_obj::btf::BtfFeatures;
 use aya_obj::{EbpfSectionKind, Map, Object};
 
 use super::kernel::{self, KernelError};
@@ -39,8 +40,11 @@ impl Program {
 
 /// Loads an embedded object: makes the maps that `maps` lacks, sets the `const volatile` values,
 /// loads every program.
+///
+/// `with_btf` gives the kernel the object's own types, which a map of kernel pointers needs.
 pub(crate) fn load(
     bytes: &[u8],
+    with_btf: bool,
     constants: &[(&str, u32)],
     settings: &[MapSetting],
     maps: &mut Maps,
@@ -54,6 +58,8 @@ pub(crate) fn load(
         .collect();
     object.patch_map_data(globals).map_err(|error| broken(&error))?;
 
+    let types = if with_btf { Some(load_btf(&mut object)?) } else { None };
+
     // `.rodata` belongs to this object alone, whatever another object's is called.
     let mut own = Maps::new();
     for (name, map) in &object.maps {
@@ -61,7 +67,7 @@ pub(crate) fn load(
             own.insert(name.clone(), constant_map(name, map)?);
         } else if !maps.contains_key(name) {
             let setting = settings.iter().find(|setting| setting.name == name);
-            maps.insert(name.clone(), create(name, map, setting.copied().unwrap_or_default())?);
+            maps.insert(name.clone(), create(name, map, setting.copied().unwrap_or_default(), types.as_ref())?);
         }
     }
     let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
@@ -84,27 +90,43 @@ pub(crate) fn load(
     Ok(programs)
 }
 
-fn create(name: &str, map: &Map, setting: MapSetting) -> Result<MapData, KernelError> {
-    let wanted = Map::new_from_params(
-        map.map_type(),
-        map.key_size(),
-        map.value_size(),
-        setting.max_entries.unwrap_or(map.max_entries()),
-        map.map_flags() | setting.extra_flags,
-    );
-    let created = MapData::create(wanted, name, None).map_err(|error| {
+fn create(
+    name: &str,
+    map: &Map,
+    setting: MapSetting,
+    types: Option<&OwnedFd>,
+) -> Result<MapData, KernelError> {
+    let max_entries = setting.max_entries.unwrap_or(map.max_entries());
+    let flags = map.map_flags() | setting.extra_flags;
+    let wanted = if types.is_some() {
+        let mut typed = map.clone();
+        typed.set_max_entries(max_entries);
+        typed
+    } else {
+        Map::new_from_params(map.map_type(), map.key_size(), map.value_size(), max_entries, flags)
+    };
+    let types = types.map(|fd| fd.as_fd());
+    let created = MapData::create(wanted, name, types).map_err(|error| {
         let source = match error {
             MapError::CreateError { io_error, .. } => io_error,
             other => io::Error::other(other),
         };
         KernelError::new(format!("BPF_MAP_CREATE {name}"), source)
     });
-    tracing::debug!(map = name, error = ?created.as_ref().err(), "create");
+    tracing::debug!(map = name, max_entries, error = ?created.as_ref().err(), "create");
     created
 }
 
+fn load_btf(object: &mut Object) -> Result<OwnedFd, KernelError> {
+    // Kernels that keep pointers to tasks (6.4) know every kind of type that clang writes.
+    let all = BtfFeatures::new(true, true, true, true, true, true, true, true);
+    let types = object.fixup_and_sanitize_btf(&all).map_err(|error| broken(&error))?;
+    let bytes = types.ok_or_else(|| broken(&io::Error::other("no BTF")))?.to_bytes();
+    kernel::load_btf(&bytes)
+}
+
 fn constant_map(name: &str, map: &Map) -> Result<MapData, KernelError> {
-    let constants = create("denet_constants", map, MapSetting::default())?;
+    let constants = create("denet_constants", map, MapSetting::default(), None)?;
     kernel::fill_array(constants.fd().as_fd(), map.data())
         .and_then(|()| kernel::freeze(constants.fd().as_fd()))
         .map_err(|source| KernelError::new(format!("BPF_MAP_UPDATE_ELEM {name}"), source))?;

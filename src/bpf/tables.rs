@@ -4,10 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
+use aya::maps::{HashMap, Map, MapData, RingBuf};
 
 use super::abi::{Control, SpillKey, Task};
-use super::calibrate::KernelIds;
+use super::calibrate::KernelTask;
 use super::kernel::KernelError;
 use super::object::Maps;
 use crate::sys::mapping::Mapping;
@@ -22,17 +22,16 @@ pub(crate) struct MapMemory {
 
 /// All maps of the syscall profile.
 pub(crate) struct Tables {
-    followed: Array<MapData, u64>,
     slots: Mapping<Task>,
     claims: HashMap<MapData, u32, u32>,
-    overflow: HashMap<MapData, u32, Task>,
+    overflow: HashMap<MapData, u64, Task>,
     spill: HashMap<MapData, SpillKey, u64>,
     ended: RingBuf<MapData>,
     control: Mapping<Control>,
     // Name and descriptor of every map, for the account of memory.
     descriptors: Vec<(String, RawFd)>,
-    // The two mapped arrays.
-    _mapped: [MapData; 2],
+    // Mapped, or used by the kernel side alone; kept for their account of memory.
+    _others: Vec<MapData>,
 }
 
 impl Tables {
@@ -50,7 +49,6 @@ impl Tables {
         let control_map = take("denet_control")?;
         let other = |error| failed("maps", io::Error::other(error));
         Ok(Self {
-            followed: Map::Array(take("denet_followed")?).try_into().map_err(other)?,
             slots: Mapping::new(slot_map.fd().as_fd(), slots as usize)
                 .map_err(|error| failed("denet_slots", error))?,
             claims: Map::HashMap(take("denet_claims")?).try_into().map_err(other)?,
@@ -60,18 +58,18 @@ impl Tables {
             control: Mapping::new(control_map.fd().as_fd(), 1)
                 .map_err(|error| failed("denet_control", error))?,
             descriptors,
-            _mapped: [slot_map, control_map],
+            _others: maps.into_values().chain([slot_map, control_map]).collect(),
         })
     }
 
-    /// Follows a task that the kernel side did not see begin. To be called before anything else is
-    /// followed: it reads, changes and writes a word of the bit map.
-    pub(crate) fn enroll(&mut self, task: KernelIds, now_ns: u64) -> Result<(), KernelError> {
-        let slot = self.slot_of(task.tid);
+    /// Follows a task that the kernel side did not see begin.
+    pub(crate) fn enroll(&mut self, task: KernelTask, now_ns: u64) -> Result<(), KernelError> {
+        let slot = self.slot_of(task.regs);
         self.claims
             .insert(slot as u32, task.tid, 0)
             .map_err(|error| failed("denet_claims", io::Error::other(error)))?;
         let described = Task {
+            regs: task.regs,
             tid: task.tid,
             tgid: task.tgid,
             start_ns: now_ns,
@@ -79,29 +77,22 @@ impl Tables {
             ..Task::FREE
         };
         self.slots.write(slot, described);
-        self.set_followed(task.tid, true)
+        Ok(())
     }
 
     /// Forgets a task that [`Tables::enroll`] followed, and all its counts.
-    pub(crate) fn dismiss(&mut self, task: KernelIds) -> Result<(), KernelError> {
-        let slot = self.slot_of(task.tid);
-        self.set_followed(task.tid, false)?;
+    pub(crate) fn dismiss(&mut self, task: KernelTask) -> Result<(), KernelError> {
+        let slot = self.slot_of(task.regs);
         self.slots.write(slot, Task::FREE);
         self.claims
             .remove(&(slot as u32))
             .map_err(|error| failed("denet_claims", io::Error::other(error)))
     }
 
-    fn set_followed(&mut self, tid: u32, followed: bool) -> Result<(), KernelError> {
-        let other = |error| failed("denet_followed", io::Error::other(error));
-        let (index, bit) = (tid / 64, 1_u64 << (tid % 64));
-        let word = self.followed.get(&index, 0).map_err(other)?;
-        let word = if followed { word | bit } else { word & !bit };
-        self.followed.set(index, word, 0).map_err(other)
-    }
-
-    fn slot_of(&self, tid: u32) -> usize {
-        tid as usize & (self.slots.len() - 1)
+    /// As `slot_of` in `ebpf/common.h`.
+    fn slot_of(&self, regs: u64) -> usize {
+        let hash = ((regs >> 14) as u32).wrapping_mul(0x9e37_79b1);
+        (hash >> slot_shift(self.slots.len() as u32)) as usize
     }
 
     /// The kernel's own account.
@@ -147,7 +138,7 @@ impl Tables {
     pub(crate) fn each_live(&self, mut each: impl FnMut(&Task)) -> Result<(), KernelError> {
         for slot in 0..self.slots.len() {
             let task = self.slots.read(slot);
-            if task.tid != 0 {
+            if task.regs != 0 {
                 each(&task);
             }
         }
@@ -184,6 +175,11 @@ impl AsFd for Tables {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ended.as_fd()
     }
+}
+
+/// What the programs are told of the number of slots, a power of two.
+pub(crate) fn slot_shift(slots: u32) -> u32 {
+    32 - slots.ilog2()
 }
 
 fn failed(map: &str, source: io::Error) -> KernelError {

@@ -5,10 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::model::{Backend, Losses, Snapshot};
 use super::session::StartError;
 use super::tally::Tally;
-use crate::bpf::calibrate::{Calibration, KernelIds, Layout};
+use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
 use crate::bpf::kernel;
 use crate::bpf::object::{self, MapSetting, Maps, Program};
-use crate::bpf::tables::Tables;
+use crate::bpf::tables::{Tables, slot_shift};
 use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS};
 use crate::sys::account;
 use crate::sys::gate::{Execution, Gate, GateError};
@@ -67,72 +67,80 @@ impl Follower {
             gate => gate.map_err(StartError::Gate)?,
         };
         let (layout, own, root) = calibration.finish()?;
-        let mut follower = Self::attach(layout, max_tasks)?;
+        let mut follower = Self::load(layout, max_tasks)?;
+        follower.attach()?;
         follower.measure(own, uncounted_ns)?;
-        follower.tables.enroll(root, account::monotonic_ns())?;
+        follower.enroll(root)?;
         follower.tables.set_started(1);
         Ok((follower, gate))
     }
 
-    fn attach(layout: Layout, max_tasks: Option<u32>) -> Result<Self, KernelError> {
-        let slots = max_tasks.map_or(SLOTS, |tasks| tasks.next_power_of_two().min(SLOTS));
+    pub(crate) fn load(layout: Layout, max_tasks: Option<u32>) -> Result<Self, KernelError> {
+        let slots = max_tasks.map_or(SLOTS, |tasks| tasks.next_power_of_two().clamp(2, SLOTS));
         let on_demand = if kernel_release() >= ALLOCATES_SAFELY { BPF_F_NO_PREALLOC } else { 0 };
         let setting = |name, max_entries, extra_flags| MapSetting { name, max_entries: Some(max_entries), extra_flags };
         let settings = [
             setting("denet_slots", slots, 0),
             setting("denet_claims", slots, on_demand),
+            setting("denet_kept", slots, 0),
             setting("denet_overflow", max_tasks.unwrap_or(OVERFLOW), on_demand),
         ];
         let mut maps = Maps::new();
         let mut programs = object::load(
             LIFECYCLE,
+            false,
             &[
-                ("slot_mask", slots - 1),
-                ("task_pid_offset", layout.pid_offset),
-                ("task_tgid_offset", layout.tgid_offset),
+                ("slot_shift", slot_shift(slots)),
+                ("task_pid_offset", layout.pid),
+                ("task_tgid_offset", layout.tgid),
+                ("task_stack_offset", layout.stack),
+                ("stack_regs_offset", layout.regs_in_stack),
                 ("wake_at_bytes", WAKE_AT_BYTES),
             ],
             &settings,
             &mut maps,
         )?;
-        let mut counting = |has_task_btf| {
-            let constants = [
-                ("slot_mask", slots - 1),
-                ("compat_offset", layout.compat_offset),
-                ("compat_mask", layout.compat_mask),
-                ("has_task_btf", has_task_btf),
-            ];
-            object::load(SYSCALLS, &constants, &settings, &mut maps)
-        };
-        programs.extend(counting(1).or_else(|error| {
-            tracing::debug!(%error, "no bpf_get_current_task_btf, reading the task by bpf_probe_read_kernel");
-            counting(0)
-        })?);
+        let (backend, counting) = load_counting(layout, slots, &settings, &mut maps)?;
+        programs.extend(counting);
         let tables = Tables::new(maps, slots)?;
-        let mut links = Vec::with_capacity(HOOKS.len());
-        for (name, tracepoint) in HOOKS {
-            let program = programs.iter().find(|program| program.name == name);
-            let missing = || KernelError::new(name, std::io::Error::other("not in the embedded objects"));
-            links.push(program.ok_or_else(missing)?.attach(tracepoint)?);
-        }
         Ok(Self {
             tables,
             programs,
-            links,
+            links: Vec::new(),
             tally: Tally::default(),
-            backend: Backend {
-                syscalls: "raw_tp/sys_enter, table per task",
-                follow: "raw_tp/sched_process_{fork,exec,exit}",
-            },
+            backend,
             ns_per_syscall: 0.0,
         })
     }
 
+    pub(crate) fn attach(&mut self) -> Result<(), KernelError> {
+        for (name, tracepoint) in HOOKS {
+            let program = self.programs.iter().find(|program| program.name == name);
+            let missing = || KernelError::new(name, std::io::Error::other("not in the embedded objects"));
+            self.links.push(program.ok_or_else(missing)?.attach(tracepoint)?);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn detach(&mut self) {
+        self.links.clear();
+    }
+
+    /// Follows a task of this process.
+    pub(crate) fn enroll(&mut self, own: KernelTask) -> Result<(), KernelError> {
+        self.tables.enroll(own, account::monotonic_ns())
+    }
+
+    /// Forgets it again, and its counts.
+    pub(crate) fn dismiss(&mut self, own: KernelTask) -> Result<(), KernelError> {
+        self.tables.dismiss(own)
+    }
+
     /// Counts calls of denet's own for a moment.
-    fn measure(&mut self, own: KernelIds, uncounted_ns: f64) -> Result<(), KernelError> {
-        self.tables.enroll(own, 0)?;
+    fn measure(&mut self, own: KernelTask, uncounted_ns: f64) -> Result<(), KernelError> {
+        self.enroll(own)?;
         let counted_ns = fastest_call_ns();
-        self.tables.dismiss(own)?;
+        self.dismiss(own)?;
         self.ns_per_syscall = (counted_ns - uncounted_ns).max(0.0);
         Ok(())
     }
@@ -168,7 +176,7 @@ impl Follower {
 
     /// Detaches and reads everything: nothing is attached or followed afterwards.
     pub(crate) fn finish(mut self) -> Result<Snapshot, KernelError> {
-        self.links.clear();
+        self.detach();
         if self.live() > 0 {
             // Programs that began before the links closed may still run for the tasks that live.
             let waited = account::kernel_barrier();
@@ -190,7 +198,7 @@ impl Follower {
             calls: control.lost_calls,
             map_full: control.tasks_without_memory + control.spill_full,
             records: control.records_lost,
-            unfollowed: control.tasks_unread,
+            unfollowed: control.tasks_unfollowed,
             skipped_runs,
         }))
     }
@@ -200,6 +208,45 @@ impl AsFd for Follower {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.tables.as_fd()
     }
+}
+
+/// Ways to tell a 32-bit call, cheapest first, as `ebpf/syscalls.bpf.c` numbers them; each needs an
+/// older kernel than the one before.
+const COMPAT_SOURCES: [(u32, &str); 3] = [
+    (2, "raw_tp/sys_enter, table per task, kept task pointer"),
+    (1, "raw_tp/sys_enter, table per task, current task by BTF"),
+    (0, "raw_tp/sys_enter, table per task, current task by probe_read"),
+];
+
+fn load_counting(
+    layout: Layout,
+    slots: u32,
+    settings: &[MapSetting],
+    maps: &mut Maps,
+) -> Result<(Backend, Vec<Program>), KernelError> {
+    let mut refusal = None;
+    for (source, syscalls) in COMPAT_SOURCES {
+        let constants = [
+            ("slot_shift", slot_shift(slots)),
+            ("compat_offset", layout.compat),
+            ("compat_mask", layout.compat_mask),
+            ("compat_source", source),
+        ];
+        let keeps_pointers = source == 2;
+        match object::load(SYSCALLS, keeps_pointers, &constants, settings, maps) {
+            Ok(programs) => {
+                let backend = Backend { syscalls, follow: "raw_tp/sched_process_{fork,exec,exit}" };
+                return Ok((backend, programs));
+            }
+            Err(error) => {
+                tracing::debug!(%error, log = error.log, "not: {syscalls}");
+                // It was made for pointers, which the next way does not keep.
+                maps.remove("denet_kept");
+                refusal = refusal.or(Some(error));
+            }
+        }
+    }
+    Err(refusal.unwrap_or_else(|| KernelError::new("embedded eBPF object", std::io::Error::other("no program"))))
 }
 
 fn fastest_call_ns() -> f64 {

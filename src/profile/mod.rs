@@ -5,7 +5,9 @@
 
 pub mod analyse;
 #[cfg(feature = "ebpf")]
-pub mod follow;
+pub mod cost;
+#[cfg(feature = "ebpf")]
+pub(crate) mod follow;
 pub mod model;
 pub mod session;
 pub mod tally;
