@@ -104,7 +104,7 @@ fn show(command: &[OsString], run: &Run, map_bytes: Option<u64>, top: usize) {
     let report = Report {
         command,
         run,
-        own: OwnCost { usage: account::own_usage(), map_bytes },
+        own: OwnCost { cpu: account::own_cpu(), peak_rss_kb: account::own_peak_rss_kb(), map_bytes },
         top,
         columns: terminal::columns(io::stderr().as_fd()).unwrap_or(COLUMNS),
     };

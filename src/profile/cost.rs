@@ -25,8 +25,6 @@ pub struct Round {
     pub target: f64,
 }
 
-const CALLS: u32 = 1000;
-
 /// Measures so many rounds.
 ///
 /// # Errors
@@ -43,28 +41,17 @@ pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
     let mut follower = Follower::load(layout, None)?;
     let mut measured = Vec::with_capacity(rounds);
     for _ in 0..rounds {
-        let bare = call_ns();
+        let bare = account::syscall_ns();
         let link = kernel::open_raw_tracepoint(empty.as_fd(), c"sys_enter")?;
-        let empty = call_ns();
+        let empty = account::syscall_ns();
         drop(link);
         follower.attach()?;
-        let other = call_ns();
+        let other = account::syscall_ns();
         follower.enroll(own)?;
-        let target = call_ns();
+        let target = account::syscall_ns();
         follower.dismiss(own)?;
         follower.detach();
         measured.push(Round { bare, empty, other, target });
     }
     Ok(measured)
-}
-
-fn call_ns() -> f64 {
-    let burst = || {
-        let start = account::monotonic_ns();
-        (0..CALLS).for_each(|_| account::trivial_syscall());
-        (account::monotonic_ns() - start) as f64 / f64::from(CALLS)
-    };
-    // The first burst warms up what the change of links left cold.
-    burst();
-    burst().min(burst())
 }

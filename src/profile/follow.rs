@@ -1,5 +1,7 @@
 //! The eBPF side of a profile: loaded, attached, told what to follow, read.
 
+use std::ffi::CStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::model::{Backend, Losses, Snapshot};
@@ -16,8 +18,10 @@ use crate::sys::gate::{Execution, Gate, GateError};
 /// Slots of the table of tasks: as many are followed at full speed and, with others whose ids
 /// collide, beyond it.
 const SLOTS: u32 = 4096;
-/// Tasks that may be followed beyond the slots.
-const OVERFLOW: u32 = 16_384;
+/// Tasks that may be followed beyond the slots: where memory is taken on demand, and where it has to
+/// be taken ahead.
+const OVERFLOW_ON_DEMAND: u32 = 32_768;
+const OVERFLOW_AHEAD: u32 = 10_240;
 /// Same as in `ebpf/common.h`; a quarter full, the ring buffer wakes us.
 const WAKE_AT_BYTES: u32 = 512 * 1024;
 /// Kernels from here on allocate hash entries safely in a tracing program (`bpf_mem_alloc`); before,
@@ -26,17 +30,15 @@ const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
 const BPF_F_NO_PREALLOC: u32 = 1;
 
 /// Where each program goes; a task is followed before its calls are counted.
-const HOOKS: [(&str, &std::ffi::CStr); 4] = [
+const HOOKS: [(&str, &CStr); 4] = [
     ("denet_exit", c"sched_process_exit"),
     ("denet_exec", c"sched_process_exec"),
     ("denet_fork", c"sched_process_fork"),
     ("denet_count", c"sys_enter"),
 ];
 
-/// Calls measured at a time, and how many times, to learn what counting costs. The fastest counts:
-/// whatever else happens on the machine only adds.
-const MEASURED_CALLS: u64 = 500;
-const MEASURED_ROUNDS: u32 = 12;
+/// How often the cost of counting is measured before a command starts; the median counts.
+const MEASUREMENTS: usize = 7;
 
 /// Programs attached, command waiting, nothing lost so far.
 pub(crate) struct Follower {
@@ -58,7 +60,6 @@ impl Follower {
         mask: &nix::sys::signal::SigSet,
         max_tasks: Option<u32>,
     ) -> Result<(Self, Gate), StartError> {
-        let uncounted_ns = fastest_call_ns();
         let calibration = Calibration::start()?;
         let gate = match Gate::new(execution, mask, &calibration.in_gate()) {
             Err(GateError::Rehearsal(source)) => {
@@ -68,8 +69,8 @@ impl Follower {
         };
         let (layout, own, root) = calibration.finish()?;
         let mut follower = Self::load(layout, max_tasks)?;
+        follower.measure(own)?;
         follower.attach()?;
-        follower.measure(own, uncounted_ns)?;
         follower.enroll(root)?;
         follower.tables.set_started(1);
         Ok((follower, gate))
@@ -77,13 +78,18 @@ impl Follower {
 
     pub(crate) fn load(layout: Layout, max_tasks: Option<u32>) -> Result<Self, KernelError> {
         let slots = max_tasks.map_or(SLOTS, |tasks| tasks.next_power_of_two().clamp(2, SLOTS));
-        let on_demand = if kernel_release() >= ALLOCATES_SAFELY { BPF_F_NO_PREALLOC } else { 0 };
+        let (on_demand, overflow) = if kernel_release() >= ALLOCATES_SAFELY {
+            (BPF_F_NO_PREALLOC, OVERFLOW_ON_DEMAND)
+        } else {
+            (0, OVERFLOW_AHEAD)
+        };
         let setting = |name, max_entries, extra_flags| MapSetting { name, max_entries: Some(max_entries), extra_flags };
         let settings = [
             setting("denet_slots", slots, 0),
             setting("denet_claims", slots, on_demand),
             setting("denet_kept", slots, 0),
-            setting("denet_overflow", max_tasks.unwrap_or(OVERFLOW), on_demand),
+            setting("denet_overflow", max_tasks.unwrap_or(overflow), on_demand),
+            setting("denet_uncounted", overflow, on_demand),
         ];
         let mut maps = Maps::new();
         let mut programs = object::load(
@@ -115,11 +121,15 @@ impl Follower {
 
     pub(crate) fn attach(&mut self) -> Result<(), KernelError> {
         for (name, tracepoint) in HOOKS {
-            let program = self.programs.iter().find(|program| program.name == name);
-            let missing = || KernelError::new(name, std::io::Error::other("not in the embedded objects"));
-            self.links.push(program.ok_or_else(missing)?.attach(tracepoint)?);
+            self.links.push(self.attach_one(name, tracepoint)?);
         }
         Ok(())
+    }
+
+    fn attach_one(&self, name: &str, tracepoint: &CStr) -> Result<OwnedFd, KernelError> {
+        let program = self.programs.iter().find(|program| program.name == name);
+        let missing = || KernelError::new(name, io::Error::other("not in the embedded objects"));
+        program.ok_or_else(missing)?.attach(tracepoint)
     }
 
     pub(crate) fn detach(&mut self) {
@@ -137,11 +147,18 @@ impl Follower {
     }
 
     /// Counts calls of denet's own for a moment.
-    fn measure(&mut self, own: KernelTask, uncounted_ns: f64) -> Result<(), KernelError> {
+    fn measure(&mut self, own: KernelTask) -> Result<(), KernelError> {
         self.enroll(own)?;
-        let counted_ns = fastest_call_ns();
+        let mut added_ns = Vec::with_capacity(MEASUREMENTS);
+        for _ in 0..MEASUREMENTS {
+            let bare = account::syscall_ns();
+            let link = self.attach_one("denet_count", c"sys_enter")?;
+            added_ns.push(account::syscall_ns() - bare);
+            drop(link);
+        }
         self.dismiss(own)?;
-        self.ns_per_syscall = (counted_ns - uncounted_ns).max(0.0);
+        added_ns.sort_by(f64::total_cmp);
+        self.ns_per_syscall = added_ns[MEASUREMENTS / 2].max(0.0);
         Ok(())
     }
 
@@ -194,13 +211,20 @@ impl Follower {
             skipped_runs += kernel::recursion_misses(program.fd.as_fd())
                 .map_err(|source| KernelError::new(format!("BPF_OBJ_GET_INFO_BY_FD {}", program.name), source))?;
         }
-        Ok(tally.finish(Losses {
+        let mut snapshot = tally.finish(Losses {
             calls: control.lost_calls,
             map_full: control.tasks_without_memory + control.spill_full,
             records: control.records_lost,
             unfollowed: control.tasks_unfollowed,
             skipped_runs,
-        }))
+        });
+        // A task that lives may have renamed itself since the kernel side last looked.
+        for process in snapshot.processes.iter_mut().filter(|process| process.running) {
+            if let Some(name) = account::command_of(process.pid) {
+                process.command = name;
+            }
+        }
+        Ok(snapshot)
     }
 }
 
@@ -246,16 +270,7 @@ fn load_counting(
             }
         }
     }
-    Err(refusal.unwrap_or_else(|| KernelError::new("embedded eBPF object", std::io::Error::other("no program"))))
-}
-
-fn fastest_call_ns() -> f64 {
-    let round = |_| {
-        let start = account::monotonic_ns();
-        (0..MEASURED_CALLS).for_each(|_| account::trivial_syscall());
-        (account::monotonic_ns() - start) as f64 / MEASURED_CALLS as f64
-    };
-    (0..MEASURED_ROUNDS).map(round).fold(f64::INFINITY, f64::min)
+    Err(refusal.unwrap_or_else(|| KernelError::new("embedded eBPF object", io::Error::other("no program"))))
 }
 
 /// Major and minor number of the running kernel.

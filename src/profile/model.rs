@@ -200,8 +200,10 @@ pub struct Backend {
 /// What denet itself used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnCost {
-    /// Its CPU time and memory.
-    pub usage: Usage,
+    /// CPU time.
+    pub cpu: Duration,
+    /// Peak resident memory in KiB, where it is known.
+    pub peak_rss_kb: Option<u64>,
     /// Kernel memory of its maps in bytes, where the kernel says.
     pub map_bytes: Option<u64>,
 }

@@ -254,13 +254,14 @@ fn still_running(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> 
 }
 
 fn own_cost(to: &mut dyn Write, what: &str, own: &OwnCost) -> io::Result<()> {
-    let maps = own.map_bytes.map(|size| format!(", {} of kernel memory", bytes(size)));
+    let rss = own.peak_rss_kb.map(|kb| format!(", {} of memory", bytes(kb * 1024)));
+    let maps = own.map_bytes.map(|size| format!(", {} in the kernel", bytes(size)));
     writeln!(
         to,
-        "{} {what} {} CPU, {}{}",
+        "{} {what} {} CPU{}{}",
         paint(FAINT, "cost     "),
-        time(own.usage.cpu()),
-        bytes(own.usage.max_rss_kb * 1024),
+        time(own.cpu),
+        rss.unwrap_or_default(),
         maps.unwrap_or_default(),
     )
 }

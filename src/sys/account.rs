@@ -94,13 +94,20 @@ fn exit_of(status: i32) -> Exit {
     }
 }
 
-/// What this process used so far.
-pub fn own_usage() -> Usage {
+/// CPU time that this process used so far.
+pub fn own_cpu() -> Duration {
     // SAFETY: an all-zero rusage is a valid place for the answer.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: a live place; RUSAGE_SELF cannot fail with it.
     unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
-    usage_of(&usage)
+    usage_of(&usage).cpu()
+}
+
+/// Peak resident memory of this process in KiB. `getrusage` would count what ran here before exec.
+pub fn own_peak_rss_kb() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn usage_of(usage: &libc::rusage) -> Usage {
@@ -134,6 +141,18 @@ pub fn trivial_syscall() {
     unsafe { libc::syscall(libc::SYS_getppid) };
 }
 
+/// Nanoseconds of one such call, now: the faster of two bursts, after one that warms up.
+pub fn syscall_ns() -> f64 {
+    const CALLS: u32 = 500;
+    let burst = || {
+        let start = monotonic_ns();
+        (0..CALLS).for_each(|_| trivial_syscall());
+        (monotonic_ns() - start) as f64 / f64::from(CALLS)
+    };
+    burst();
+    burst().min(burst())
+}
+
 /// Orphaned descendants become children of this process, until it ends.
 ///
 /// # Errors
@@ -160,8 +179,14 @@ pub fn kernel_barrier() -> io::Result<()> {
     }
 }
 
-/// Name of a live process; `None` once it is gone.
+/// Name of a live process by its id in the initial pid namespace; `None` once it is gone, and where
+/// this process does not see that namespace.
 pub fn command_of(pid: u32) -> Option<String> {
+    // PROC_PID_INIT_INO (include/linux/proc_ns.h)
+    const INITIAL: &str = "pid:[4026531836]";
+    if std::fs::read_link("/proc/self/ns/pid").ok()?.as_os_str() != INITIAL {
+        return None;
+    }
     let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
     Some(String::from_utf8_lossy(&name).trim_end().to_owned())
 }

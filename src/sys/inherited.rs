@@ -1,10 +1,15 @@
-//! What denet was started with and Rust's runtime changes before `main`: it ignores SIGPIPE and
-//! opens `/dev/null` where a standard descriptor was closed. The command must see neither.
+//! What denet was started with and what changes before or after `main`: Rust's runtime ignores
+//! SIGPIPE and opens `/dev/null` where a standard descriptor was closed, and a first thread makes
+//! glibc take over two signals of its own. The command must see none of it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+/// SIGPIPE, and glibc's SIGCANCEL and SIGSETXID.
+const CHANGED: [i32; 3] = [libc::SIGPIPE, 32, 33];
+
+// A bit for each standard descriptor that was closed, and for each signal of CHANGED ignored.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
-static SIGPIPE_WAS_IGNORED: AtomicU8 = AtomicU8::new(0);
+static IGNORED: AtomicU8 = AtomicU8::new(0);
 
 /// Runs before Rust's runtime.
 #[used]
@@ -18,13 +23,31 @@ extern "C" fn look() {
             CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
         }
     }
-    // SAFETY: an all-zero sigaction is a valid place for the answer.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: a query into a live sigaction.
-    let known = unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action) } == 0;
-    if known && action.sa_sigaction == libc::SIG_IGN {
-        SIGPIPE_WAS_IGNORED.store(1, Ordering::Relaxed);
+    for (at, signal) in CHANGED.into_iter().enumerate() {
+        if disposition(signal, None) == Some(libc::SIG_IGN) {
+            IGNORED.fetch_or(1 << at, Ordering::Relaxed);
+        }
     }
+}
+
+/// The kernel's own `struct sigaction`.
+#[repr(C)]
+#[derive(Default)]
+struct Disposition {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+/// Sets how a signal is handled, or only looks; past glibc, which denies access to its own signals.
+fn disposition(signal: i32, new: Option<usize>) -> Option<usize> {
+    let new = new.map(|handler| Disposition { handler, ..Disposition::default() });
+    let new = new.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let mut old = Disposition::default();
+    // SAFETY: two of the kernel's sigactions, live or null, and the size of its signal set.
+    let result = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, new, &mut old, size_of::<u64>()) };
+    (result == 0).then_some(old.handler)
 }
 
 /// Was this standard descriptor (0, 1 or 2) closed when denet was started?
@@ -42,11 +65,9 @@ pub(crate) fn restore() {
             unsafe { libc::close(fd) };
         }
     }
-    let pipe = if SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed) == 1 {
-        libc::SIG_IGN
-    } else {
-        libc::SIG_DFL
-    };
-    // SAFETY: sets a standard disposition.
-    unsafe { libc::signal(libc::SIGPIPE, pipe) };
+    let ignored = IGNORED.load(Ordering::Relaxed);
+    for (at, signal) in CHANGED.into_iter().enumerate() {
+        let was_ignored = ignored & (1 << at) != 0;
+        disposition(signal, Some(if was_ignored { libc::SIG_IGN } else { libc::SIG_DFL }));
+    }
 }

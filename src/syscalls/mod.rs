@@ -186,7 +186,7 @@ mod tests {
         // The kernel's tables have these holes.
         let hole = |table, nr| match table {
             Table::X86_64 => (337..424).contains(&nr),
-            Table::I386 => [222, 223, 251, 285].contains(&nr) || (387..393).contains(&nr),
+            Table::I386 => [222, 223, 251, 285, 415].contains(&nr) || (387..393).contains(&nr),
             Table::Arm64 => (244..260).contains(&nr) || (295..403).contains(&nr) || (415..417).contains(&nr),
             Table::Arm => true,
         };

@@ -1,0 +1,56 @@
+//! What denet costs, beside what others cost: `cargo bench --bench cost`, as root.
+//!
+//! One interleaved run, one markdown table. The machine may change its speed at any moment, so only
+//! what was measured within one short round is compared, and medians of those comparisons are shown.
+//! Ends with 1 if a budget is missed, or if denet itself could not be measured.
+
+mod cpu;
+mod hook;
+mod median;
+mod memory;
+mod peers;
+mod session;
+mod table;
+mod workload;
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use table::Table;
+
+/// The binary under test, built in the bench profile.
+const DENET: &str = env!("CARGO_BIN_EXE_denet");
+
+fn main() -> ExitCode {
+    // The bench is its own workload: run by denet and its peers, it is told so.
+    if let Some(workload) = std::env::args().nth(1).as_deref().and_then(workload::named) {
+        return finished(workload().map_err(Into::into));
+    }
+    finished(measure_all())
+}
+
+fn finished(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "cost: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure_all() -> Result<(), Box<dyn Error>> {
+    let mut table = Table::default();
+    // First: its peak memory is bounded from below by what the bench itself occupies.
+    let session = session::rows()?;
+    table.extend(hook::rows()?);
+    table.extend(peers::rows()?);
+    table.extend(session);
+    table.extend(memory::rows()?);
+    write!(io::stdout(), "{table}")?;
+    match table.missed() {
+        0 => Ok(()),
+        missed => Err(format!("{missed} of the budgets above missed").into()),
+    }
+}

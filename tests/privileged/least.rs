@@ -1,0 +1,190 @@
+//! Without root: what is refused and why, and that two file capabilities are all it takes.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::need_root;
+use crate::support::{DENET, Scratch, counts, output, records, stderr, stdout, summary, workload};
+
+const NOBODY: u32 = 65534;
+
+/// A copy of denet with file capabilities.
+fn installed(scratch: &Scratch, capabilities: Option<&str>) -> PathBuf {
+    let binary = scratch.path("denet");
+    std::fs::copy(DENET, &binary).expect("room for a copy");
+    if let Some(capabilities) = capabilities {
+        let set = output(Command::new("setcap").arg(capabilities).arg(&binary));
+        assert!(set.status.success(), "{}", stderr(&set));
+    }
+    binary
+}
+
+/// The workload where everyone may execute it.
+fn reachable_workload(scratch: &Scratch) -> PathBuf {
+    let copy = scratch.path("workload");
+    std::fs::copy(workload(), &copy).expect("room for a copy");
+    copy
+}
+
+fn as_nobody(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.uid(NOBODY).gid(NOBODY).current_dir("/").env_remove("RUST_LOG");
+    command
+}
+
+/// Refused with this finding, before the command ran.
+fn assert_refused(output: &Output, id: &str, fix: &str) {
+    let text = stderr(output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains(&format!("[{id}]")), "not {id}: {text}");
+    assert!(text.contains(fix), "no {fix:?}: {text}");
+    assert_eq!(stdout(output), "", "the command ran: {text}");
+}
+
+const REQUIRE: [&str; 4] = ["--enable-ebpf", "run", "echo", "ran"];
+
+#[test]
+fn two_file_capabilities_give_the_full_profile() {
+    need_root();
+    let scratch = Scratch::new();
+    let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=ep"));
+    let program = reachable_workload(&scratch);
+    let output = output(as_nobody(&binary).args(["--enable-ebpf", "--json", "--top", "0", "run"]).arg(program).args(["threads", "8", "100"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let summary = summary(&output);
+    assert_eq!(summary["ebpf"]["quality"]["complete"], true);
+    assert_eq!(counts(&summary)["getppid"], 800);
+}
+
+#[test]
+fn the_command_gets_no_capability_and_its_whole_environment() {
+    need_root();
+    let scratch = Scratch::new();
+    let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=ep"));
+    let script = "grep CapEff /proc/self/status; echo $TMPDIR $LD_LIBRARY_PATH $LD_PRELOAD $PLAIN";
+    let mut command = as_nobody(&binary);
+    command.envs([("TMPDIR", "/a"), ("LD_LIBRARY_PATH", "/b"), ("PLAIN", "c")]);
+    let output = output(command.args(["--enable-ebpf", "-q", "run", "sh", "-c", script]));
+    assert_eq!(stdout(&output), "CapEff:\t0000000000000000\n/a /b c\n", "{}", stderr(&output));
+}
+
+#[test]
+fn without_capabilities_the_fix_is_a_command_that_mends_it() {
+    need_root();
+    let scratch = Scratch::new();
+    let binary = installed(&scratch, None);
+    let refused = output(as_nobody(&binary).args(REQUIRE));
+    let fix = format!("setcap cap_bpf,cap_perfmon=ep {}", binary.display());
+    assert_refused(&refused, "file-capabilities-missing", &format!("sudo {fix}"));
+    let mended = output(Command::new("sh").args(["-c", &fix]));
+    assert!(mended.status.success(), "{}", stderr(&mended));
+    let run = output(as_nobody(&binary).args(REQUIRE));
+    assert_eq!((run.status.code(), stdout(&run).as_str()), (Some(0), "ran\n"), "{}", stderr(&run));
+}
+
+#[test]
+fn auto_goes_on_and_says_why_not() {
+    need_root();
+    let scratch = Scratch::new();
+    let binary = installed(&scratch, None);
+    let output = output(as_nobody(&binary).args(["--enable-ebpf=auto", "--json", "run", "echo", "ran"]));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("\nran\n"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("going on without the syscall profile"), "{}", stderr(&output));
+    let metadata = &records(&stdout(&output))[0]["ebpf"];
+    assert_eq!((&metadata["mode"], &metadata["backend"]), (&"auto".into(), &serde_json::Value::Null));
+    assert_eq!(metadata["why_not"][0]["id"], "file-capabilities-missing");
+    assert!(summary(&output).get("ebpf").is_none());
+}
+
+#[test]
+fn one_capability_of_two() {
+    need_root();
+    for only in ["cap_bpf=ep", "cap_perfmon=ep"] {
+        let scratch = Scratch::new();
+        let binary = installed(&scratch, Some(only));
+        assert_refused(&output(as_nobody(&binary).args(REQUIRE)), "file-capabilities-partial", "setcap");
+    }
+}
+
+#[test]
+fn permitted_but_not_effective() {
+    need_root();
+    let scratch = Scratch::new();
+    let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=p"));
+    assert_refused(&output(as_nobody(&binary).args(REQUIRE)), "file-capabilities-not-effective", "=ep");
+}
+
+#[test]
+fn on_a_nosuid_mount() {
+    need_root();
+    let scratch = Scratch::new();
+    let script = format!(
+        "mount -t tmpfs -o nosuid,mode=755 none {0} && cp {DENET} {0}/denet && setcap cap_bpf,cap_perfmon=ep {0}/denet && \
+         exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups {0}/denet --enable-ebpf run echo ran",
+        scratch.0.display()
+    );
+    let refused = output(Command::new("unshare").args(["-m", "sh", "-c", &script]));
+    assert_refused(&refused, "nosuid-mount", "sudo install");
+}
+
+#[test]
+fn with_no_new_privs() {
+    need_root();
+    let scratch = Scratch::new();
+    let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=ep"));
+    // As nobody first: no_new_privs keeps what a process holds already.
+    let refused = output(as_nobody(Path::new("/usr/bin/setpriv")).arg("--no-new-privs").arg(&binary).args(REQUIRE));
+    assert_refused(&refused, "no-new-privs", "without no_new_privs");
+}
+
+#[test]
+fn outside_the_bounding_set() {
+    need_root();
+    let drop = "--bounding-set=-bpf,-perfmon,-sys_admin";
+    let refused = output(Command::new("setpriv").args([drop, "--inh-caps=-all"]).arg(DENET).args(REQUIRE));
+    assert_refused(&refused, "bounding-set", "--cap-add BPF");
+}
+
+#[test]
+fn in_a_user_namespace() {
+    need_root();
+    let scratch = Scratch::new();
+    let binary = installed(&scratch, None);
+    let refused = output(Command::new("unshare").args(["--user", "--map-root-user"]).arg(&binary).args(REQUIRE));
+    assert_refused(&refused, "user-namespace", "outside the user namespace");
+}
+
+#[test]
+fn in_a_pid_namespace_of_its_own() {
+    need_root();
+    let output = output(Command::new("unshare").args(["--pid", "--fork", "--mount-proc"]).arg(DENET).args(["--enable-ebpf", "--json", "--top", "0", "run"]).arg(workload()).args(["children", "5"]));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(counts(&summary(&output))["getppid"], 15);
+}
+
+#[test]
+fn seccomp_that_denies_bpf() {
+    need_root();
+    for (errno, id) in [("1", "seccomp"), ("38", "seccomp")] {
+        let scratch = Scratch::new();
+        let script = scratch.path("deny.py");
+        std::fs::write(&script, DENY_BPF).expect("room");
+        let refused = output(Command::new("python3").arg(&script).arg(errno).arg(DENET).args(REQUIRE));
+        assert_refused(&refused, id, "seccomp profile");
+    }
+}
+
+/// Runs a command under a filter that answers bpf(2) with an errno.
+const DENY_BPF: &str = r#"
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+bpf = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, bpf), (0x06, 0, 0, 0x50000 | int(sys.argv[1])), (0x06, 0, 0, 0x7fff0000)]
+filter = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *one) for one in code))
+program = struct.pack("HxxxxxxQ", len(code), ctypes.addressof(filter))
+libc.prctl(38, 1, 0, 0, 0)
+assert libc.prctl(22, 2, ctypes.c_char_p(program)) == 0
+os.execv(sys.argv[2], sys.argv[2:])
+"#;

@@ -1,0 +1,227 @@
+//! Signals, ends and interruptions: what becomes of the command, and that no eBPF outlives denet.
+
+#![expect(unsafe_code, reason = "a terminal is taken over between fork and exec")]
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::need_root;
+use crate::support::{DENET, Scratch, denet, output, stderr, summary, workload};
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).expect("denet runs");
+}
+
+/// Names of loaded programs and maps that are denet's and belong to this process or to nobody.
+fn loaded() -> Vec<String> {
+    let list = |kind: &str| {
+        let listed = output(Command::new("bpftool").args([kind, "show"]));
+        let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+        let named = text.lines().filter(|line| line.contains("name denet_")).map(str::to_owned);
+        named.collect::<Vec<_>>()
+    };
+    let mut all = list("prog");
+    all.extend(list("map"));
+    all
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
+        sleep(ms(20));
+    }
+}
+
+fn started(marker: &std::path::Path) {
+    wait_until("the command started", || marker.exists());
+}
+
+#[test]
+fn a_killed_denet_leaves_the_command_unharmed_and_nothing_loaded() {
+    need_root();
+    let scratch = Scratch::new();
+    let (start, end) = (scratch.path("start"), scratch.path("end"));
+    let script = format!("touch {}; sleep 1; touch {}", start.display(), end.display());
+    let mut child = denet(["--enable-ebpf", "run", "sh", "-c", &script]).spawn().expect("denet starts");
+    started(&start);
+    assert!(!loaded().is_empty(), "bpftool sees what runs");
+    send(&child, Signal::SIGKILL);
+    child.wait().expect("it ends");
+    wait_until("the command ran on", || end.exists());
+    wait_until("nothing is left", || loaded().is_empty());
+}
+
+#[test]
+fn a_killed_denet_starts_no_command() {
+    need_root();
+    let scratch = Scratch::new();
+    // Somewhere between its first instruction and the release of the command.
+    for delay in 0..12 {
+        let marker = scratch.path(&format!("ran-{delay}"));
+        let mut child = denet(["--enable-ebpf", "-q", "run", "touch"]).arg(&marker).stderr(Stdio::null()).spawn().expect("denet starts");
+        sleep(ms(delay));
+        send(&child, Signal::SIGKILL);
+        child.wait().expect("it ends");
+    }
+    wait_until("no gate is left waiting", || gates().is_empty());
+    wait_until("nothing is left", || loaded().is_empty());
+}
+
+/// Live processes named denet that are children of init: gates whose denet is gone.
+fn gates() -> Vec<String> {
+    let listed = output(Command::new("ps").args(["-eo", "ppid=,stat=,comm="]));
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let gate = |line: &&str| line.trim().starts_with("1 ") && line.ends_with(" denet") && !line.contains(" Z");
+    text.lines().filter(gate).map(str::to_owned).collect()
+}
+
+/// denet on a terminal of its own; what is typed there goes to its process group.
+struct Terminal {
+    child: Child,
+    keyboard: std::fs::File,
+}
+
+impl Terminal {
+    fn run(arguments: &[&str]) -> Self {
+        let ends = openpty(None, None).expect("a pseudo-terminal");
+        let mut command = Command::new(DENET);
+        command.args(arguments).stdin(ends.slave.try_clone().expect("dup")).stdout(Stdio::null()).stderr(Stdio::piped());
+        let become_leader = || {
+            nix::unistd::setsid()?;
+            // SAFETY: descriptor 0 is the terminal; this session has none yet.
+            if unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } < 0 {
+                return Err(std::io::Error::last_os_error());
+            }
+            Ok(())
+        };
+        // SAFETY: two system calls.
+        unsafe { command.pre_exec(become_leader) };
+        let child = command.spawn().expect("denet starts");
+        Self { child, keyboard: ends.master.into() }
+    }
+
+    fn ctrl_c(&mut self) {
+        self.keyboard.write_all(&[3]).expect("the terminal takes it");
+    }
+
+    fn end(mut self) -> (Option<i32>, Option<i32>, String) {
+        let mut text = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut text).expect("UTF-8");
+        let status = self.child.wait().expect("it ends");
+        (status.code(), status.signal(), text)
+    }
+}
+
+#[test]
+fn ctrl_c_reaches_the_command_and_the_summary_comes() {
+    need_root();
+    let scratch = Scratch::new();
+    let marker = scratch.path("start");
+    let script = format!("touch {}; exec sleep 30", marker.display());
+    let mut terminal = Terminal::run(&["--enable-ebpf", "run", "sh", "-c", &script]);
+    started(&marker);
+    sleep(ms(100));
+    terminal.ctrl_c();
+    let (code, _, text) = terminal.end();
+    assert_eq!(code, Some(130), "{text}");
+    assert!(text.contains("killed by SIGINT") && text.contains("complete: "), "{text}");
+}
+
+#[test]
+fn ctrl_c_comes_once_and_a_command_may_handle_it() {
+    need_root();
+    let scratch = Scratch::new();
+    let (marker, count) = (scratch.path("start"), scratch.path("count"));
+    let script = format!(
+        "trap 'echo x >>{0}' INT; touch {1}; sleep 30 & while kill -0 $! 2>/dev/null; do wait; [ -s {0} ] && {{ sleep 0.3; kill $!; exit 5; }}; done",
+        count.display(),
+        marker.display(),
+    );
+    let mut terminal = Terminal::run(&["--enable-ebpf", "run", "sh", "-c", &script]);
+    started(&marker);
+    sleep(ms(100));
+    terminal.ctrl_c();
+    let (code, _, text) = terminal.end();
+    assert_eq!(code, Some(5), "{text}");
+    assert_eq!(std::fs::read_to_string(count).expect("handled"), "x\n");
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_descendants() {
+    need_root();
+    let program = workload().to_str().expect("UTF-8");
+    let mut terminal = Terminal::run(&["--enable-ebpf", "--wait-all", "run", program, "daemonise", "30", "5"]);
+    sleep(ms(600));
+    terminal.ctrl_c();
+    let (code, _, text) = terminal.end();
+    assert_eq!(code, Some(130), "{text}");
+    assert!(text.contains("daemon ("), "{text}");
+    output(Command::new("pkill").args(["-9", "-x", "daemon"]));
+}
+
+#[test]
+fn ctrl_c_at_any_moment_of_the_start() {
+    need_root();
+    let scratch = Scratch::new();
+    for delay in (0..40).step_by(3) {
+        let marker = scratch.path(&format!("ran-{delay}"));
+        let script = format!("touch {}; exec sleep 30", marker.display());
+        let mut terminal = Terminal::run(&["--enable-ebpf", "run", "sh", "-c", &script]);
+        sleep(ms(delay));
+        terminal.ctrl_c();
+        let (code, signal, text) = terminal.end();
+        // Before denet's first instruction the signal kills; afterwards denet says what happened.
+        assert!(code == Some(130) || signal == Some(libc::SIGINT), "{delay} ms: {code:?} {signal:?} {text}");
+        assert!(code.is_none() || text.contains("killed by SIGINT") || text.contains("before the command was started"), "{text}");
+    }
+    wait_until("nothing is left", || loaded().is_empty());
+}
+
+#[test]
+fn a_signal_for_denet_alone_is_passed_on() {
+    need_root();
+    let scratch = Scratch::new();
+    let marker = scratch.path("start");
+    let script = format!("trap 'exit 7' TERM; touch {}; while :; do sleep 0.05; done", marker.display());
+    let child = denet(["--enable-ebpf", "--json", "run", "sh", "-c", &script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("denet starts");
+    started(&marker);
+    send(&child, Signal::SIGTERM);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
+    assert_eq!(summary(&output)["exit"]["exit_code"], 7);
+}
+
+#[test]
+fn duration_ends_a_command_that_ignores_sigterm() {
+    need_root();
+    let script = "trap '' TERM; while :; do sleep 0.05; done";
+    let output = output(&mut denet(["--enable-ebpf", "--json", "-d", "0.3", "run", "sh", "-c", script]));
+    assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
+    let summary = summary(&output);
+    assert_eq!((&summary["exit"]["signal"], &summary["ended_by"]), (&9.into(), &"duration".into()));
+    assert!(summary["total_time_secs"].as_f64().is_some_and(|seconds| (2.2..5.0).contains(&seconds)), "{summary}");
+}
+
+#[test]
+fn duration_ends_the_wait_for_descendants() {
+    need_root();
+    let output = output(denet(["--enable-ebpf", "--json", "-d", "0.7", "--wait-all", "run", "--"]).arg(workload()).args(["daemonise", "3", "5"]));
+    assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
+    assert_eq!(summary(&output)["still_running"][0]["command"], "daemon");
+}

@@ -1,0 +1,343 @@
+/*
+ * Programs whose system calls are known. Each mode makes the same calls at every run, so that
+ * strace and denet must agree on each of them; waiting is done by spinning where the number of
+ * calls would otherwise depend on timing.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static void call(long nr, long times)
+{
+	while (times-- > 0)
+		syscall(nr, -1, -1, -1, -1, -1, -1);
+}
+
+static int must(int result)
+{
+	if (result < 0)
+		_exit(99);
+	return result;
+}
+
+static void reap(long children)
+{
+	while (children-- > 0)
+		must(waitpid(-1, 0, 0));
+}
+
+static int number(char **argv, int at)
+{
+	return argv[at] ? atoi(argv[at]) : 0;
+}
+
+/* children N: one after the other. */
+static void children(long n)
+{
+	while (n-- > 0) {
+		if (must(fork()) == 0) {
+			call(SYS_getppid, 3);
+			_exit(0);
+		}
+		reap(1);
+	}
+}
+
+/* tree DEPTH: three children a node. */
+static void tree(int depth)
+{
+	sigset_t children_ended;
+
+	/* A traced task is interrupted by the SIGCHLD that others ignore, and forks again. */
+	sigemptyset(&children_ended);
+	sigaddset(&children_ended, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children_ended, 0);
+	call(SYS_getppid, depth + 1);
+	if (depth == 0)
+		return;
+	for (int i = 0; i < 3; i++) {
+		if (must(fork()) == 0) {
+			tree(depth - 1);
+			_exit(0);
+		}
+	}
+	reap(3);
+}
+
+static volatile int expected;
+static volatile int arrived;
+static volatile int left;
+static char **exec_argv;
+
+static int thread_body(void *calls)
+{
+	__atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
+	while (arrived < expected)
+		__builtin_ia32_pause();
+	call(SYS_getppid, (long)calls);
+	__atomic_add_fetch(&left, 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static int exec_body(void *unused)
+{
+	(void)unused;
+	call(SYS_getppid, 5);
+	execv("/proc/self/exe", exec_argv);
+	_exit(98);
+}
+
+static void thread(int (*body)(void *), void *argument)
+{
+	const int size = 64 * 1024;
+	char *stack = malloc(size);
+
+	must(clone(body, stack + size,
+		   CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+		   argument));
+}
+
+/* threads N CALLS: all alive at once. */
+static void threads(int n, long calls)
+{
+	expected = n;
+	for (int i = 0; i < n; i++)
+		thread(thread_body, (void *)calls);
+	while (left < n)
+		__builtin_ia32_pause();
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+}
+
+/* Handlers, and a read that is restarted. */
+static void signals(void)
+{
+	struct sigaction restart = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	int ends[2];
+	char byte;
+
+	sigaction(SIGUSR1, &restart, 0);
+	for (int i = 0; i < 50; i++)
+		kill(getpid(), SIGUSR1);
+	must(pipe(ends));
+	if (must(fork()) == 0) {
+		usleep(100000);
+		kill(getppid(), SIGUSR1);
+		usleep(100000);
+		must(write(ends[1], "x", 1));
+		_exit(0);
+	}
+	must(read(ends[0], &byte, 1));
+	reap(1);
+}
+
+/* A sleep that a stop interrupts: the kernel goes on with restart_syscall. */
+static void stopped(void)
+{
+	struct timespec nap = { .tv_nsec = 300000000 };
+
+	if (must(fork()) == 0) {
+		usleep(50000);
+		kill(getppid(), SIGSTOP);
+		usleep(50000);
+		kill(getppid(), SIGCONT);
+		_exit(0);
+	}
+	syscall(SYS_nanosleep, &nap, 0);
+	reap(1);
+}
+
+static long int80(long nr)
+{
+	long result;
+
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(nr), "b"(-1), "c"(0), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+	return result;
+}
+
+/* int80 N: the same number through both entries. */
+static void compat(long n)
+{
+	while (n-- > 0) {
+		int80(20); /* getpid there */
+		if (n % 3 == 0)
+			syscall(20, -1, 0, 0); /* writev here */
+	}
+}
+
+/* seccomp N: getppid is denied before the tracepoint, getpid is not. */
+static void seccomp(long n)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+	for (long i = 0; i < n; i++) {
+		syscall(SYS_getppid);
+		syscall(SYS_getpid);
+	}
+}
+
+/* Numbers that no table holds. */
+static void odd(void)
+{
+	call(9999, 7);
+	call(-5, 6);
+	call(511, 5);
+	call(512, 4);
+	call(0x7fffffff, 3);
+}
+
+/* More kinds of calls than a task has cells for; bad arguments make them harmless. */
+static void many(long times)
+{
+	static const int harmless[] = {
+		SYS_read, SYS_write, SYS_close, SYS_fstat, SYS_lseek, SYS_ioctl, SYS_pread64, SYS_pwrite64,
+		SYS_readv, SYS_writev, SYS_access, SYS_sched_yield, SYS_dup, SYS_getpid, SYS_getppid,
+		SYS_getuid, SYS_getgid, SYS_geteuid, SYS_getegid, SYS_gettid, SYS_fcntl, SYS_flock,
+		SYS_fsync, SYS_fdatasync, SYS_ftruncate, SYS_getdents64, SYS_getcwd, SYS_chdir, SYS_fchdir,
+		SYS_rename, SYS_mkdir, SYS_rmdir, SYS_creat, SYS_link, SYS_unlink, SYS_symlink, SYS_readlink,
+		SYS_chmod, SYS_fchmod, SYS_chown, SYS_fchown, SYS_lchown, SYS_getpgid, SYS_getsid,
+		SYS_getpgrp, SYS_times, SYS_sysinfo, SYS_uname, SYS_listen, SYS_bind, SYS_connect,
+		SYS_getsockname, SYS_getpeername, SYS_shutdown, SYS_accept, SYS_msgctl, SYS_shmctl, SYS_semctl,
+		SYS_getxattr, SYS_setxattr, SYS_listxattr, SYS_removexattr, SYS_capget, SYS_capset,
+		SYS_statfs, SYS_fstatfs, SYS_sched_getparam, SYS_sched_getscheduler, SYS_mlock, SYS_munlock,
+		SYS_mincore, SYS_msync, SYS_statx, SYS_openat, SYS_newfstatat, SYS_unlinkat, SYS_faccessat,
+		SYS_timerfd_gettime, SYS_epoll_ctl, SYS_inotify_rm_watch, SYS_getcpu, SYS_sync_file_range,
+	};
+
+	while (times-- > 0)
+		for (unsigned i = 0; i < sizeof(harmless) / sizeof(*harmless); i++)
+			call(harmless[i], 1);
+}
+
+/* hammer PROCESSES CALLS: all at the same number, all at once. */
+static void hammer(int processes, long calls)
+{
+	for (int i = 0; i < processes; i++) {
+		if (must(fork()) == 0) {
+			call(SYS_getppid, calls);
+			_exit(0);
+		}
+	}
+	reap(processes);
+}
+
+/* daemonise SECONDS CALLS: a grandchild in a session of its own outlives us. */
+static void daemonise(int seconds, long calls)
+{
+	struct timespec nap = { .tv_sec = seconds };
+
+	if (must(fork()) > 0) {
+		reap(1);
+		return;
+	}
+	setsid();
+	if (must(fork()) > 0)
+		_exit(0);
+	prctl(PR_SET_NAME, "daemon");
+	call(SYS_getppid, calls);
+	syscall(SYS_nanosleep, &nap, 0);
+	call(SYS_getppid, calls);
+	_exit(0);
+}
+
+/* live N SECONDS: so many processes at once. */
+static void live(int n, int seconds)
+{
+	for (int i = 0; i < n; i++) {
+		if (must(fork()) == 0) {
+			struct timespec nap = { .tv_sec = seconds };
+
+			call(SYS_getppid, 2);
+			syscall(SYS_nanosleep, &nap, 0);
+			_exit(0);
+		}
+	}
+	reap(n);
+}
+
+extern char **environ;
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "single";
+
+	if (!strcmp(mode, "single")) {
+		call(SYS_getppid, 1000);
+		call(SYS_getuid, 100);
+	} else if (!strcmp(mode, "children")) {
+		children(number(argv, 2));
+	} else if (!strcmp(mode, "tree")) {
+		tree(number(argv, 2));
+	} else if (!strcmp(mode, "threads")) {
+		threads(number(argv, 2), number(argv, 3));
+	} else if (!strcmp(mode, "exec")) {
+		execv("/proc/self/exe", (char *[]){ "single", 0 });
+	} else if (!strcmp(mode, "exec-thread")) {
+		exec_argv = (char *[]){ "single", 0 };
+		thread(thread_body, (void *)20);
+		while (left < 1)
+			__builtin_ia32_pause();
+		thread(exec_body, 0);
+		for (;;)
+			__builtin_ia32_pause();
+	} else if (!strcmp(mode, "spawn")) {
+		char *child[] = { "single", 0 };
+		pid_t pid = must(vfork());
+
+		if (pid == 0) {
+			execv("/proc/self/exe", child);
+			_exit(98);
+		}
+		must(posix_spawn(&pid, "/proc/self/exe", 0, 0, child, environ));
+		reap(2);
+	} else if (!strcmp(mode, "signals")) {
+		signals();
+	} else if (!strcmp(mode, "stopped")) {
+		stopped();
+	} else if (!strcmp(mode, "int80")) {
+		compat(number(argv, 2));
+	} else if (!strcmp(mode, "seccomp")) {
+		seccomp(number(argv, 2));
+	} else if (!strcmp(mode, "odd")) {
+		odd();
+	} else if (!strcmp(mode, "many")) {
+		many(number(argv, 2));
+	} else if (!strcmp(mode, "hammer")) {
+		hammer(number(argv, 2), number(argv, 3));
+	} else if (!strcmp(mode, "daemonise")) {
+		daemonise(number(argv, 2), number(argv, 3));
+	} else if (!strcmp(mode, "live")) {
+		live(number(argv, 2), number(argv, 3));
+	} else {
+		return 97;
+	}
+	return 0;
+}
