@@ -25,15 +25,22 @@ const COLUMNS: usize = 80;
 
 /// Sends the log to stderr: all of denet's own with `--debug`, or what RUST_LOG asks for.
 pub fn start_log(debug: bool) {
-    let asked = std::env::var("RUST_LOG").ok().and_then(|filter| filter.parse::<Targets>().ok());
+    let asked = std::env::var("RUST_LOG")
+        .ok()
+        .and_then(|filter| filter.parse::<Targets>().ok());
     let filter = match (asked, debug) {
         (Some(asked), _) => asked,
         (None, true) => Targets::new().with_target("denet", LevelFilter::DEBUG),
         (None, false) => return,
     };
     let colours = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colours);
-    tracing_subscriber::registry().with(lines.with_target(false)).with(filter).init();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(colours);
+    tracing_subscriber::registry()
+        .with(lines.with_target(false))
+        .with(filter)
+        .init();
 }
 
 /// Runs a command and reports; returns the exit code.
@@ -59,13 +66,17 @@ pub fn run(options: Options, output: &Output) -> u8 {
     let mut records = match Records::open(output) {
         Ok(records) => records,
         Err((name, error)) => {
-            complain(&format!("cannot write {name}: {error}; the command was not started"));
+            complain(&format!(
+                "cannot write {name}: {error}; the command was not started"
+            ));
             return exit::FAILED;
         }
     };
     records.write(&metadata(&prepared, &command, mode));
     if let Some((name, error)) = records.failure() {
-        complain(&format!("cannot write {name}: {error}; the command was not started"));
+        complain(&format!(
+            "cannot write {name}: {error}; the command was not started"
+        ));
         return exit::FAILED;
     }
     let (run, map_bytes) = match prepared.run() {
@@ -78,7 +89,9 @@ pub fn run(options: Options, output: &Output) -> u8 {
     }
     match records.failure() {
         Some((name, error)) => {
-            complain(&format!("the summary could not be written to {name}: {error}"));
+            complain(&format!(
+                "the summary could not be written to {name}: {error}"
+            ));
             exit::FAILED
         }
         None => exit::of_run(&run),
@@ -86,7 +99,9 @@ pub fn run(options: Options, output: &Output) -> u8 {
 }
 
 fn metadata(prepared: &Prepared, command: &[OsString], mode: Option<&'static str>) -> Value {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     json::metadata(&Metadata {
         pid: prepared.pid(),
         command,
@@ -104,7 +119,11 @@ fn show(command: &[OsString], run: &Run, map_bytes: Option<u64>, top: usize) {
     let report = Report {
         command,
         run,
-        own: OwnCost { cpu: account::own_cpu(), peak_rss_kb: account::own_peak_rss_kb(), map_bytes },
+        own: OwnCost {
+            cpu: account::own_cpu(),
+            peak_rss_kb: account::own_peak_rss_kb(),
+            map_bytes,
+        },
         top,
         columns: terminal::columns(io::stderr().as_fd()).unwrap_or(COLUMNS),
     };
@@ -154,12 +173,20 @@ impl Records {
     fn open(output: &Output) -> Result<Self, (String, io::Error)> {
         let mut sinks = Vec::new();
         if output.json {
-            sinks.push(Sink { name: "stdout".to_owned(), to: Box::new(io::stdout()), failed: None });
+            sinks.push(Sink {
+                name: "stdout".to_owned(),
+                to: Box::new(io::stdout()),
+                failed: None,
+            });
         }
         if let Some(path) = &output.out {
             let name = path.display().to_string();
             let file = File::create(path).map_err(|error| (name.clone(), error))?;
-            sinks.push(Sink { name, to: Box::new(file), failed: None });
+            sinks.push(Sink {
+                name,
+                to: Box::new(file),
+                failed: None,
+            });
         }
         Ok(Self { sinks })
     }
@@ -168,13 +195,22 @@ impl Records {
     fn write(&mut self, line: &Value) {
         let line = format!("{line}\n");
         for sink in self.sinks.iter_mut().filter(|sink| sink.failed.is_none()) {
-            sink.failed = sink.to.write_all(line.as_bytes()).and_then(|()| sink.to.flush()).err();
+            sink.failed = sink
+                .to
+                .write_all(line.as_bytes())
+                .and_then(|()| sink.to.flush())
+                .err();
         }
     }
 
     /// The first sink that could not be written. A reader that went away has what it wanted.
     fn failure(&self) -> Option<(&str, &io::Error)> {
-        let failed = self.sinks.iter().filter_map(|sink| Some((sink.name.as_str(), sink.failed.as_ref()?)));
-        failed.into_iter().find(|(_, error)| error.kind() != io::ErrorKind::BrokenPipe)
+        let failed = self
+            .sinks
+            .iter()
+            .filter_map(|sink| Some((sink.name.as_str(), sink.failed.as_ref()?)));
+        failed
+            .into_iter()
+            .find(|(_, error)| error.kind() != io::ErrorKind::BrokenPipe)
     }
 }

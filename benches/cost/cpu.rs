@@ -33,8 +33,13 @@ pub fn last() -> Result<String, Box<dyn Error>> {
 /// As in `0-3,6`.
 fn allowed() -> Result<String, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    Ok(list.ok_or("no Cpus_allowed_list in /proc/self/status")?.trim().to_owned())
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    Ok(list
+        .ok_or("no Cpus_allowed_list in /proc/self/status")?
+        .trim()
+        .to_owned())
 }
 
 fn last_of(list: &str) -> String {
@@ -43,7 +48,10 @@ fn last_of(list: &str) -> String {
 
 fn confine(cpus: &str) -> Result<(), Box<dyn Error>> {
     let own = std::process::id().to_string();
-    let done = Command::new("taskset").args(["-pc", cpus, &own]).stdout(Stdio::null()).status();
+    let done = Command::new("taskset")
+        .args(["-pc", cpus, &own])
+        .stdout(Stdio::null())
+        .status();
     match done.map_err(|error| format!("taskset: {error}"))? {
         status if status.success() => Ok(()),
         status => Err(format!("taskset: {status}").into()),

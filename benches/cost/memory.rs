@@ -52,14 +52,26 @@ fn of_herd() -> Result<u64, Box<dyn Error>> {
 /// What denet says with `--debug --json`; stdin stays open until then.
 fn profiled(command: &[&str]) -> Result<Output, Box<dyn Error>> {
     let mut denet = Command::new(DENET);
-    denet.args(["--enable-ebpf", "--debug", "--json", "run", "--"]).args(command).env_remove("RUST_LOG");
-    let mut child = denet.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    denet
+        .args(["--enable-ebpf", "--debug", "--json", "run", "--"])
+        .args(command)
+        .env_remove("RUST_LOG");
+    let mut child = denet
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let stdin = child.stdin.take();
     let output = child.wait_with_output()?;
     drop(stdin);
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{}: {}", output.status, said.lines().last().unwrap_or_default()).into());
+        return Err(format!(
+            "{}: {}",
+            output.status,
+            said.lines().last().unwrap_or_default()
+        )
+        .into());
     }
     Ok(output)
 }
@@ -67,7 +79,9 @@ fn profiled(command: &[&str]) -> Result<Output, Box<dyn Error>> {
 fn bytes(output: &Output, when: &str) -> Result<u64, Box<dyn Error>> {
     let label = format!("kernel memory of all maps {when} bytes=");
     let said = String::from_utf8_lossy(&output.stderr);
-    let bytes = said.lines().find_map(|line| line.split_once(&label)?.1.parse().ok());
+    let bytes = said
+        .lines()
+        .find_map(|line| line.split_once(&label)?.1.parse().ok());
     bytes.ok_or_else(|| format!("--debug did not say: {label}").into())
 }
 

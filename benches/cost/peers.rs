@@ -32,7 +32,12 @@ struct Peer {
 
 impl Peer {
     fn new(name: &'static str, command: Vec<String>, evidence: &str) -> Self {
-        Self { name, command, evidence: evidence.to_owned(), ns_per_call: Ok(Vec::new()) }
+        Self {
+            name,
+            command,
+            evidence: evidence.to_owned(),
+            ns_per_call: Ok(Vec::new()),
+        }
     }
 
     fn run_once(&mut self) {
@@ -51,7 +56,9 @@ pub fn rows() -> Result<Vec<Row>, Box<dyn Error>> {
     for _ in 0..ROUNDS {
         peers.iter_mut().for_each(Peer::run_once);
     }
-    let [bare, denet, others @ ..] = &peers[..] else { return Ok(Vec::new()) };
+    let [bare, denet, others @ ..] = &peers[..] else {
+        return Ok(Vec::new());
+    };
     let bare = bare.ns_per_call.as_ref().map_err(String::as_str)?;
     let denet_ns = denet.ns_per_call.as_ref().map_err(String::as_str)?;
     let row = |peer: &Peer| {
@@ -70,17 +77,47 @@ pub fn rows() -> Result<Vec<Row>, Box<dyn Error>> {
 
 /// Nothing, denet, and then the others.
 fn peers() -> Result<Vec<Peer>, Box<dyn Error>> {
-    let bench = std::env::current_exe()?.into_os_string().into_string().map_err(|_| "the path of the bench is no text")?;
+    let bench = std::env::current_exe()?
+        .into_os_string()
+        .into_string()
+        .map_err(|_| "the path of the bench is no text")?;
     let (cpu, getppid) = (cpu::last()?, libc::SYS_getppid);
     let workload = ["taskset", "-c", &cpu, &bench, LOOP];
-    let under = |words: &[&str]| words.iter().chain(&workload).map(|&word| word.to_owned()).collect::<Vec<_>>();
-    let traced = |words: Vec<String>| WITH_TRACEFS.into_iter().chain(["sh"]).map(str::to_owned).chain(words).collect();
-    let bpftrace = ["bpftrace", "-e", BPFTRACE, "-c", &workload.join(" ")].map(str::to_owned).to_vec();
+    let under = |words: &[&str]| {
+        words
+            .iter()
+            .chain(&workload)
+            .map(|&word| word.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let traced = |words: Vec<String>| {
+        WITH_TRACEFS
+            .into_iter()
+            .chain(["sh"])
+            .map(str::to_owned)
+            .chain(words)
+            .collect()
+    };
+    let bpftrace = ["bpftrace", "-e", BPFTRACE, "-c", &workload.join(" ")]
+        .map(str::to_owned)
+        .to_vec();
     Ok(vec![
         Peer::new("nothing", under(&[]), ""),
-        Peer::new("`denet --enable-ebpf run`", under(&[DENET, "--enable-ebpf", "run", "--"]), "getppid"),
-        Peer::new("bpftrace, counting by pid and syscall", traced(bpftrace), &format!(", {getppid}]: ")),
-        Peer::new("`perf trace -s`", traced(under(&["perf", "trace", "-s", "--"])), "getppid"),
+        Peer::new(
+            "`denet --enable-ebpf run`",
+            under(&[DENET, "--enable-ebpf", "run", "--"]),
+            "getppid",
+        ),
+        Peer::new(
+            "bpftrace, counting by pid and syscall",
+            traced(bpftrace),
+            &format!(", {getppid}]: "),
+        ),
+        Peer::new(
+            "`perf trace -s`",
+            traced(under(&["perf", "trace", "-s", "--"])),
+            "getppid",
+        ),
         Peer::new("`strace -c -f`", under(&["strace", "-c", "-f"]), "getppid"),
     ])
 }
@@ -88,11 +125,15 @@ fn peers() -> Result<Vec<Peer>, Box<dyn Error>> {
 fn ns_per_call(command: &[String], evidence: &str) -> Result<f64, String> {
     let output = Command::new(&command[0]).args(&command[1..]).output();
     let output = output.map_err(|error| format!("{}: {error}", command[0]))?;
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let said = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
     if !output.status.success() {
         return Err(format!("{}: {}", output.status, last_words(&said)));
     }
-    let ns = said.lines().find_map(|line| line.strip_prefix(NS_PER_CALL)?.parse().ok());
+    let ns = said
+        .lines()
+        .find_map(|line| line.strip_prefix(NS_PER_CALL)?.parse().ok());
     match ns {
         Some(ns) if said.contains(evidence) => Ok(ns),
         _ => Err(format!("it counted nothing: {}", last_words(&said))),
@@ -100,7 +141,10 @@ fn ns_per_call(command: &[String], evidence: &str) -> Result<f64, String> {
 }
 
 fn last_words(said: &str) -> &str {
-    said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word of why")
+    said.lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("no word of why")
 }
 
 /// Nanoseconds by the thousand are easier to read.

@@ -34,10 +34,22 @@ pub fn rows() -> Result<Vec<Row>, Box<dyn Error>> {
     let overhead = median(overhead_ms);
     let (resident, reported, ended) = (median(resident_mib), median(reported_ms), median(ended_ms));
     Ok(vec![
-        ms("`denet --enable-ebpf run -- true` over `true`", overhead).at_most(OVERHEAD_LIMIT_MS, "ms", overhead),
-        ms("from the command's exit to the end of the report", reported).at_most(REPORT_LIMIT_MS, "ms", reported),
+        ms("`denet --enable-ebpf run -- true` over `true`", overhead).at_most(
+            OVERHEAD_LIMIT_MS,
+            "ms",
+            overhead,
+        ),
+        ms("from the command's exit to the end of the report", reported).at_most(
+            REPORT_LIMIT_MS,
+            "ms",
+            reported,
+        ),
         ms("from the command's exit to denet's", ended),
-        Row::new("denet's peak resident memory", format!("{resident:.1} MiB")).at_most(RESIDENT_LIMIT_MIB, "MiB", resident),
+        Row::new("denet's peak resident memory", format!("{resident:.1} MiB")).at_most(
+            RESIDENT_LIMIT_MIB,
+            "MiB",
+            resident,
+        ),
     ])
 }
 
@@ -45,7 +57,11 @@ pub fn rows() -> Result<Vec<Row>, Box<dyn Error>> {
 pub fn denet(command: &[&str]) -> Command {
     let mut denet = Command::new(DENET);
     denet.args(["--enable-ebpf", "run", "--"]).args(command);
-    denet.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    denet
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     denet
 }
 
@@ -61,7 +77,9 @@ fn timed(mut command: Command) -> Result<(Duration, Usage), Box<dyn Error>> {
 fn ended(child: &Child) -> Result<Usage, Box<dyn Error>> {
     loop {
         match account::reap()? {
-            Reaped::Child(ended) if ended.pid.as_raw() as u32 == child.id() => return Ok(ended.usage),
+            Reaped::Child(ended) if ended.pid.as_raw() as u32 == child.id() => {
+                return Ok(ended.usage);
+            }
             Reaped::Child(_) => {}
             Reaped::NoneYet => std::thread::sleep(Duration::from_micros(50)),
             Reaped::NoChildren => return Err("somebody else waited for the child".into()),
@@ -73,7 +91,12 @@ fn ended(child: &Child) -> Result<Usage, Box<dyn Error>> {
 fn after_the_command() -> Result<(f64, f64), Box<dyn Error>> {
     let bench = std::env::current_exe()?;
     let mut denet = denet(&[]);
-    let mut child = denet.arg(bench).arg(TELL_TIME).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = denet
+        .arg(bench)
+        .arg(TELL_TIME)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let mut stderr = child.stderr.take().ok_or("no pipe")?;
     let (mut reported, mut page) = (0, [0; 4096]);
     while stderr.read(&mut page)? > 0 {

@@ -20,7 +20,12 @@ struct Budget {
 impl Row {
     /// What was measured, and how much it is.
     pub fn new(what: impl Into<String>, measured: impl Into<String>) -> Self {
-        Self { what: what.into(), measured: measured.into(), beside: String::new(), budget: None }
+        Self {
+            what: what.into(),
+            measured: measured.into(),
+            beside: String::new(),
+            budget: None,
+        }
     }
 
     /// What could not be measured here, and why.
@@ -38,7 +43,10 @@ impl Row {
 
     /// The most that `value` may be; `unit` follows the number.
     pub fn at_most(mut self, limit: f64, unit: &str, value: f64) -> Self {
-        self.budget = Some(Budget { limit: format!("≤ {limit} {unit}"), kept: value <= limit });
+        self.budget = Some(Budget {
+            limit: format!("≤ {limit} {unit}"),
+            kept: value <= limit,
+        });
         self
     }
 }
@@ -50,7 +58,11 @@ impl Display for Row {
             Some(Budget { limit, kept: true }) => (limit.as_str(), "ok"),
             Some(Budget { limit, kept: false }) => (limit.as_str(), "**MISSED**"),
         };
-        writeln!(f, "| {} | {} | {} | {limit} | {verdict} |", self.what, self.measured, self.beside)
+        writeln!(
+            f,
+            "| {} | {} | {} | {limit} | {verdict} |",
+            self.what, self.measured, self.beside
+        )
     }
 }
 
@@ -61,7 +73,10 @@ pub struct Table(Vec<Row>);
 impl Table {
     /// How many budgets were missed.
     pub fn missed(&self) -> usize {
-        self.0.iter().filter(|row| row.budget.as_ref().is_some_and(|budget| !budget.kept)).count()
+        self.0
+            .iter()
+            .filter(|row| row.budget.as_ref().is_some_and(|budget| !budget.kept))
+            .count()
     }
 }
 

@@ -61,17 +61,30 @@ impl Calibration {
         let mut maps = Maps::new();
         let mut programs = object::load(super::CALIBRATE, false, &[], &[], &mut maps)?;
         let missing = |what: &str| {
-            KernelError::new("embedded eBPF object", std::io::Error::other(format!("no {what}")))
+            KernelError::new(
+                "embedded eBPF object",
+                std::io::Error::other(format!("no {what}")),
+            )
         };
         let program = programs.pop().ok_or_else(|| missing("program"))?;
-        let samples = maps.remove("denet_samples").ok_or_else(|| missing("denet_samples"))?;
+        let samples = maps
+            .remove("denet_samples")
+            .ok_or_else(|| missing("denet_samples"))?;
         let samples = Array::try_from(Map::Array(samples))
             .map_err(|error| KernelError::new("denet_samples", std::io::Error::other(error)))?;
         let link = program.attach(c"sys_enter")?;
-        let calibration = Self { program, samples, _link: link };
+        let calibration = Self {
+            program,
+            samples,
+            _link: link,
+        };
         // A thread that is not the leader: only there do tid and tgid differ. Its next system call
         // shows where its pt_regs are.
-        let sampled = || calibration.sample(Sampled::Thread).map(|()| account::trivial_syscall());
+        let sampled = || {
+            calibration
+                .sample(Sampled::Thread)
+                .map(|()| account::trivial_syscall())
+        };
         std::thread::scope(|scope| scope.spawn(sampled).join())
             .unwrap_or_else(|_| Err(std::io::Error::other("the sampling thread died")))
             .and_then(|()| calibration.sample(Sampled::Own))
@@ -102,12 +115,16 @@ impl Calibration {
     pub(crate) fn finish(self) -> Result<(Layout, KernelTask, KernelTask), KernelError> {
         let read = |which: Sampled| {
             self.samples.get(&(which as u32), 0).map_err(|error| {
-                KernelError::new("BPF_MAP_LOOKUP_ELEM denet_samples", std::io::Error::other(error))
+                KernelError::new(
+                    "BPF_MAP_LOOKUP_ELEM denet_samples",
+                    std::io::Error::other(error),
+                )
             })
         };
         let (thread, gate) = (read(Sampled::Thread)?, read(Sampled::Gate)?);
-        let layout = locate(&thread, &gate)
-            .map_err(|error| KernelError::new("layout of task_struct", std::io::Error::other(error)))?;
+        let layout = locate(&thread, &gate).map_err(|error| {
+            KernelError::new("layout of task_struct", std::io::Error::other(error))
+        })?;
         tracing::debug!(?layout, "calibrated");
         let task = |sample: &Sample| {
             let (tid, tgid) = ids(sample);
@@ -151,11 +168,17 @@ fn locate(thread: &Sample, gate: &Sample) -> Result<Layout, LayoutError> {
         return Err(LayoutError::NoSample);
     }
     let (in_thread, in_gate) = (ids(thread), ids(gate));
-    let pid = only("pid", 4, |at| word(thread, at) == in_thread.0 && word(gate, at) == in_gate.0)?;
-    let tgid = only("tgid", 4, |at| word(thread, at) == in_thread.1 && word(gate, at) == in_gate.1)?;
+    let pid = only("pid", 4, |at| {
+        word(thread, at) == in_thread.0 && word(gate, at) == in_gate.0
+    })?;
+    let tgid = only("tgid", 4, |at| {
+        word(thread, at) == in_thread.1 && word(gate, at) == in_gate.1
+    })?;
     let stack = only("stack", 8, |at| {
         let (base, other) = (long(thread, at), long(gate, at));
-        is_stack_of(base, thread.regs) && other.is_multiple_of(STACK_ALIGNMENT) && is_kernel_address(other)
+        is_stack_of(base, thread.regs)
+            && other.is_multiple_of(STACK_ALIGNMENT)
+            && is_kernel_address(other)
     })?;
     let (compat, compat_mask) = compat_word(thread);
     Ok(Layout {
@@ -169,8 +192,15 @@ fn locate(thread: &Sample, gate: &Sample) -> Result<Layout, LayoutError> {
 }
 
 /// The one multiple of `step` where it holds.
-fn only(field: &'static str, step: usize, holds: impl Fn(usize) -> bool) -> Result<u32, LayoutError> {
-    let places: Vec<usize> = (0..SAMPLE_BYTES).step_by(step).filter(|at| holds(*at)).collect();
+fn only(
+    field: &'static str,
+    step: usize,
+    holds: impl Fn(usize) -> bool,
+) -> Result<u32, LayoutError> {
+    let places: Vec<usize> = (0..SAMPLE_BYTES)
+        .step_by(step)
+        .filter(|at| holds(*at))
+        .collect();
     match places.as_slice() {
         [place] => Ok(*place as u32),
         _ => Err(LayoutError::Ambiguous(places.len(), field)),
@@ -208,7 +238,6 @@ fn compat_word(_: &Sample) -> (u32, u32) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -252,11 +281,24 @@ mod tests {
     fn refuses_to_guess() {
         let thread = task(101, 100, THREAD_STACK, &[(40, 101)]);
         let gate = task(103, 103, GATE_STACK, &[(40, 103)]);
-        assert_eq!(locate(&thread, &gate), Err(LayoutError::Ambiguous(2, "pid")));
-        let elsewhere = Sample { regs: 0xffff_c900_0099_9f58, ..task(101, 100, THREAD_STACK, &[]) };
+        assert_eq!(
+            locate(&thread, &gate),
+            Err(LayoutError::Ambiguous(2, "pid"))
+        );
+        let elsewhere = Sample {
+            regs: 0xffff_c900_0099_9f58,
+            ..task(101, 100, THREAD_STACK, &[])
+        };
         let gate = task(103, 103, GATE_STACK, &[]);
-        assert_eq!(locate(&elsewhere, &gate), Err(LayoutError::Ambiguous(0, "stack")));
-        let unsampled = Sample { pid_tgid: 0, regs: 0, task: [0; SAMPLE_BYTES] };
+        assert_eq!(
+            locate(&elsewhere, &gate),
+            Err(LayoutError::Ambiguous(0, "stack"))
+        );
+        let unsampled = Sample {
+            pid_tgid: 0,
+            regs: 0,
+            task: [0; SAMPLE_BYTES],
+        };
         assert_eq!(locate(&thread, &unsampled), Err(LayoutError::NoSample));
     }
 }

@@ -8,7 +8,6 @@ use std::ffi::{CStr, c_long};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
-use crate::profile::session::StartError;
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type};
 
 /// A `bpf(2)` command, or the making of a map, that the kernel refused.
@@ -29,16 +28,6 @@ impl KernelError {
             operation: operation.into(),
             source,
             log: None,
-        }
-    }
-}
-
-impl From<KernelError> for StartError {
-    fn from(error: KernelError) -> Self {
-        Self::Kernel {
-            what: error.to_string(),
-            errno: error.source.raw_os_error(),
-            log: error.log,
         }
     }
 }
@@ -110,7 +99,8 @@ pub(crate) fn load_raw_tracepoint(
         let mut log = vec![0; LOG_BYTES];
         if load(&mut log).is_err() {
             let text = CStr::from_bytes_until_nul(&log).unwrap_or_default();
-            error.log = Some(text.to_string_lossy().trim().to_owned()).filter(|log| !log.is_empty());
+            error.log =
+                Some(text.to_string_lossy().trim().to_owned()).filter(|log| !log.is_empty());
         }
         error
     })
@@ -123,7 +113,8 @@ pub(crate) fn load_btf(types: &[u8]) -> Result<OwnedFd, KernelError> {
     let load = unsafe { &mut attr.__bindgen_anon_7 };
     load.btf = types.as_ptr() as u64;
     load.btf_size = types.len() as u32;
-    bpf_fd(bpf_cmd::BPF_BTF_LOAD, &mut attr).map_err(|source| KernelError::new("BPF_BTF_LOAD", source))
+    bpf_fd(bpf_cmd::BPF_BTF_LOAD, &mut attr)
+        .map_err(|source| KernelError::new("BPF_BTF_LOAD", source))
 }
 
 /// Attaches a program; the link lasts as long as the descriptor.

@@ -2,7 +2,10 @@
 //!
 //! `ebpf/*.bpf.c` is compiled ahead by `ebpf/build`; the objects are part of this binary, so nothing
 //! is ever loaded from a path that somebody else can write.
-#![expect(unsafe_code, reason = "bpf(2) takes pointers; the kernel fills plain structures")]
+#![expect(
+    unsafe_code,
+    reason = "bpf(2) takes pointers; the kernel fills plain structures"
+)]
 
 pub mod abi;
 pub(crate) mod calibrate;
@@ -13,6 +16,9 @@ pub(crate) mod tables;
 pub use kernel::KernelError;
 
 /// The compiled objects, aligned as their ELF structures need it.
-pub(crate) static CALIBRATE: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/calibrate.bpf.o");
-pub(crate) static LIFECYCLE: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/lifecycle.bpf.o");
-pub(crate) static SYSCALLS: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/syscalls.bpf.o");
+pub(crate) static CALIBRATE: &[u8] =
+    aya::include_bytes_aligned!("../../ebpf/objects/calibrate.bpf.o");
+pub(crate) static LIFECYCLE: &[u8] =
+    aya::include_bytes_aligned!("../../ebpf/objects/lifecycle.bpf.o");
+pub(crate) static SYSCALLS: &[u8] =
+    aya::include_bytes_aligned!("../../ebpf/objects/syscalls.bpf.o");

@@ -50,15 +50,24 @@ pub(crate) fn load(
     maps: &mut Maps,
 ) -> Result<Vec<Program>, KernelError> {
     let mut object = Object::parse(bytes).map_err(|error| broken(&error))?;
-    let values: Vec<[u8; 4]> = constants.iter().map(|(_, value)| value.to_ne_bytes()).collect();
+    let values: Vec<[u8; 4]> = constants
+        .iter()
+        .map(|(_, value)| value.to_ne_bytes())
+        .collect();
     let globals = constants
         .iter()
         .zip(&values)
         .map(|((name, _), value)| (*name, (value.as_slice(), false)))
         .collect();
-    object.patch_map_data(globals).map_err(|error| broken(&error))?;
+    object
+        .patch_map_data(globals)
+        .map_err(|error| broken(&error))?;
 
-    let types = if with_btf { Some(load_btf(&mut object)?) } else { None };
+    let types = if with_btf {
+        Some(load_btf(&mut object)?)
+    } else {
+        None
+    };
 
     // `.rodata` belongs to this object alone, whatever another object's is called.
     let mut own = Maps::new();
@@ -67,17 +76,33 @@ pub(crate) fn load(
             own.insert(name.clone(), constant_map(name, map)?);
         } else if !maps.contains_key(name) {
             let setting = settings.iter().find(|setting| setting.name == name);
-            maps.insert(name.clone(), create(name, map, setting.copied().unwrap_or_default(), types.as_ref())?);
+            maps.insert(
+                name.clone(),
+                create(
+                    name,
+                    map,
+                    setting.copied().unwrap_or_default(),
+                    types.as_ref(),
+                )?,
+            );
         }
     }
-    let text: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
+    let text: HashSet<usize> = object
+        .functions
+        .keys()
+        .map(|(section, _)| *section)
+        .collect();
     let definitions = object.maps.clone();
     let placed = definitions.iter().filter_map(|(name, definition)| {
         let map = own.get(name).or_else(|| maps.get(name))?;
         Some((name.as_str(), map.fd().as_fd().as_raw_fd(), definition))
     });
-    object.relocate_maps(placed, &text).map_err(|error| broken(&error))?;
-    object.relocate_calls(&text).map_err(|error| broken(&error))?;
+    object
+        .relocate_maps(placed, &text)
+        .map_err(|error| broken(&error))?;
+    object
+        .relocate_calls(&text)
+        .map_err(|error| broken(&error))?;
 
     let mut programs = Vec::with_capacity(object.programs.len());
     for (name, program) in &object.programs {
@@ -85,7 +110,10 @@ pub(crate) fn load(
         let fd = kernel::load_raw_tracepoint(name, &object.license, &function.instructions);
         let instructions = function.instructions.len();
         tracing::debug!(program = name, instructions, error = ?fd.as_ref().err(), "load");
-        programs.push(Program { name: name.clone(), fd: fd? });
+        programs.push(Program {
+            name: name.clone(),
+            fd: fd?,
+        });
     }
     Ok(programs)
 }
@@ -103,7 +131,13 @@ fn create(
         typed.set_max_entries(max_entries);
         typed
     } else {
-        Map::new_from_params(map.map_type(), map.key_size(), map.value_size(), max_entries, flags)
+        Map::new_from_params(
+            map.map_type(),
+            map.key_size(),
+            map.value_size(),
+            max_entries,
+            flags,
+        )
     };
     let types = types.map(|fd| fd.as_fd());
     let created = MapData::create(wanted, name, types).map_err(|error| {
@@ -120,8 +154,12 @@ fn create(
 fn load_btf(object: &mut Object) -> Result<OwnedFd, KernelError> {
     // Kernels that keep pointers to tasks (6.4) know every kind of type that clang writes.
     let all = BtfFeatures::new(true, true, true, true, true, true, true, true);
-    let types = object.fixup_and_sanitize_btf(&all).map_err(|error| broken(&error))?;
-    let bytes = types.ok_or_else(|| broken(&io::Error::other("no BTF")))?.to_bytes();
+    let types = object
+        .fixup_and_sanitize_btf(&all)
+        .map_err(|error| broken(&error))?;
+    let bytes = types
+        .ok_or_else(|| broken(&io::Error::other("no BTF")))?
+        .to_bytes();
     kernel::load_btf(&bytes)
 }
 

@@ -51,10 +51,18 @@ impl Tables {
         Ok(Self {
             slots: Mapping::new(slot_map.fd().as_fd(), slots as usize)
                 .map_err(|error| failed("denet_slots", error))?,
-            claims: Map::HashMap(take("denet_claims")?).try_into().map_err(other)?,
-            overflow: Map::HashMap(take("denet_overflow")?).try_into().map_err(other)?,
-            spill: Map::HashMap(take("denet_spill")?).try_into().map_err(other)?,
-            ended: Map::RingBuf(take("denet_ended")?).try_into().map_err(other)?,
+            claims: Map::HashMap(take("denet_claims")?)
+                .try_into()
+                .map_err(other)?,
+            overflow: Map::HashMap(take("denet_overflow")?)
+                .try_into()
+                .map_err(other)?,
+            spill: Map::HashMap(take("denet_spill")?)
+                .try_into()
+                .map_err(other)?,
+            ended: Map::RingBuf(take("denet_ended")?)
+                .try_into()
+                .map_err(other)?,
             control: Mapping::new(control_map.fd().as_fd(), 1)
                 .map_err(|error| failed("denet_control", error))?,
             descriptors,
@@ -143,16 +151,21 @@ impl Tables {
             }
         }
         for entry in self.overflow.iter() {
-            let (_, task) = entry.map_err(|error| failed("denet_overflow", io::Error::other(error)))?;
+            let (_, task) =
+                entry.map_err(|error| failed("denet_overflow", io::Error::other(error)))?;
             each(&task);
         }
         Ok(())
     }
 
     /// Hands over every count that found no cell.
-    pub(crate) fn each_spilled(&self, mut each: impl FnMut(SpillKey, u64)) -> Result<(), KernelError> {
+    pub(crate) fn each_spilled(
+        &self,
+        mut each: impl FnMut(SpillKey, u64),
+    ) -> Result<(), KernelError> {
         for entry in self.spill.iter() {
-            let (key, count) = entry.map_err(|error| failed("denet_spill", io::Error::other(error)))?;
+            let (key, count) =
+                entry.map_err(|error| failed("denet_spill", io::Error::other(error)))?;
             each(key, count);
         }
         Ok(())
@@ -187,6 +200,8 @@ fn failed(map: &str, source: io::Error) -> KernelError {
 }
 
 fn memlock(fdinfo: &str) -> Option<u64> {
-    let line = fdinfo.lines().find_map(|line| line.strip_prefix("memlock:"))?;
+    let line = fdinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("memlock:"))?;
     line.trim().parse().ok()
 }

@@ -35,12 +35,21 @@ pub fn explain(facts: &Facts, refusal: Refusal<'_>) -> Finding {
         Some(libc::ENOSYS) if privileges.seccomp == 2 => seccomp(refusal, privileges),
         Some(libc::ENOSYS) => Finding {
             id: "kernel-without-bpf",
-            cause: "this kernel was built without the bpf system call (CONFIG_BPF_SYSCALL)".to_owned(),
-            evidence: vec![refusal.what.to_owned(), "no seccomp filter is in force".to_owned()],
-            fix: vec!["boot a kernel with CONFIG_BPF_SYSCALL=y: every current distribution's has it".to_owned()],
+            cause: "this kernel was built without the bpf system call (CONFIG_BPF_SYSCALL)"
+                .to_owned(),
+            evidence: vec![
+                refusal.what.to_owned(),
+                "no seccomp filter is in force".to_owned(),
+            ],
+            fix: vec![
+                "boot a kernel with CONFIG_BPF_SYSCALL=y: every current distribution's has it"
+                    .to_owned(),
+            ],
             risk: String::new(),
         },
-        Some(libc::EPERM | libc::EACCES) if privileges.initial_user_namespace == Fact::Known(false) => {
+        Some(libc::EPERM | libc::EACCES)
+            if privileges.initial_user_namespace == Fact::Known(false) =>
+        {
             user_namespace(refusal, privileges)
         }
         Some(libc::EPERM | libc::EACCES) if !lacking.is_empty() => {
@@ -71,7 +80,10 @@ fn unexplained(refusal: Refusal<'_>, mut evidence: Vec<String>) -> Finding {
 fn last_lines(log: &str) -> Vec<String> {
     let lines: Vec<&str> = log.lines().collect();
     let tail = lines.len().saturating_sub(4);
-    lines[tail..].iter().map(|line| format!("verifier: {line}")).collect()
+    lines[tail..]
+        .iter()
+        .map(|line| format!("verifier: {line}"))
+        .collect()
 }
 
 fn seccomp(refusal: Refusal<'_>, privileges: &Privileges) -> Finding {
@@ -92,9 +104,15 @@ fn seccomp(refusal: Refusal<'_>, privileges: &Privileges) -> Finding {
 fn lockdown(refusal: Refusal<'_>) -> Finding {
     Finding {
         id: "lockdown",
-        cause: "kernel lockdown in confidentiality mode forbids programs to read kernel memory".to_owned(),
-        evidence: vec![refusal.what.to_owned(), "/sys/kernel/security/lockdown: [confidentiality]".to_owned()],
-        fix: vec!["boot with lockdown=integrity, which still protects the kernel from change".to_owned()],
+        cause: "kernel lockdown in confidentiality mode forbids programs to read kernel memory"
+            .to_owned(),
+        evidence: vec![
+            refusal.what.to_owned(),
+            "/sys/kernel/security/lockdown: [confidentiality]".to_owned(),
+        ],
+        fix: vec![
+            "boot with lockdown=integrity, which still protects the kernel from change".to_owned(),
+        ],
         risk: "root can then read kernel memory".to_owned(),
     }
 }
@@ -112,15 +130,30 @@ fn user_namespace(refusal: Refusal<'_>, privileges: &Privileges) -> Finding {
     }
 }
 
-fn missing_capabilities(facts: &Facts, privileges: &Privileges, lacking: &[Cap], refusal: Refusal<'_>) -> Finding {
-    let names = lacking.iter().map(|cap| cap.name()).collect::<Vec<_>>().join(" and ");
+fn missing_capabilities(
+    facts: &Facts,
+    privileges: &Privileges,
+    lacking: &[Cap],
+    refusal: Refusal<'_>,
+) -> Finding {
+    let names = lacking
+        .iter()
+        .map(|cap| cap.name())
+        .collect::<Vec<_>>()
+        .join(" and ");
     let binary = &facts.binary;
-    let path = binary.path.known().map_or_else(|| Path::new("denet"), PathBuf::as_path);
+    let path = binary
+        .path
+        .known()
+        .map_or_else(|| Path::new("denet"), PathBuf::as_path);
     let setcap = |file: &str| format!("sudo setcap {NEEDED}=ep {file}");
     let here = quoted(path);
     let mut evidence = vec![
         refusal.what.to_owned(),
-        format!("uid {}, CapEff {}: {names} missing", privileges.uid, privileges.effective),
+        format!(
+            "uid {}, CapEff {}: {names} missing",
+            privileges.uid, privileges.effective
+        ),
     ];
     let finding = |id, cause: String, evidence, fix: Vec<String>| Finding {
         id,
@@ -146,7 +179,10 @@ fn missing_capabilities(facts: &Facts, privileges: &Privileges, lacking: &[Cap],
             "nosuid-mount",
             format!("{here} is on a nosuid mount, where file capabilities have no effect"),
             evidence,
-            vec![format!("sudo install -o root -g root -m 0755 {here} {target} && {}", setcap(target))],
+            vec![format!(
+                "sudo install -o root -g root -m 0755 {here} {target} && {}",
+                setcap(target)
+            )],
         );
     }
     let given = binary.capabilities.known();
@@ -172,15 +208,23 @@ fn missing_capabilities(facts: &Facts, privileges: &Privileges, lacking: &[Cap],
         ),
         Fact::Known(_) => (
             "capabilities-dropped",
-            format!("{here} has file capabilities, but this process lost them after it was started"),
+            format!(
+                "{here} has file capabilities, but this process lost them after it was started"
+            ),
         ),
         Fact::Absent => (
             "file-capabilities-missing",
-            format!("uid {} has neither root's privileges nor {names}, and {here} has no file capabilities", privileges.uid),
+            format!(
+                "uid {} has neither root's privileges nor {names}, and {here} has no file capabilities",
+                privileges.uid
+            ),
         ),
         Fact::Denied(why) | Fact::Failed(why) => {
             evidence.push(format!("security.capability of {here}: {why}"));
-            ("file-capabilities-unknown", format!("{names} missing; the file capabilities of {here} could not be read"))
+            (
+                "file-capabilities-unknown",
+                format!("{names} missing; the file capabilities of {here} could not be read"),
+            )
         }
     };
     finding(id, cause, evidence, vec![setcap(&here)])
@@ -222,31 +266,80 @@ mod tests {
             capabilities: Fact::Absent,
             nosuid: Fact::Known(false),
         };
-        let mut kernel = Kernel { lockdown: Fact::Absent };
+        let mut kernel = Kernel {
+            lockdown: Fact::Absent,
+        };
         change(&mut privileges, &mut binary, &mut kernel);
-        Facts { privileges: Fact::Known(privileges), binary, kernel }
+        Facts {
+            privileges: Fact::Known(privileges),
+            binary,
+            kernel,
+        }
     }
 
-    fn id(errno: i32, change: impl FnOnce(&mut Privileges, &mut Binary, &mut Kernel)) -> &'static str {
-        explain(&facts(change), Refusal { what: "BPF_PROG_LOAD x", errno: Some(errno), log: None }).id
+    fn id(
+        errno: i32,
+        change: impl FnOnce(&mut Privileges, &mut Binary, &mut Kernel),
+    ) -> &'static str {
+        explain(
+            &facts(change),
+            Refusal {
+                what: "BPF_PROG_LOAD x",
+                errno: Some(errno),
+                log: None,
+            },
+        )
+        .id
     }
 
     #[test]
     fn each_cause_of_a_bare_eperm() {
         const EPERM: i32 = libc::EPERM;
-        let caps = |permitted, effective| Fact::Known(FileCapabilities { permitted, effective });
+        let caps = |permitted, effective| {
+            Fact::Known(FileCapabilities {
+                permitted,
+                effective,
+            })
+        };
         assert_eq!(id(EPERM, |_, _, _| ()), "file-capabilities-missing");
-        assert_eq!(id(EPERM, |_, b, _| b.capabilities = caps(CapSet(0x80 << 32), true)), "file-capabilities-partial");
-        assert_eq!(id(EPERM, |_, b, _| b.capabilities = caps(BOTH, false)), "file-capabilities-not-effective");
-        assert_eq!(id(EPERM, |_, b, _| b.capabilities = caps(BOTH, true)), "capabilities-dropped");
-        assert_eq!(id(EPERM, |_, b, _| b.capabilities = Fact::Failed("ENOTSUP".into())), "file-capabilities-unknown");
-        assert_eq!(id(EPERM, |_, b, _| b.nosuid = Fact::Known(true)), "nosuid-mount");
+        assert_eq!(
+            id(EPERM, |_, b, _| b.capabilities =
+                caps(CapSet(0x80 << 32), true)),
+            "file-capabilities-partial"
+        );
+        assert_eq!(
+            id(EPERM, |_, b, _| b.capabilities = caps(BOTH, false)),
+            "file-capabilities-not-effective"
+        );
+        assert_eq!(
+            id(EPERM, |_, b, _| b.capabilities = caps(BOTH, true)),
+            "capabilities-dropped"
+        );
+        assert_eq!(
+            id(EPERM, |_, b, _| b.capabilities =
+                Fact::Failed("ENOTSUP".into())),
+            "file-capabilities-unknown"
+        );
+        assert_eq!(
+            id(EPERM, |_, b, _| b.nosuid = Fact::Known(true)),
+            "nosuid-mount"
+        );
         assert_eq!(id(EPERM, |p, _, _| p.no_new_privs = true), "no-new-privs");
-        assert_eq!(id(EPERM, |p, _, _| p.bounding = CapSet(0xffff)), "bounding-set");
-        assert_eq!(id(EPERM, |p, _, _| p.initial_user_namespace = Fact::Known(false)), "user-namespace");
+        assert_eq!(
+            id(EPERM, |p, _, _| p.bounding = CapSet(0xffff)),
+            "bounding-set"
+        );
+        assert_eq!(
+            id(EPERM, |p, _, _| p.initial_user_namespace =
+                Fact::Known(false)),
+            "user-namespace"
+        );
         let held = |p: &mut Privileges, _: &mut Binary, _: &mut Kernel| p.effective = BOTH;
         assert_eq!(id(EPERM, held), "kernel-refused");
-        assert_eq!(id(EPERM, |p, _, _| (p.effective, p.seccomp) = (BOTH, 2)), "seccomp");
+        assert_eq!(
+            id(EPERM, |p, _, _| (p.effective, p.seccomp) = (BOTH, 2)),
+            "seccomp"
+        );
         let locked = |p: &mut Privileges, _: &mut Binary, k: &mut Kernel| {
             p.effective = ALL;
             k.lockdown = Fact::Known(Lockdown::Confidentiality);
@@ -262,8 +355,15 @@ mod tests {
 
     #[test]
     fn the_fix_can_be_pasted_and_asks_for_no_more_than_needed() {
-        let refusal = Refusal { what: "x", errno: Some(libc::EPERM), log: None };
+        let refusal = Refusal {
+            what: "x",
+            errno: Some(libc::EPERM),
+            log: None,
+        };
         let fix = explain(&facts(|_, _, _| ()), refusal).fix;
-        assert_eq!(fix, ["sudo setcap cap_bpf,cap_perfmon=ep '/opt/my tools/denet'"]);
+        assert_eq!(
+            fix,
+            ["sudo setcap cap_bpf,cap_perfmon=ep '/opt/my tools/denet'"]
+        );
     }
 }

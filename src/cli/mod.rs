@@ -110,7 +110,10 @@ pub struct Output {
 impl Cli {
     /// Plain options, free of the parser.
     pub fn into_parts(self) -> (Options, Output, bool) {
-        let Self { profile, verb: Verb::Run { command } } = self;
+        let Self {
+            profile,
+            verb: Verb::Run { command },
+        } = self;
         let options = Options {
             command,
             ebpf: match profile.enable_ebpf {
@@ -125,7 +128,7 @@ impl Cli {
         let elsewhere = profile.json || profile.out.is_some();
         let output = Output {
             json: profile.json,
-            text: !profile.json && !(profile.quiet && elsewhere),
+            text: !(profile.json || profile.quiet && elsewhere),
             out: profile.out,
             top: profile.top,
         };
@@ -134,12 +137,13 @@ impl Cli {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use clap::CommandFactory as _;
 
@@ -156,12 +160,19 @@ mod tests {
 
     #[test]
     fn options_stand_before_or_after_the_verb_and_the_rest_is_the_commands() {
-        let (options, output, _) = parse("denet --json run --enable-ebpf=auto ls -l --json").unwrap().into_parts();
+        let (options, output, _) = parse("denet --json run --enable-ebpf=auto ls -l --json")
+            .unwrap()
+            .into_parts();
         assert_eq!(options.command, ["ls", "-l", "--json"]);
         assert_eq!(options.ebpf, Ebpf::Auto);
         assert!(output.json && !output.text);
-        let (options, ..) = parse("denet --enable-ebpf run -- --odd").unwrap().into_parts();
-        assert_eq!((options.command, options.ebpf), (vec!["--odd".into()], Ebpf::Require));
+        let (options, ..) = parse("denet --enable-ebpf run -- --odd")
+            .unwrap()
+            .into_parts();
+        assert_eq!(
+            (options.command, options.ebpf),
+            (vec!["--odd".into()], Ebpf::Require)
+        );
     }
 
     #[test]
@@ -173,7 +184,14 @@ mod tests {
 
     #[test]
     fn refuses_what_makes_no_sense() {
-        for line in ["denet", "denet run", "denet run --", "denet --bogus run x", "denet -d -1 run x", "denet -d nan run x"] {
+        for line in [
+            "denet",
+            "denet run",
+            "denet run --",
+            "denet --bogus run x",
+            "denet -d -1 run x",
+            "denet -d nan run x",
+        ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
         let suggestion = parse("denet --enable-epbf run x").unwrap_err().to_string();

@@ -34,10 +34,18 @@ impl Binary {
         let path = Fact::from(std::env::current_exe());
         let Some(file) = path.known().map(PathBuf::as_path) else {
             let why = "the file of this process is not known".to_owned();
-            return Self { path, capabilities: Fact::Failed(why.clone()), nosuid: Fact::Failed(why) };
+            return Self {
+                path,
+                capabilities: Fact::Failed(why.clone()),
+                nosuid: Fact::Failed(why),
+            };
         };
         let (capabilities, nosuid) = (capabilities_of(file), is_nosuid(file));
-        Self { path, capabilities, nosuid }
+        Self {
+            path,
+            capabilities,
+            nosuid,
+        }
     }
 }
 
@@ -50,7 +58,12 @@ fn capabilities_of(file: &Path) -> Fact<FileCapabilities> {
     match xattr::get(file, c"security.capability") {
         Ok(None) => Fact::Absent,
         Ok(Some(value)) => parse(&value).map_or_else(
-            || Fact::Failed(format!("security.capability has {} bytes of an unknown format", value.len())),
+            || {
+                Fact::Failed(format!(
+                    "security.capability has {} bytes of an unknown format",
+                    value.len()
+                ))
+            },
             Fact::Known,
         ),
         Err(error) => Fact::from(Err(error)),
@@ -82,7 +95,9 @@ mod tests {
     #[test]
     fn reads_both_revisions() {
         // setcap cap_bpf,cap_perfmon=ep, as the kernel stores it.
-        let mut value = vec![1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0];
+        let mut value = vec![
+            1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0,
+        ];
         let read = parse(&value);
         assert!(read.is_some_and(|caps| caps.effective && caps.permitted.has(Cap::Bpf)));
         value[3] = 3;

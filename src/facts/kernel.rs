@@ -24,7 +24,9 @@ impl Kernel {
     /// Reads it.
     pub fn probe() -> Self {
         let text = Fact::from(std::fs::read_to_string("/sys/kernel/security/lockdown"));
-        Self { lockdown: text.map(|text| parse(&text)) }
+        Self {
+            lockdown: text.map(|text| parse(&text)),
+        }
     }
 }
 
@@ -46,6 +48,9 @@ mod tests {
     #[test]
     fn reads_the_bracketed_word() {
         assert_eq!(parse("[none] integrity confidentiality\n"), Lockdown::None);
-        assert_eq!(parse("none integrity [confidentiality]\n"), Lockdown::Confidentiality);
+        assert_eq!(
+            parse("none integrity [confidentiality]\n"),
+            Lockdown::Confidentiality
+        );
     }
 }

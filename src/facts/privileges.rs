@@ -47,7 +47,9 @@ impl CapSet {
     /// What a set must hold for the syscall profile, and this one does not.
     pub fn lacks_for_tracing(self) -> Vec<Cap> {
         let needed = [Cap::Bpf, Cap::Perfmon].into_iter();
-        needed.filter(|cap| !self.has(*cap) && !self.has(Cap::SysAdmin)).collect()
+        needed
+            .filter(|cap| !self.has(*cap) && !self.has(Cap::SysAdmin))
+            .collect()
     }
 }
 
@@ -85,8 +87,9 @@ impl Privileges {
         let namespace = Fact::from(std::fs::read_link("/proc/self/ns/user"))
             .map(|link| link.as_os_str() == INITIAL_USER_NAMESPACE);
         let read = std::fs::read_to_string("/proc/self/status").and_then(|status| {
-            parse(&status, namespace)
-                .ok_or_else(|| io::Error::other("/proc/self/status: a line is missing or malformed"))
+            parse(&status, namespace).ok_or_else(|| {
+                io::Error::other("/proc/self/status: a line is missing or malformed")
+            })
         });
         read.into()
     }
@@ -94,7 +97,9 @@ impl Privileges {
 
 fn parse(status: &str, initial_user_namespace: Fact<bool>) -> Option<Privileges> {
     let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.map(str::trim)
     };
     let caps = |name| u64::from_str_radix(field(name)?, 16).ok().map(CapSet);
@@ -121,9 +126,19 @@ mod tests {
             CapPrm:\t000000c000000000\nCapEff:\t0000004000000000\nCapBnd:\t000001ffffffffff\n\
             CapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
         let read = parse(status, Fact::Known(true));
-        let privileges = read.as_ref().map(|p| (p.uid, p.no_new_privs, p.seccomp, p.effective.has(Cap::Perfmon)));
+        let privileges = read.as_ref().map(|p| {
+            (
+                p.uid,
+                p.no_new_privs,
+                p.seccomp,
+                p.effective.has(Cap::Perfmon),
+            )
+        });
         assert_eq!(privileges, Some((1001, true, 2, true)));
-        assert_eq!(read.map(|p| p.effective.lacks_for_tracing()), Some(vec![Cap::Bpf]));
+        assert_eq!(
+            read.map(|p| p.effective.lacks_for_tracing()),
+            Some(vec![Cap::Bpf])
+        );
         assert_eq!(parse("Uid:\tx\n", Fact::Absent), None);
         assert!(CapSet(1 << 21).lacks_for_tracing().is_empty());
     }

@@ -9,7 +9,12 @@ use crate::syscalls::{Call, Category};
 /// Turns what was seen into the profile.
 ///
 /// `wall` and `cpu` are the command's; `ns_per_syscall` is what a counted call cost it.
-pub fn profile(snapshot: Snapshot, wall: Duration, cpu: Duration, ns_per_syscall: f64) -> SyscallProfile {
+pub fn profile(
+    snapshot: Snapshot,
+    wall: Duration,
+    cpu: Duration,
+    ns_per_syscall: f64,
+) -> SyscallProfile {
     let mut sums: BTreeMap<Call, u64> = BTreeMap::new();
     for (call, count) in snapshot.processes.iter().flat_map(|process| &process.calls) {
         *sums.entry(*call).or_default() += count;
@@ -20,7 +25,12 @@ pub fn profile(snapshot: Snapshot, wall: Duration, cpu: Duration, ns_per_syscall
         .map(|(call, count)| {
             let (name, category) = call.describe();
             by_category[category as usize] += count;
-            CallCount { call, name, category, count }
+            CallCount {
+                call,
+                name,
+                category,
+                count,
+            }
         })
         .collect();
     calls.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
@@ -67,7 +77,12 @@ const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The first rule that matches.
 fn classify(total: u64, wall: Duration, analysis: &Analysis) -> Behavior {
-    let Analysis { rate_per_sec: rate, io_intensity: io, memory_intensity: memory, .. } = *analysis;
+    let Analysis {
+        rate_per_sec: rate,
+        io_intensity: io,
+        memory_intensity: memory,
+        ..
+    } = *analysis;
     if wall < SHORTEST || total == 0 {
         Behavior::Unknown
     } else if io > 0.6 && rate > 100.0 {
@@ -97,23 +112,44 @@ mod tests {
             by_category[*category as usize] = *count;
         }
         let total = by_category.iter().sum();
-        let (wall, cpu) = (Duration::from_millis(wall_ms), Duration::from_millis(cpu_ms));
+        let (wall, cpu) = (
+            Duration::from_millis(wall_ms),
+            Duration::from_millis(cpu_ms),
+        );
         analyse(total, &by_category, wall, cpu).behavior
     }
 
     #[test]
     fn every_rule_in_its_order() {
         use Category::{FileIo, Memory, Network, Process};
-        assert_eq!(class(&[(FileIo, 900), (Process, 100)], 99, 10), Behavior::Unknown);
+        assert_eq!(
+            class(&[(FileIo, 900), (Process, 100)], 99, 10),
+            Behavior::Unknown
+        );
         assert_eq!(class(&[], 1000, 900), Behavior::Unknown);
-        assert_eq!(class(&[(FileIo, 700), (Memory, 300)], 1000, 10), Behavior::IoBound);
-        assert_eq!(class(&[(FileIo, 61), (Memory, 39)], 1000, 10), Behavior::MemoryBound);
-        assert_eq!(class(&[(FileIo, 500), (Network, 410), (Memory, 90)], 1000, 10), Behavior::NetworkBound);
-        assert_eq!(class(&[(Memory, 301), (Process, 699)], 1000, 10), Behavior::MemoryBound);
+        assert_eq!(
+            class(&[(FileIo, 700), (Memory, 300)], 1000, 10),
+            Behavior::IoBound
+        );
+        assert_eq!(
+            class(&[(FileIo, 61), (Memory, 39)], 1000, 10),
+            Behavior::MemoryBound
+        );
+        assert_eq!(
+            class(&[(FileIo, 500), (Network, 410), (Memory, 90)], 1000, 10),
+            Behavior::NetworkBound
+        );
+        assert_eq!(
+            class(&[(Memory, 301), (Process, 699)], 1000, 10),
+            Behavior::MemoryBound
+        );
         assert_eq!(class(&[(Process, 49)], 1000, 501), Behavior::CpuBound);
         assert_eq!(class(&[(Process, 49)], 1000, 500), Behavior::Unknown);
         assert_eq!(class(&[(Process, 51)], 1000, 900), Behavior::Unknown);
-        assert_eq!(class(&[(FileIo, 210), (Memory, 110), (Process, 680)], 1000, 10), Behavior::Mixed);
+        assert_eq!(
+            class(&[(FileIo, 210), (Memory, 110), (Process, 680)], 1000, 10),
+            Behavior::Mixed
+        );
     }
 
     #[test]
@@ -128,16 +164,27 @@ mod tests {
         };
         let snapshot = Snapshot {
             processes: vec![
-                process(1, &[(call(Abi::Native, 0), 5), (call(Abi::Native, 9999), 1)]),
+                process(
+                    1,
+                    &[(call(Abi::Native, 0), 5), (call(Abi::Native, 9999), 1)],
+                ),
                 process(2, &[(call(Abi::Native, 0), 7), (call(Abi::Compat, 3), 2)]),
             ],
             ..Snapshot::default()
         };
-        let profile = profile(snapshot, Duration::from_secs(1), Duration::from_millis(1), 100.0);
+        let profile = profile(
+            snapshot,
+            Duration::from_secs(1),
+            Duration::from_millis(1),
+            100.0,
+        );
         assert_eq!(profile.total, 15);
         assert_eq!(profile.by_category.iter().sum::<u64>(), 15);
         assert_eq!(profile.calls.iter().map(|call| call.count).sum::<u64>(), 15);
-        assert_eq!(profile.processes.iter().map(Process::total).sum::<u64>(), 15);
+        assert_eq!(
+            profile.processes.iter().map(Process::total).sum::<u64>(),
+            15
+        );
         assert_eq!(profile.by_category[Category::Other as usize], 1);
         assert_eq!(profile.processes[0].pid, 2);
         assert!((profile.overhead.share_of_runtime - 0.0015).abs() < 1e-9);

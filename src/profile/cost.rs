@@ -31,12 +31,22 @@ pub struct Round {
 /// Where eBPF cannot be used.
 pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
     let instruction = |code: u8| {
-        let mut instruction = bpf_insn { code, _bitfield_align_1: [], _bitfield_1: Default::default(), off: 0, imm: 0 };
+        let mut instruction = bpf_insn {
+            code,
+            _bitfield_align_1: [],
+            _bitfield_1: Default::default(),
+            off: 0,
+            imm: 0,
+        };
         instruction.set_dst_reg(0);
         instruction
     };
     // r0 = 0; exit
-    let empty = kernel::load_raw_tracepoint("denet_empty", c"Dual MIT/GPL", &[instruction(0xb7), instruction(0x95)])?;
+    let empty = kernel::load_raw_tracepoint(
+        "denet_empty",
+        c"Dual MIT/GPL",
+        &[instruction(0xb7), instruction(0x95)],
+    )?;
     let (layout, own) = Calibration::of_this_process()?;
     let mut follower = Follower::load(layout, None)?;
     let mut measured = Vec::with_capacity(rounds);
@@ -51,7 +61,12 @@ pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
         let target = account::syscall_ns();
         follower.dismiss(own)?;
         follower.detach();
-        measured.push(Round { bare, empty, other, target });
+        measured.push(Round {
+            bare,
+            empty,
+            other,
+            target,
+        });
     }
     Ok(measured)
 }

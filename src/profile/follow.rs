@@ -12,6 +12,8 @@ use crate::bpf::kernel;
 use crate::bpf::object::{self, MapSetting, Maps, Program};
 use crate::bpf::tables::{Tables, slot_shift};
 use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS};
+use crate::checks::{Refusal, explain};
+use crate::facts::Facts;
 use crate::sys::account;
 use crate::sys::gate::{Execution, Gate, GateError};
 
@@ -46,10 +48,8 @@ pub(crate) struct Follower {
     programs: Vec<Program>,
     links: Vec<OwnedFd>,
     tally: Tally,
-    /// Which way calls are counted and tasks followed.
-    pub(crate) backend: Backend,
-    /// Nanoseconds that counting adds to a syscall.
-    pub(crate) ns_per_syscall: f64,
+    backend: Backend,
+    ns_per_syscall: f64,
 }
 
 impl Follower {
@@ -60,20 +60,28 @@ impl Follower {
         mask: &nix::sys::signal::SigSet,
         max_tasks: Option<u32>,
     ) -> Result<(Self, Gate), StartError> {
-        let calibration = Calibration::start()?;
+        let calibration = Calibration::start().map_err(refused)?;
         let gate = match Gate::new(execution, mask, &calibration.in_gate()) {
             Err(GateError::Rehearsal(source)) => {
-                return Err(KernelError::new("BPF_PROG_TEST_RUN denet_sample", source).into());
+                return Err(refused(KernelError::new(
+                    "BPF_PROG_TEST_RUN denet_sample",
+                    source,
+                )));
             }
             gate => gate.map_err(StartError::Gate)?,
         };
+        let follower = Self::around(calibration, max_tasks).map_err(refused)?;
+        Ok((follower, gate))
+    }
+
+    fn around(calibration: Calibration, max_tasks: Option<u32>) -> Result<Self, KernelError> {
         let (layout, own, root) = calibration.finish()?;
         let mut follower = Self::load(layout, max_tasks)?;
         follower.measure(own)?;
         follower.attach()?;
         follower.enroll(root)?;
         follower.tables.set_started(1);
-        Ok((follower, gate))
+        Ok(follower)
     }
 
     pub(crate) fn load(layout: Layout, max_tasks: Option<u32>) -> Result<Self, KernelError> {
@@ -83,7 +91,11 @@ impl Follower {
         } else {
             (0, OVERFLOW_AHEAD)
         };
-        let setting = |name, max_entries, extra_flags| MapSetting { name, max_entries: Some(max_entries), extra_flags };
+        let setting = |name, max_entries, extra_flags| MapSetting {
+            name,
+            max_entries: Some(max_entries),
+            extra_flags,
+        };
         let settings = [
             setting("denet_slots", slots, 0),
             setting("denet_claims", slots, on_demand),
@@ -162,6 +174,16 @@ impl Follower {
         Ok(())
     }
 
+    /// Which way calls are counted and tasks followed.
+    pub(crate) fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Nanoseconds that counting adds to a syscall.
+    pub(crate) fn ns_per_syscall(&self) -> f64 {
+        self.ns_per_syscall
+    }
+
     /// Takes in what waits in the ring buffer.
     pub(crate) fn drain(&mut self) {
         let tally = &mut self.tally;
@@ -200,7 +222,12 @@ impl Follower {
             tracing::debug!(live = self.live(), ?waited, "tasks outlive the profile");
         }
         self.drain();
-        let Self { tables, mut tally, programs, .. } = self;
+        let Self {
+            tables,
+            mut tally,
+            programs,
+            ..
+        } = self;
         let control = tables.control();
         if tables.live() > 0 {
             tables.each_live(|task| tally.add(task))?;
@@ -208,8 +235,9 @@ impl Follower {
         tables.each_spilled(|key, count| tally.add_spilled(key, count))?;
         let mut skipped_runs = 0;
         for program in &programs {
-            skipped_runs += kernel::recursion_misses(program.fd.as_fd())
-                .map_err(|source| KernelError::new(format!("BPF_OBJ_GET_INFO_BY_FD {}", program.name), source))?;
+            skipped_runs += kernel::recursion_misses(program.fd.as_fd()).map_err(|source| {
+                KernelError::new(format!("BPF_OBJ_GET_INFO_BY_FD {}", program.name), source)
+            })?;
         }
         let mut snapshot = tally.finish(Losses {
             calls: control.lost_calls,
@@ -219,7 +247,11 @@ impl Follower {
             skipped_runs,
         });
         // A task that lives may have renamed itself since the kernel side last looked.
-        for process in snapshot.processes.iter_mut().filter(|process| process.running) {
+        for process in snapshot
+            .processes
+            .iter_mut()
+            .filter(|process| process.running)
+        {
             if let Some(name) = account::command_of(process.pid) {
                 process.command = name;
             }
@@ -234,12 +266,26 @@ impl AsFd for Follower {
     }
 }
 
+/// Says what is behind a refusal.
+fn refused(error: KernelError) -> StartError {
+    let what = error.to_string();
+    let refusal = Refusal {
+        what: &what,
+        errno: error.source.raw_os_error(),
+        log: error.log.as_deref(),
+    };
+    StartError::Refused(Box::new(explain(&Facts::probe(), refusal)))
+}
+
 /// Ways to tell a 32-bit call, cheapest first, as `ebpf/syscalls.bpf.c` numbers them; each needs an
 /// older kernel than the one before.
 const COMPAT_SOURCES: [(u32, &str); 3] = [
     (2, "raw_tp/sys_enter, table per task, kept task pointer"),
     (1, "raw_tp/sys_enter, table per task, current task by BTF"),
-    (0, "raw_tp/sys_enter, table per task, current task by probe_read"),
+    (
+        0,
+        "raw_tp/sys_enter, table per task, current task by probe_read",
+    ),
 ];
 
 fn load_counting(
@@ -259,7 +305,10 @@ fn load_counting(
         let keeps_pointers = source == 2;
         match object::load(SYSCALLS, keeps_pointers, &constants, settings, maps) {
             Ok(programs) => {
-                let backend = Backend { syscalls, follow: "raw_tp/sched_process_{fork,exec,exit}" };
+                let backend = Backend {
+                    syscalls,
+                    follow: "raw_tp/sched_process_{fork,exec,exit}",
+                };
                 return Ok((backend, programs));
             }
             Err(error) => {
@@ -270,12 +319,16 @@ fn load_counting(
             }
         }
     }
-    Err(refusal.unwrap_or_else(|| KernelError::new("embedded eBPF object", io::Error::other("no program"))))
+    Err(refusal.unwrap_or_else(|| {
+        KernelError::new("embedded eBPF object", io::Error::other("no program"))
+    }))
 }
 
 /// Major and minor number of the running kernel.
 fn kernel_release() -> (u32, u32) {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }

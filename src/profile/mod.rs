@@ -8,6 +8,10 @@ pub mod analyse;
 pub mod cost;
 #[cfg(feature = "ebpf")]
 pub(crate) mod follow;
+#[cfg(not(feature = "ebpf"))]
+#[path = "unfollowed.rs"]
+pub(crate) mod follow;
 pub mod model;
 pub mod session;
+#[cfg(feature = "ebpf")]
 pub mod tally;

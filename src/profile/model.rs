@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::syscalls::{Call, Category};
 use crate::sys::account::{Exit, Usage};
+use crate::syscalls::{Call, Category};
 
 /// One process, for as long as it was followed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,8 +14,6 @@ use nix::unistd::Pid;
 use super::analyse;
 use super::follow::Follower;
 use super::model::{Backend, End, Run};
-use crate::checks::{Refusal, explain};
-use crate::facts::Facts;
 use crate::finding::Finding;
 use crate::sys::account::{self, Ended, Reaped};
 use crate::sys::environment;
@@ -72,16 +70,13 @@ pub enum SessionError {
 /// Why a [`Follower`] could not be started.
 #[derive(Debug)]
 pub(crate) enum StartError {
-    /// The kernel refused.
-    Kernel {
-        /// The operation and its error, for people.
-        what: String,
-        /// The errno, where there is one.
-        errno: Option<i32>,
-        /// The verifier's words.
-        log: Option<String>,
-    },
+    /// eBPF cannot be used.
+    Refused(Box<Finding>),
     /// The command could not be started, eBPF or not.
+    #[cfg_attr(
+        not(feature = "ebpf"),
+        expect(dead_code, reason = "only eBPF starts it elsewhere")
+    )]
     Gate(GateError),
 }
 
@@ -107,26 +102,30 @@ impl Prepared {
     /// [`SessionError`]; the command has not run.
     pub fn new(options: Options) -> Result<Self, SessionError> {
         let failed = |what| move |error| SessionError::Failed(what, error);
-        let environment = environment::inherited().map_err(failed("cannot read the environment"))?;
+        let environment =
+            environment::inherited().map_err(failed("cannot read the environment"))?;
         let path = environment::lookup(&environment, "PATH");
         let executable = program::find(&options.command[0], path)?;
         let execution = Execution::new(&executable, &options.command, &environment)
             .map_err(failed("cannot pass on the command"))?;
         let signals = Signals::watch().map_err(failed("cannot watch signals"))?;
-        let start_plain = || Gate::new(&execution, &signals.inherited_mask, &(Box::new(|| Ok(())) as _));
+        let start_plain = || {
+            Gate::new(
+                &execution,
+                &signals.inherited_mask,
+                &(Box::new(|| Ok(())) as _),
+            )
+        };
         let (gate, follower, refused) = match options.ebpf {
             Ebpf::Off => (start_plain(), None, None),
-            wanted => match Follower::start(&execution, &signals.inherited_mask, options.max_tasks) {
+            wanted => match Follower::start(&execution, &signals.inherited_mask, options.max_tasks)
+            {
                 Ok((follower, gate)) => (Ok(gate), Some(follower), None),
                 Err(StartError::Gate(error)) => (Err(error), None, None),
-                Err(StartError::Kernel { what, errno, log }) => {
-                    let refusal = Refusal { what: &what, errno, log: log.as_deref() };
-                    let finding = explain(&Facts::probe(), refusal);
-                    if wanted == Ebpf::Require {
-                        return Err(SessionError::Refused(Box::new(finding)));
-                    }
-                    (start_plain(), None, Some(finding))
+                Err(StartError::Refused(finding)) if wanted == Ebpf::Require => {
+                    return Err(SessionError::Refused(finding));
                 }
+                Err(StartError::Refused(finding)) => (start_plain(), None, Some(*finding)),
             },
         };
         let interruption = interruption(&signals).map_err(failed("cannot read signals"))?;
@@ -134,7 +133,14 @@ impl Prepared {
             return Err(SessionError::Interrupted(signal as i32));
         }
         let gate = gate.map_err(|error| not_started(&executable, error))?;
-        Ok(Self { options, executable, refused, gate, signals, follower })
+        Ok(Self {
+            options,
+            executable,
+            refused,
+            gate,
+            signals,
+            follower,
+        })
     }
 
     /// Process id of the command.
@@ -144,7 +150,7 @@ impl Prepared {
 
     /// How syscalls are counted, if they are.
     pub fn backend(&self) -> Option<Backend> {
-        self.follower.as_ref().map(|follower| follower.backend)
+        self.follower.as_ref().map(Follower::backend)
     }
 
     /// Lets the command go, and waits.
@@ -153,7 +159,14 @@ impl Prepared {
     /// [`SessionError::Exec`] if it could not be executed, [`SessionError::Interrupted`] if a signal
     /// came first, [`SessionError::Failed`].
     pub fn run(self) -> Result<(Run, Option<u64>), SessionError> {
-        let Self { options, executable, gate, signals, follower, .. } = self;
+        let Self {
+            options,
+            executable,
+            gate,
+            signals,
+            follower,
+            ..
+        } = self;
         if let Some(follower) = &follower {
             follower.log_memory("at the start");
         }
@@ -177,7 +190,9 @@ impl Prepared {
             signals,
             follower,
             wait_all: options.wait_all,
-            deadline: options.duration.and_then(|duration| started.checked_add(duration)),
+            deadline: options
+                .duration
+                .and_then(|duration| started.checked_add(duration)),
             terminated: None,
             root_ended: None,
             orphans: true,
@@ -192,14 +207,25 @@ impl Prepared {
             Some(follower) => {
                 follower.log_memory("at the end");
                 map_bytes = follower.map_bytes();
-                let ns_per_syscall = follower.ns_per_syscall;
+                let ns_per_syscall = follower.ns_per_syscall();
                 let snapshot = follower.finish().map_err(|error| {
                     SessionError::Failed("cannot read the counts", io::Error::other(error))
                 })?;
-                Some(analyse::profile(snapshot, wall, root_ended.usage.cpu(), ns_per_syscall))
+                Some(analyse::profile(
+                    snapshot,
+                    wall,
+                    root_ended.usage.cpu(),
+                    ns_per_syscall,
+                ))
             }
         };
-        let run = Run { end, exit: root_ended.exit, wall, usage: root_ended.usage, syscalls };
+        let run = Run {
+            end,
+            exit: root_ended.exit,
+            wall,
+            usage: root_ended.usage,
+            syscalls,
+        };
         Ok((run, map_bytes))
     }
 }
@@ -243,7 +269,9 @@ impl Watch {
             if let Some(follower) = &mut self.follower {
                 follower.drain();
             }
-            let timed_out = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let timed_out = self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline);
             let Some(ended) = self.root_ended else {
                 if timed_out {
                     self.terminate();
@@ -277,7 +305,9 @@ impl Watch {
             Some(at) => Some(at + GRACE),
             None => self.deadline,
         };
-        let Some(due) = due else { return PollTimeout::NONE };
+        let Some(due) = due else {
+            return PollTimeout::NONE;
+        };
         // Rounded up: a timeout of zero would spin.
         let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
@@ -288,10 +318,15 @@ impl Watch {
         let mut own = None;
         while let Some(arrived) = self.signals.next()? {
             match arrived {
-                Arrived { signal: Signal::SIGCHLD, .. } => self.reap()?,
+                Arrived {
+                    signal: Signal::SIGCHLD,
+                    ..
+                } => self.reap()?,
                 Arrived { signal, .. } if self.root_ended.is_some() => own = Some(signal),
                 // The terminal sent it to the whole process group, the command included.
-                Arrived { by_kernel: true, .. } => {}
+                Arrived {
+                    by_kernel: true, ..
+                } => {}
                 Arrived { signal, .. } => self.send(signal),
             }
         }

@@ -30,7 +30,10 @@ pub struct Tally {
 impl Tally {
     /// Adds a task that ended, or one that lives, once.
     pub fn add(&mut self, task: &Task) {
-        let entry = self.processes.entry((task.tgid, task.process_start_ns)).or_default();
+        let entry = self
+            .processes
+            .entry((task.tgid, task.process_start_ns))
+            .or_default();
         let leads = task.tid == task.tgid;
         if leads || !entry.named_by_leader {
             entry.command = name_of(&task.comm);
@@ -49,14 +52,24 @@ impl Tally {
 
     /// Adds a count that found no cell in its task.
     pub fn add_spilled(&mut self, key: SpillKey, count: u64) {
-        let entry = self.processes.entry((key.tgid, key.process_start_ns)).or_default();
-        let abi = if key.compat == 0 { Abi::Native } else { Abi::Compat };
+        let entry = self
+            .processes
+            .entry((key.tgid, key.process_start_ns))
+            .or_default();
+        let abi = if key.compat == 0 {
+            Abi::Native
+        } else {
+            Abi::Compat
+        };
         *entry.calls.entry(Call { abi, nr: key.nr }).or_default() += count;
     }
 
     /// Every process, in the order they started.
     pub fn finish(self, losses: Losses) -> Snapshot {
-        let lives = self.processes.iter().map(|((_, start), entry)| (*start, entry.end_ns));
+        let lives = self
+            .processes
+            .iter()
+            .map(|((_, start), entry)| (*start, entry.end_ns));
         let max_processes = most_at_once(lives.collect());
         let max_threads = most_at_once(self.threads);
         let mut processes: Vec<Process> = self
@@ -67,23 +80,39 @@ impl Tally {
                 start_ns,
                 command: entry.command,
                 running: entry.running,
-                calls: entry.calls.into_iter().filter(|(_, count)| *count > 0).collect(),
+                calls: entry
+                    .calls
+                    .into_iter()
+                    .filter(|(_, count)| *count > 0)
+                    .collect(),
             })
             .collect();
         processes.sort_by_key(|process| (process.start_ns, process.pid));
-        Snapshot { processes, losses, max_processes, max_threads }
+        Snapshot {
+            processes,
+            losses,
+            max_processes,
+            max_threads,
+        }
     }
 }
 
 fn read_cell(cell: u64) -> (Call, u64) {
     let key = cell as u32 & ((1 << CELL_KEY_BITS) - 1);
-    let abi = if key & CELL_COMPAT == 0 { Abi::Native } else { Abi::Compat };
+    let abi = if key & CELL_COMPAT == 0 {
+        Abi::Native
+    } else {
+        Abi::Compat
+    };
     let nr = (key & (CELL_NR_LIMIT - 1)) as i32;
     (Call { abi, nr }, cell >> CELL_KEY_BITS)
 }
 
 fn name_of(comm: &[u8]) -> String {
-    let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
+    let end = comm
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(comm.len());
     String::from_utf8_lossy(&comm[..end]).into_owned()
 }
 
@@ -107,7 +136,14 @@ mod tests {
     use super::*;
 
     fn task(tid: u32, tgid: u32, name: &str, cells: &[(u32, u64)]) -> Task {
-        let mut task = Task { tid, tgid, start_ns: 5, process_start_ns: 5, end_ns: 9, ..Task::FREE };
+        let mut task = Task {
+            tid,
+            tgid,
+            start_ns: 5,
+            process_start_ns: 5,
+            end_ns: 9,
+            ..Task::FREE
+        };
         task.comm[..name.len()].copy_from_slice(name.as_bytes());
         for (cell, (key, count)) in task.cells.iter_mut().zip(cells) {
             *cell = count << CELL_KEY_BITS | u64::from(*key);
@@ -116,7 +152,10 @@ mod tests {
     }
 
     fn native(nr: i32) -> Call {
-        Call { abi: Abi::Native, nr }
+        Call {
+            abi: Abi::Native,
+            nr,
+        }
     }
 
     #[test]
@@ -125,13 +164,32 @@ mod tests {
         tally.add(&task(8, 7, "worker", &[(0, 3), (39, 2)]));
         tally.add(&task(7, 7, "main", &[(39, 40), (CELL_COMPAT | 20, 1)]));
         tally.add(&task(9, 7, "worker", &[(39, 1 << 50)]));
-        let key = SpillKey { process_start_ns: 5, tgid: 7, nr: -5, compat: 0, _pad: 0 };
+        let key = SpillKey {
+            process_start_ns: 5,
+            tgid: 7,
+            nr: -5,
+            compat: 0,
+            _pad: 0,
+        };
         tally.add_spilled(key, 6);
         let snapshot = tally.finish(Losses::default());
-        let [process] = snapshot.processes.as_slice() else { unreachable!("one process") };
-        assert_eq!((process.pid, process.command.as_str(), process.running), (7, "main", false));
-        let compat = Call { abi: Abi::Compat, nr: 20 };
-        let expected = [(native(-5), 6), (native(0), 3), (native(39), 42 + (1 << 50)), (compat, 1)];
+        let [process] = snapshot.processes.as_slice() else {
+            unreachable!("one process")
+        };
+        assert_eq!(
+            (process.pid, process.command.as_str(), process.running),
+            (7, "main", false)
+        );
+        let compat = Call {
+            abi: Abi::Compat,
+            nr: 20,
+        };
+        let expected = [
+            (native(-5), 6),
+            (native(0), 3),
+            (native(39), 42 + (1 << 50)),
+            (compat, 1),
+        ];
         assert_eq!(process.calls, expected);
         assert_eq!(process.total(), 6 + 3 + 42 + (1 << 50) + 1);
         assert_eq!((snapshot.max_processes, snapshot.max_threads), (1, 3));
@@ -141,10 +199,19 @@ mod tests {
     fn a_reused_pid_is_another_process() {
         let mut tally = Tally::default();
         tally.add(&task(7, 7, "a", &[(1, 1)]));
-        let later = Task { start_ns: 9, process_start_ns: 9, end_ns: 0, ..task(7, 7, "b", &[(1, 2)]) };
+        let later = Task {
+            start_ns: 9,
+            process_start_ns: 9,
+            end_ns: 0,
+            ..task(7, 7, "b", &[(1, 2)])
+        };
         tally.add(&later);
         let snapshot = tally.finish(Losses::default());
-        let seen: Vec<_> = snapshot.processes.iter().map(|p| (&*p.command, p.total(), p.running)).collect();
+        let seen: Vec<_> = snapshot
+            .processes
+            .iter()
+            .map(|p| (&*p.command, p.total(), p.running))
+            .collect();
         assert_eq!(seen, [("a", 1, false), ("b", 2, true)]);
         assert_eq!(snapshot.max_processes, 1);
     }

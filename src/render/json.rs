@@ -110,7 +110,12 @@ fn exit(exit: Exit) -> Value {
 fn ebpf(profile: &SyscallProfile, top: usize) -> Value {
     let by_category: Map<String, Value> = Category::ALL
         .iter()
-        .map(|category| (category.name().to_owned(), profile.by_category[*category as usize].into()))
+        .map(|category| {
+            (
+                category.name().to_owned(),
+                profile.by_category[*category as usize].into(),
+            )
+        })
         .collect();
     let analysis = &profile.analysis;
     json!({
@@ -152,7 +157,11 @@ fn process(process: &Process, top: usize) -> Value {
     let mut calls: Vec<TopCall> = process
         .calls
         .iter()
-        .map(|(call, count)| TopCall { name: call.describe().0, count: *count, abi: call.foreign_abi() })
+        .map(|(call, count)| TopCall {
+            name: call.describe().0,
+            count: *count,
+            abi: call.foreign_abi(),
+        })
         .collect();
     calls.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
     json!({
@@ -177,6 +186,10 @@ struct TopCall {
 
 impl From<&CallCount> for TopCall {
     fn from(count: &CallCount) -> Self {
-        Self { name: count.name.clone(), count: count.count, abi: count.call.foreign_abi() }
+        Self {
+            name: count.name.clone(),
+            count: count.count,
+            abi: count.call.foreign_abi(),
+        }
     }
 }

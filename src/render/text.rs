@@ -62,7 +62,11 @@ pub struct Report<'a> {
 /// What writing answers.
 pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     let width = report.columns.clamp(40, WIDEST);
-    let top = if report.top == 0 { usize::MAX } else { report.top };
+    let top = if report.top == 0 {
+        usize::MAX
+    } else {
+        report.top
+    };
     header(to, report, width)?;
     let Some(profile) = &report.run.syscalls else {
         return own_cost(to, "denet used", &report.own);
@@ -85,7 +89,11 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
 }
 
 fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<()> {
-    let words: Vec<_> = report.command.iter().map(|word| printable(&word.to_string_lossy())).collect();
+    let words: Vec<_> = report
+        .command
+        .iter()
+        .map(|word| printable(&word.to_string_lossy()))
+        .collect();
     let command = shortened(&words.join(" "), width.saturating_sub(7));
     writeln!(to, "\n{} {command}", paint(FAINT, "denet:"))?;
     let run = report.run;
@@ -97,7 +105,9 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
     match run.end {
         End::Command => {}
         End::Duration => ended += " (--duration is over)",
-        End::Interrupted(signal) => ended += &format!(" (then {} ended the wait)", signal_name(signal)),
+        End::Interrupted(signal) => {
+            ended += &format!(" (then {} ended the wait)", signal_name(signal))
+        }
     }
     writeln!(
         to,
@@ -116,10 +126,28 @@ fn syscalls(to: &mut dyn Write, profile: &SyscallProfile, top: usize) -> io::Res
         Some(abi) => format!("{} ({abi})", call.name),
         None => call.name.clone(),
     };
-    let rest: u64 = profile.calls[shown.len()..].iter().map(|call| call.count).sum();
+    let rest: u64 = profile.calls[shown.len()..]
+        .iter()
+        .map(|call| call.count)
+        .sum();
     let more = format!("{} more", profile.calls.len() - shown.len());
-    let names = shown.iter().map(|call| label(call).width()).max().unwrap_or(0).max(16);
-    writeln!(to, "\n{}", paint(TITLE, format!("{:<names$}  {:>13}  {:>6}  category", "syscall", "calls", "share")))?;
+    let names = shown
+        .iter()
+        .map(|call| label(call).width())
+        .max()
+        .unwrap_or(0)
+        .max(16);
+    writeln!(
+        to,
+        "\n{}",
+        paint(
+            TITLE,
+            format!(
+                "{:<names$}  {:>13}  {:>6}  category",
+                "syscall", "calls", "share"
+            )
+        )
+    )?;
     let row = |name: &str, count: u64| {
         let share = percent(share_of(count, profile.total));
         format!("{name:<names$}  {:>13}  {share:>6}", grouped(count))
@@ -159,23 +187,35 @@ fn bar(share: f64, room: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = ((share * room as f64 * 8.0).round() as usize).max(1);
     let mut bar = "█".repeat(eighths / 8);
-    if eighths % 8 > 0 {
+    if !eighths.is_multiple_of(8) {
         bar.push(EIGHTHS[eighths % 8]);
     }
     bar
 }
 
-fn processes(to: &mut dyn Write, profile: &SyscallProfile, top: usize, width: usize) -> io::Result<()> {
+fn processes(
+    to: &mut dyn Write,
+    profile: &SyscallProfile,
+    top: usize,
+    width: usize,
+) -> io::Result<()> {
     let all = &profile.processes;
     let shown = &all[..top.min(all.len())];
     let rest: u64 = all[shown.len()..].iter().map(Process::total).sum();
-    let title = format!("{:>8}  {:<15}  {:>13}  {:>6}  most frequent", "pid", "process", "calls", "share");
+    let title = format!(
+        "{:>8}  {:<15}  {:>13}  {:>6}  most frequent",
+        "pid", "process", "calls", "share"
+    );
     writeln!(to, "\n{}", paint(TITLE, title))?;
     let room = width.saturating_sub(52).max(12);
     for process in shown {
         let mut calls = process.calls.clone();
         calls.sort_by_key(|(call, count)| (std::cmp::Reverse(*count), *call));
-        let names: Vec<_> = calls.iter().take(4).map(|(call, _)| call.describe().0).collect();
+        let names: Vec<_> = calls
+            .iter()
+            .take(4)
+            .map(|(call, _)| call.describe().0)
+            .collect();
         let name = shortened(&printable(&process.command), 15);
         let pad = " ".repeat(15 - name.width().min(15));
         writeln!(
@@ -197,7 +237,14 @@ fn processes(to: &mut dyn Write, profile: &SyscallProfile, top: usize, width: us
     writeln!(
         to,
         "{}",
-        paint(FAINT, format!("{count} processes, at most {} at once, {} threads", grouped(profile.max_processes), grouped(profile.max_threads)))
+        paint(
+            FAINT,
+            format!(
+                "{count} processes, at most {} at once, {} threads",
+                grouped(profile.max_processes),
+                grouped(profile.max_threads)
+            )
+        )
     )
 }
 
@@ -221,9 +268,18 @@ fn quality(to: &mut dyn Write, profile: &SyscallProfile) -> io::Result<()> {
     let losses = &profile.losses;
     if losses.none() {
         let seen = grouped(profile.total);
-        return writeln!(to, "{label} {}: all {seen} syscalls are shown, none was lost", paint(GOOD, "complete"));
+        return writeln!(
+            to,
+            "{label} {}: all {seen} syscalls are shown, none was lost",
+            paint(GOOD, "complete")
+        );
     }
-    writeln!(to, "{label} {}: {}", paint(BAD, "incomplete"), lost(losses).join("; "))
+    writeln!(
+        to,
+        "{label} {}: {}",
+        paint(BAD, "incomplete"),
+        lost(losses).join("; ")
+    )
 }
 
 fn lost(losses: &Losses) -> Vec<String> {
@@ -233,7 +289,10 @@ fn lost(losses: &Losses) -> Vec<String> {
         say(losses.map_full, "insertions found a map full"),
         say(losses.records, "ended tasks found the ring buffer full"),
         say(losses.unfollowed, "children could not be followed"),
-        say(losses.skipped_runs, "runs of an eBPF program were skipped by the kernel"),
+        say(
+            losses.skipped_runs,
+            "runs of an eBPF program were skipped by the kernel",
+        ),
     ]
     .into_iter()
     .flatten()
@@ -250,12 +309,19 @@ fn still_running(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> 
     }
     let names = shortened(&running.join(", "), width.saturating_sub(10));
     writeln!(to, "{} {names}", paint(FAINT, "running  "))?;
-    writeln!(to, "          counted until the command ended; --wait-all goes on until they end too")
+    writeln!(
+        to,
+        "          counted until the command ended; --wait-all goes on until they end too"
+    )
 }
 
 fn own_cost(to: &mut dyn Write, what: &str, own: &OwnCost) -> io::Result<()> {
-    let rss = own.peak_rss_kb.map(|kb| format!(", {} of memory", bytes(kb * 1024)));
-    let maps = own.map_bytes.map(|size| format!(", {} in the kernel", bytes(size)));
+    let rss = own
+        .peak_rss_kb
+        .map(|kb| format!(", {} of memory", bytes(kb * 1024)));
+    let maps = own
+        .map_bytes
+        .map(|size| format!(", {} in the kernel", bytes(size)));
     writeln!(
         to,
         "{} {what} {} CPU{}{}",
@@ -285,7 +351,11 @@ pub fn finding(to: &mut dyn Write, finding: &Finding) -> io::Result<()> {
 }
 
 fn share_of(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 fn percent(share: f64) -> String {
@@ -325,12 +395,15 @@ fn bytes(bytes: u64) -> String {
 }
 
 fn signal_name(signal: i32) -> String {
-    nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |name| name.to_string())
+    nix::sys::signal::Signal::try_from(signal)
+        .map_or_else(|_| format!("signal {signal}"), |name| name.to_string())
 }
 
 /// Names come from programs, and a terminal obeys what it is sent.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn shortened(text: &str, room: usize) -> String {
@@ -353,8 +426,14 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([grouped(0), grouped(999), grouped(1000), grouped(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([percent(0.0), percent(0.0001), percent(0.4808), percent(1.0)], ["0%", "<0.1%", "48.1%", "100.0%"]);
+        assert_eq!(
+            [grouped(0), grouped(999), grouped(1000), grouped(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [percent(0.0), percent(0.0001), percent(0.4808), percent(1.0)],
+            ["0%", "<0.1%", "48.1%", "100.0%"]
+        );
         assert_eq!(time(Duration::from_micros(1500)), "1.5 ms");
         assert_eq!(time(Duration::from_secs(3725)), "62 min 5 s");
         assert_eq!(bytes(3 << 29), "1.5 GiB");

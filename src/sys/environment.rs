@@ -18,8 +18,12 @@ pub fn inherited() -> io::Result<Vec<OsString>> {
         return Ok(current());
     }
     let block = with_own_proc_files(|| fs::read("/proc/self/environ"))?;
-    let entries = block.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
-    Ok(entries.map(|entry| OsStr::from_bytes(entry).to_owned()).collect())
+    let entries = block
+        .split(|byte| *byte == 0)
+        .filter(|entry| !entry.is_empty());
+    Ok(entries
+        .map(|entry| OsStr::from_bytes(entry).to_owned())
+        .collect())
 }
 
 unsafe extern "C" {
@@ -43,7 +47,10 @@ fn current() -> Vec<OsString> {
 /// The value of a variable in an environment of [`inherited`]'s form.
 pub fn lookup(environment: &[OsString], name: &str) -> Option<OsString> {
     environment.iter().find_map(|entry| {
-        let value = entry.as_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        let value = entry
+            .as_bytes()
+            .strip_prefix(name.as_bytes())?
+            .strip_prefix(b"=")?;
         Some(OsString::from_vec(value.to_vec()))
     })
 }

@@ -36,8 +36,15 @@ impl Execution {
     /// If a string holds a NUL byte.
     pub fn new(file: &Path, argv: &[OsString], environment: &[OsString]) -> io::Result<Self> {
         let file = CString::new(file.as_os_str().as_bytes())?;
-        let shell = [OsString::from("sh"), OsString::from_vec(file.as_bytes().to_vec())];
-        let script_argv = shell.iter().chain(argv.iter().skip(1)).cloned().collect::<Vec<_>>();
+        let shell = [
+            OsString::from("sh"),
+            OsString::from_vec(file.as_bytes().to_vec()),
+        ];
+        let script_argv = shell
+            .iter()
+            .chain(argv.iter().skip(1))
+            .cloned()
+            .collect::<Vec<_>>();
         Ok(Self {
             file,
             argv: Strings::new(argv)?,
@@ -71,13 +78,22 @@ impl Strings {
             .collect::<io::Result<Vec<_>>>()?;
         let end = std::iter::once(std::ptr::null());
         let pointers = owned.iter().map(|text| text.as_ptr()).chain(end).collect();
-        Ok(Self { pointers, _owned: owned })
+        Ok(Self {
+            pointers,
+            _owned: owned,
+        })
     }
 }
 
 fn exec(file: &CStr, argv: &Strings, envp: &Strings) -> i32 {
     // SAFETY: NULL-terminated arrays of strings that live as long as their Strings.
-    unsafe { libc::execve(file.as_ptr(), argv.pointers.as_ptr(), envp.pointers.as_ptr()) };
+    unsafe {
+        libc::execve(
+            file.as_ptr(),
+            argv.pointers.as_ptr(),
+            envp.pointers.as_ptr(),
+        )
+    };
     nix::errno::Errno::last_raw()
 }
 
@@ -115,7 +131,11 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::Start`], [`GateError::Rehearsal`] or [`GateError::Gone`].
-    pub fn new(execution: &Execution, mask: &SigSet, rehearsal: &Rehearsal<'_>) -> Result<Self, GateError> {
+    pub fn new(
+        execution: &Execution,
+        mask: &SigSet,
+        rehearsal: &Rehearsal<'_>,
+    ) -> Result<Self, GateError> {
         let (wait, release) = pipe().map_err(GateError::Start)?;
         let (report, answer) = pipe().map_err(GateError::Start)?;
         // SAFETY: one thread; the child only makes system calls, until it executes or exits.
@@ -126,7 +146,11 @@ impl Gate {
             }
             ForkResult::Parent { child } => {
                 drop((wait, answer));
-                let mut gate = Self { pid: child, release, report };
+                let mut gate = Self {
+                    pid: child,
+                    release,
+                    report,
+                };
                 match gate.hear()? {
                     None => Ok(gate),
                     Some(error) => Err(GateError::Rehearsal(error)),
@@ -153,7 +177,9 @@ impl Gate {
     /// An errno of the child, or none for its word that all is well.
     fn hear(&mut self) -> Result<Option<io::Error>, GateError> {
         let mut errno = [0; 4];
-        self.report.read_exact(&mut errno).map_err(|_| GateError::Gone)?;
+        self.report
+            .read_exact(&mut errno)
+            .map_err(|_| GateError::Gone)?;
         Ok(match i32::from_ne_bytes(errno) {
             0 => None,
             errno => Some(io::Error::from_raw_os_error(errno)),
@@ -172,7 +198,9 @@ fn child(
     let prepared = rehearsal();
     inherited::restore();
     let mask = sigprocmask(SigmaskHow::SIG_SETMASK, Some(mask), None).map_err(io::Error::from);
-    let ready = prepared.and(mask).map_or_else(|error| error.raw_os_error().unwrap_or(libc::EIO), |()| 0);
+    let ready = prepared
+        .and(mask)
+        .map_or_else(|error| error.raw_os_error().unwrap_or(libc::EIO), |()| 0);
     let mut go = [0];
     if answer.write_all(&ready.to_ne_bytes()).is_ok() && matches!(wait.read(&mut go), Ok(1)) {
         let errno = execution.exec();

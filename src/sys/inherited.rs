@@ -42,11 +42,22 @@ struct Disposition {
 
 /// Sets how a signal is handled, or only looks; past glibc, which denies access to its own signals.
 fn disposition(signal: i32, new: Option<usize>) -> Option<usize> {
-    let new = new.map(|handler| Disposition { handler, ..Disposition::default() });
+    let new = new.map(|handler| Disposition {
+        handler,
+        ..Disposition::default()
+    });
     let new = new.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let mut old = Disposition::default();
     // SAFETY: two of the kernel's sigactions, live or null, and the size of its signal set.
-    let result = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, new, &mut old, size_of::<u64>()) };
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            new,
+            &mut old,
+            size_of::<u64>(),
+        )
+    };
     (result == 0).then_some(old.handler)
 }
 
@@ -68,6 +79,13 @@ pub(crate) fn restore() {
     let ignored = IGNORED.load(Ordering::Relaxed);
     for (at, signal) in CHANGED.into_iter().enumerate() {
         let was_ignored = ignored & (1 << at) != 0;
-        disposition(signal, Some(if was_ignored { libc::SIG_IGN } else { libc::SIG_DFL }));
+        disposition(
+            signal,
+            Some(if was_ignored {
+                libc::SIG_IGN
+            } else {
+                libc::SIG_DFL
+            }),
+        );
     }
 }

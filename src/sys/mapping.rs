@@ -35,7 +35,11 @@ impl<T: Copy> Mapping<T> {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at zero"))?;
-        Ok(Self { start, len, kind: PhantomData })
+        Ok(Self {
+            start,
+            len,
+            kind: PhantomData,
+        })
     }
 
     /// Number of values.

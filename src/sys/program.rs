@@ -40,7 +40,12 @@ pub fn find(name: &OsStr, path: Option<OsString>) -> Result<PathBuf, Unrunnable>
     let mut refused = None;
     for folder in std::env::split_paths(&path) {
         // An empty element is the working directory.
-        let file = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder }.join(name);
+        let file = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &folder
+        }
+        .join(name);
         match runnable(&file) {
             Ok(()) if !name.is_empty() => return Ok(file),
             Err(error) if !missing(&error) => refused = refused.or(Some((file, error))),
@@ -63,12 +68,16 @@ fn runnable(file: &Path) -> io::Result<()> {
     if std::fs::metadata(file)?.is_dir() {
         return Err(io::Error::from_raw_os_error(libc::EISDIR));
     }
-    faccessat(nix::fcntl::AT_FDCWD, file, AccessFlags::X_OK, AtFlags::AT_EACCESS)?;
+    faccessat(
+        nix::fcntl::AT_FDCWD,
+        file,
+        AccessFlags::X_OK,
+        AtFlags::AT_EACCESS,
+    )?;
     Ok(())
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -77,16 +86,25 @@ mod tests {
         let found = find("sh".as_ref(), Some("/nonexistent:/bin".into())).unwrap();
         assert_eq!(found, Path::new("/bin/sh"));
         assert!(find("sh".as_ref(), None).is_ok());
-        assert!(matches!(find("sh".as_ref(), Some("/proc".into())), Err(Unrunnable::NotFound(_))));
+        assert!(matches!(
+            find("sh".as_ref(), Some("/proc".into())),
+            Err(Unrunnable::NotFound(_))
+        ));
     }
 
     #[test]
     fn tells_absent_from_not_executable() {
         for absent in ["/nonexistent", "/etc/passwd/x", ""] {
-            assert!(matches!(find(absent.as_ref(), None), Err(Unrunnable::NotFound(_))), "{absent}");
+            assert!(
+                matches!(find(absent.as_ref(), None), Err(Unrunnable::NotFound(_))),
+                "{absent}"
+            );
         }
         for refused in ["/etc/passwd", "/etc"] {
-            assert!(matches!(find(refused.as_ref(), None), Err(Unrunnable::NotExecutable(..))));
+            assert!(matches!(
+                find(refused.as_ref(), None),
+                Err(Unrunnable::NotExecutable(..))
+            ));
         }
         let in_path = find("passwd".as_ref(), Some("/etc".into()));
         assert!(matches!(in_path, Err(Unrunnable::NotExecutable(..))));

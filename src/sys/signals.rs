@@ -42,9 +42,16 @@ impl Signals {
     pub fn watch() -> io::Result<Self> {
         let watched = WATCHED.into_iter().collect::<SigSet>();
         let mut inherited_mask = SigSet::empty();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&watched), Some(&mut inherited_mask))?;
+        sigprocmask(
+            SigmaskHow::SIG_BLOCK,
+            Some(&watched),
+            Some(&mut inherited_mask),
+        )?;
         let queue = SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self { queue, inherited_mask })
+        Ok(Self {
+            queue,
+            inherited_mask,
+        })
     }
 
     /// The next signal that waits, if any.
@@ -54,7 +61,10 @@ impl Signals {
     pub fn next(&self) -> io::Result<Option<Arrived>> {
         while let Some(info) = self.queue.read_signal()? {
             if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
-                return Ok(Some(Arrived { signal, by_kernel: info.ssi_code == libc::SI_KERNEL }));
+                return Ok(Some(Arrived {
+                    signal,
+                    by_kernel: info.ssi_code == libc::SI_KERNEL,
+                }));
             }
         }
         Ok(None)

@@ -14,7 +14,12 @@ pub fn get(file: &Path, name: &CStr) -> io::Result<Option<Vec<u8>>> {
     let mut value = vec![0; 1024];
     // SAFETY: two C strings and a buffer with its length.
     let len = unsafe {
-        libc::getxattr(file.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len())
+        libc::getxattr(
+            file.as_ptr(),
+            name.as_ptr(),
+            value.as_mut_ptr().cast(),
+            value.len(),
+        )
     };
     match usize::try_from(len) {
         Ok(len) => {

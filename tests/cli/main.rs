@@ -1,5 +1,4 @@
 //! The binary as anyone may run it: bad input, exit codes, where output goes. No privileges needed.
-#![expect(clippy::panic, reason = "tests")]
 
 use std::process::{Command, Stdio};
 
@@ -29,14 +28,23 @@ fn usage_errors_say_what_to_do() {
     let (code, _, text) = run(&["--enable-ebpf=maybe", "run", "true"]);
     assert!(code == Some(2) && text.contains("require, auto"), "{text}");
     let (code, _, text) = run(&["-d", "soon", "run", "true"]);
-    assert!(code == Some(2) && text.contains("not a number of seconds"), "{text}");
+    assert!(
+        code == Some(2) && text.contains("not a number of seconds"),
+        "{text}"
+    );
 }
 
 #[test]
 fn help_and_version_go_to_stdout() {
     let (code, text, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
-    for word in ["--enable-ebpf", "--wait-all", "Exit status", "Examples", "124"] {
+    for word in [
+        "--enable-ebpf",
+        "--wait-all",
+        "Exit status",
+        "Examples",
+        "124",
+    ] {
         assert!(text.contains(word), "{word}: {text}");
     }
     let version = format!("denet {}\n", env!("CARGO_PKG_VERSION"));
@@ -46,11 +54,23 @@ fn help_and_version_go_to_stdout() {
 #[test]
 fn commands_that_cannot_run() {
     let (code, _, text) = run(&["run", "no-such-command"]);
-    assert_eq!((code, text.as_str()), (Some(127), "denet: no-such-command: command not found\n"));
+    assert_eq!(
+        (code, text.as_str()),
+        (Some(127), "denet: no-such-command: command not found\n")
+    );
     let (code, _, text) = run(&["run", "/etc/passwd"]);
-    assert_eq!((code, text.as_str()), (Some(126), "denet: /etc/passwd: Permission denied (os error 13)\n"));
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            Some(126),
+            "denet: /etc/passwd: Permission denied (os error 13)\n"
+        )
+    );
     let (code, _, text) = run(&["run", "/"]);
-    assert!(code == Some(126) && text.contains("Is a directory"), "{text}");
+    assert!(
+        code == Some(126) && text.contains("Is a directory"),
+        "{text}"
+    );
     let scratch = Scratch::new();
     let script = scratch.path("script");
     std::fs::write(&script, "#!/no/such/interpreter\n").expect("room");
@@ -64,7 +84,10 @@ fn a_file_that_cannot_be_written_is_refused_before_the_command_starts() {
     for place in ["/no/such/folder/records", "/", "/dev/full"] {
         let (code, out, text) = run(&["--out", place, "run", "echo", "ran"]);
         assert_eq!((code, out.as_str()), (Some(125), ""), "{text}");
-        assert!(text.contains(place) && text.contains("the command was not started"), "{text}");
+        assert!(
+            text.contains(place) && text.contains("the command was not started"),
+            "{text}"
+        );
     }
 }
 
@@ -86,14 +109,19 @@ fn closed_stdout() {
     };
     let refused = closed("--json run touch /dev/null");
     assert_eq!(refused.status.code(), Some(125));
-    assert!(stderr(&refused).contains("stdout is closed, but --json writes there"), "{}", stderr(&refused));
+    assert!(
+        stderr(&refused).contains("stdout is closed, but --json writes there"),
+        "{}",
+        stderr(&refused)
+    );
     let text = closed("run true");
     assert_eq!(text.status.code(), Some(0), "{}", stderr(&text));
 }
 
 #[test]
 fn a_reader_that_goes_away_changes_nothing() {
-    let script = format!("{DENET} --json run sh -c 'sleep 0.2; exit 9' | true; exit ${{PIPESTATUS[0]}}");
+    let script =
+        format!("{DENET} --json run sh -c 'sleep 0.2; exit 9' | true; exit ${{PIPESTATUS[0]}}");
     let gone = output(Command::new("bash").args(["-c", &script]));
     assert_eq!((gone.status.code(), stderr(&gone).as_str()), (Some(9), ""));
 }
@@ -101,19 +129,37 @@ fn a_reader_that_goes_away_changes_nothing() {
 #[test]
 fn closed_stderr() {
     let script = format!("{DENET} run sh -c 'exit 9' 2>&-");
-    assert_eq!(output(Command::new("sh").args(["-c", &script])).status.code(), Some(9));
+    assert_eq!(
+        output(Command::new("sh").args(["-c", &script]))
+            .status
+            .code(),
+        Some(9)
+    );
 }
 
 #[test]
 fn streams_are_kept_apart() {
     let (code, out, text) = run(&["run", "sh", "-c", "echo out; echo err >&2; exit 3"]);
     assert_eq!((code, out.as_str()), (Some(3), "out\n"));
-    assert!(text.starts_with("err\n") && text.contains("exit 3"), "{text}");
+    assert!(
+        text.starts_with("err\n") && text.contains("exit 3"),
+        "{text}"
+    );
     let scratch = Scratch::new();
     let file = scratch.path("records");
-    let quiet = output(denet(["-q", "--out"]).arg(&file).args(["run", "echo", "out"]));
-    assert_eq!((stdout(&quiet).as_str(), stderr(&quiet).as_str()), ("out\n", ""));
-    let kinds: Vec<Value> = records(&std::fs::read_to_string(&file).expect("written")).iter().map(|record| record["kind"].clone()).collect();
+    let quiet = output(
+        denet(["-q", "--out"])
+            .arg(&file)
+            .args(["run", "echo", "out"]),
+    );
+    assert_eq!(
+        (stdout(&quiet).as_str(), stderr(&quiet).as_str()),
+        ("out\n", "")
+    );
+    let kinds: Vec<Value> = records(&std::fs::read_to_string(&file).expect("written"))
+        .iter()
+        .map(|record| record["kind"].clone())
+        .collect();
     assert_eq!(kinds, ["metadata", "summary"]);
 }
 
@@ -123,14 +169,20 @@ fn a_run_without_ebpf_has_its_summary() {
     assert_eq!(run.status.code(), Some(4));
     let summary = summary(&run);
     assert_eq!(summary["exit"]["exit_code"], 4);
-    assert!(summary.get("ebpf").is_none() && summary["peak_mem_rss_kb"].as_u64() > Some(0), "{summary}");
+    assert!(
+        summary.get("ebpf").is_none() && summary["peak_mem_rss_kb"].as_u64() > Some(0),
+        "{summary}"
+    );
 }
 
 #[test]
 fn wait_all_waits_for_orphans_without_ebpf_too() {
     let script = "(sleep 0.4; echo late) & exit 6";
     let waited = output(&mut denet(["-q", "--wait-all", "run", "sh", "-c", script]));
-    assert_eq!((waited.status.code(), stdout(&waited).as_str()), (Some(6), "late\n"));
+    assert_eq!(
+        (waited.status.code(), stdout(&waited).as_str()),
+        (Some(6), "late\n")
+    );
 }
 
 #[test]
@@ -149,5 +201,9 @@ fn no_colours_in_a_pipe() {
     assert!(!text.contains('\u{1b}'), "{text:?}");
     let mut forced = denet(["run", "true"]);
     let coloured = output(forced.env("CLICOLOR_FORCE", "1").stderr(Stdio::piped()));
-    assert!(stderr(&coloured).contains('\u{1b}'), "{}", stderr(&coloured));
+    assert!(
+        stderr(&coloured).contains('\u{1b}'),
+        "{}",
+        stderr(&coloured)
+    );
 }

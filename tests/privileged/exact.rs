@@ -6,15 +6,26 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::need_root;
-use crate::support::{Counts, Scratch, counts, denet, output, static_workload, stderr, summary, workload};
+use crate::support::{
+    Counts, Scratch, counts, denet, output, static_workload, stderr, summary, workload,
+};
 
 const ALL: [&str; 6] = ["--enable-ebpf", "--json", "--top", "0", "--wait-all", "run"];
 
 fn profile(program: &Path, arguments: &[&str]) -> Value {
     let output = output(denet(ALL).arg("--").arg(program).args(arguments));
     let summary = summary(&output);
-    assert!(output.status.success(), "{arguments:?}: {}\n{}", output.status, stderr(&output));
-    assert_eq!(summary["ebpf"]["quality"]["complete"], true, "{}", summary["ebpf"]["quality"]);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}\n{}",
+        output.status,
+        stderr(&output)
+    );
+    assert_eq!(
+        summary["ebpf"]["quality"]["complete"], true,
+        "{}",
+        summary["ebpf"]["quality"]
+    );
     summary
 }
 
@@ -23,7 +34,11 @@ fn traced(program: &Path, arguments: &[&str]) -> Counts {
     let scratch = Scratch::new();
     let table = scratch.path("counts");
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-c", "-o"]).arg(&table).arg(program).args(arguments);
+    strace
+        .args(["-f", "-c", "-o"])
+        .arg(&table)
+        .arg(program)
+        .args(arguments);
     let status = output(&mut strace).status;
     assert!(status.success(), "strace {arguments:?}: {status}");
     let text = std::fs::read_to_string(&table).expect("strace wrote its table");
@@ -37,7 +52,10 @@ fn traced(program: &Path, arguments: &[&str]) -> Counts {
             && share.parse::<f64>().is_ok()
             && *name != "total"
         {
-            counts.insert(format!("{name}{abi}"), calls.parse().expect("a number of calls"));
+            counts.insert(
+                format!("{name}{abi}"),
+                calls.parse().expect("a number of calls"),
+            );
         }
     }
     assert!(!counts.is_empty(), "{text}");
@@ -48,9 +66,23 @@ fn traced(program: &Path, arguments: &[&str]) -> Counts {
 fn same_as_strace(program: &Path, arguments: &[&str], exceptions: &[&str]) -> Value {
     need_root();
     let summary = profile(program, arguments);
-    let known = |name: &String| !["exit", "exit_group"].iter().chain(exceptions).any(|one| one == name);
-    let keep = |counts: Counts| counts.into_iter().filter(|(name, _)| known(name)).collect::<Counts>();
-    assert_eq!(keep(counts(&summary)), keep(traced(program, arguments)), "{arguments:?}: denet, strace");
+    let known = |name: &String| {
+        !["exit", "exit_group"]
+            .iter()
+            .chain(exceptions)
+            .any(|one| one == name)
+    };
+    let keep = |counts: Counts| {
+        counts
+            .into_iter()
+            .filter(|(name, _)| known(name))
+            .collect::<Counts>()
+    };
+    assert_eq!(
+        keep(counts(&summary)),
+        keep(traced(program, arguments)),
+        "{arguments:?}: denet, strace"
+    );
     summary
 }
 
@@ -62,7 +94,10 @@ fn processes(summary: &Value) -> usize {
 fn one_process() {
     let summary = same_as_strace(workload(), &["single"], &[]);
     let counts = counts(&summary);
-    assert_eq!((counts["getppid"], counts["getuid"], counts["execve"]), (1000, 100, 1));
+    assert_eq!(
+        (counts["getppid"], counts["getuid"], counts["execve"]),
+        (1000, 100, 1)
+    );
     assert_eq!(counts["exit_group"], 1, "denet counts what never returns");
 }
 
@@ -88,7 +123,10 @@ fn a_fork_tree_four_deep() {
 #[test]
 fn sixty_four_threads() {
     let summary = same_as_strace(workload(), &["threads", "64", "50"], &[]);
-    assert_eq!((processes(&summary), &summary["max_threads"]), (1, &65.into()));
+    assert_eq!(
+        (processes(&summary), &summary["max_threads"]),
+        (1, &65.into())
+    );
     assert_eq!(counts(&summary)["getppid"], 64 * 50);
 }
 
@@ -146,7 +184,13 @@ fn numbers_out_of_range() {
     need_root();
     // strace's summary leaves them out.
     let counts = counts(&profile(workload(), &["odd"]));
-    for (name, count) in [("9999", 7), ("-5", 6), ("511", 5), ("512", 4), ("2147483647", 3)] {
+    for (name, count) in [
+        ("9999", 7),
+        ("-5", 6),
+        ("511", 5),
+        ("512", 4),
+        ("2147483647", 3),
+    ] {
         assert_eq!(counts[&format!("syscall_{name}")], count, "{name}");
     }
 }
@@ -168,10 +212,22 @@ fn a_daemon_to_its_end() {
 fn a_daemon_that_outlives_the_command_is_named() {
     need_root();
     let arguments = ["--enable-ebpf", "--json", "--top", "0", "run", "--"];
-    let output = output(denet(arguments).arg(workload()).args(["daemonise", "2", "300"]));
+    let output = output(
+        denet(arguments)
+            .arg(workload())
+            .args(["daemonise", "2", "300"]),
+    );
     let summary = summary(&output);
-    assert_eq!(summary["still_running"][0]["command"], "daemon", "{summary}");
-    assert!(summary["total_time_secs"].as_f64().is_some_and(|seconds| seconds < 1.5), "{summary}");
+    assert_eq!(
+        summary["still_running"][0]["command"], "daemon",
+        "{summary}"
+    );
+    assert!(
+        summary["total_time_secs"]
+            .as_f64()
+            .is_some_and(|seconds| seconds < 1.5),
+        "{summary}"
+    );
     assert_eq!(summary["ebpf"]["quality"]["complete"], true);
     counts(&summary);
 }
@@ -187,8 +243,16 @@ fn pids_above_65535() {
     let summary = profile(workload(), &["children", "20"]);
     std::fs::write(limit, before).expect("as it was");
     set.expect("ns_last_pid can be set");
-    let pids = summary["ebpf"]["processes"].as_array().expect("processes").iter();
-    assert!(pids.filter(|process| process["pid"].as_u64() > Some(65535)).count() >= 20, "{summary}");
+    let pids = summary["ebpf"]["processes"]
+        .as_array()
+        .expect("processes")
+        .iter();
+    assert!(
+        pids.filter(|process| process["pid"].as_u64() > Some(65535))
+            .count()
+            >= 20,
+        "{summary}"
+    );
     assert_eq!(counts(&summary)["getppid"], 60);
 }
 
@@ -209,7 +273,9 @@ fn the_same_run_twice_counts_the_same() {
 #[test]
 fn runs_side_by_side_do_not_mix() {
     need_root();
-    let run = |calls: &'static str| std::thread::spawn(move || counts(&profile(workload(), &["hammer", "4", calls])));
+    let run = |calls: &'static str| {
+        std::thread::spawn(move || counts(&profile(workload(), &["hammer", "4", calls])))
+    };
     let runs = [run("30000"), run("50000"), run("70000")];
     let seen = runs.map(|run| run.join().expect("a profile")["getppid"]);
     assert_eq!(seen, [120_000, 200_000, 280_000]);
@@ -220,6 +286,13 @@ fn many_live_processes() {
     need_root();
     // Far more than half of the slots: identities collide, and the rest goes to the overflow map.
     let summary = profile(workload(), &["live", "3000", "3"]);
-    assert_eq!((counts(&summary)["getppid"], processes(&summary)), (6000, 3001));
-    assert!(summary["max_processes"].as_u64() >= Some(2500), "{}", summary["max_processes"]);
+    assert_eq!(
+        (counts(&summary)["getppid"], processes(&summary)),
+        (6000, 3001)
+    );
+    assert!(
+        summary["max_processes"].as_u64() >= Some(2500),
+        "{}",
+        summary["max_processes"]
+    );
 }

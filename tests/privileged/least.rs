@@ -29,7 +29,11 @@ fn reachable_workload(scratch: &Scratch) -> PathBuf {
 
 fn as_nobody(binary: &Path) -> Command {
     let mut command = Command::new(binary);
-    command.uid(NOBODY).gid(NOBODY).current_dir("/").env_remove("RUST_LOG");
+    command
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .current_dir("/")
+        .env_remove("RUST_LOG");
     command
 }
 
@@ -50,7 +54,12 @@ fn two_file_capabilities_give_the_full_profile() {
     let scratch = Scratch::new();
     let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=ep"));
     let program = reachable_workload(&scratch);
-    let output = output(as_nobody(&binary).args(["--enable-ebpf", "--json", "--top", "0", "run"]).arg(program).args(["threads", "8", "100"]));
+    let output = output(
+        as_nobody(&binary)
+            .args(["--enable-ebpf", "--json", "--top", "0", "run"])
+            .arg(program)
+            .args(["threads", "8", "100"]),
+    );
     assert!(output.status.success(), "{}", stderr(&output));
     let summary = summary(&output);
     assert_eq!(summary["ebpf"]["quality"]["complete"], true);
@@ -66,7 +75,12 @@ fn the_command_gets_no_capability_and_its_whole_environment() {
     let mut command = as_nobody(&binary);
     command.envs([("TMPDIR", "/a"), ("LD_LIBRARY_PATH", "/b"), ("PLAIN", "c")]);
     let output = output(command.args(["--enable-ebpf", "-q", "run", "sh", "-c", script]));
-    assert_eq!(stdout(&output), "CapEff:\t0000000000000000\n/a /b c\n", "{}", stderr(&output));
+    assert_eq!(
+        stdout(&output),
+        "CapEff:\t0000000000000000\n/a /b c\n",
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -76,11 +90,20 @@ fn without_capabilities_the_fix_is_a_command_that_mends_it() {
     let binary = installed(&scratch, None);
     let refused = output(as_nobody(&binary).args(REQUIRE));
     let fix = format!("setcap cap_bpf,cap_perfmon=ep {}", binary.display());
-    assert_refused(&refused, "file-capabilities-missing", &format!("sudo {fix}"));
+    assert_refused(
+        &refused,
+        "file-capabilities-missing",
+        &format!("sudo {fix}"),
+    );
     let mended = output(Command::new("sh").args(["-c", &fix]));
     assert!(mended.status.success(), "{}", stderr(&mended));
     let run = output(as_nobody(&binary).args(REQUIRE));
-    assert_eq!((run.status.code(), stdout(&run).as_str()), (Some(0), "ran\n"), "{}", stderr(&run));
+    assert_eq!(
+        (run.status.code(), stdout(&run).as_str()),
+        (Some(0), "ran\n"),
+        "{}",
+        stderr(&run)
+    );
 }
 
 #[test]
@@ -88,12 +111,20 @@ fn auto_goes_on_and_says_why_not() {
     need_root();
     let scratch = Scratch::new();
     let binary = installed(&scratch, None);
-    let output = output(as_nobody(&binary).args(["--enable-ebpf=auto", "--json", "run", "echo", "ran"]));
+    let output =
+        output(as_nobody(&binary).args(["--enable-ebpf=auto", "--json", "run", "echo", "ran"]));
     assert_eq!(output.status.code(), Some(0));
     assert!(stdout(&output).contains("\nran\n"), "{}", stdout(&output));
-    assert!(stderr(&output).contains("going on without the syscall profile"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("going on without the syscall profile"),
+        "{}",
+        stderr(&output)
+    );
     let metadata = &records(&stdout(&output))[0]["ebpf"];
-    assert_eq!((&metadata["mode"], &metadata["backend"]), (&"auto".into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&metadata["mode"], &metadata["backend"]),
+        (&"auto".into(), &serde_json::Value::Null)
+    );
     assert_eq!(metadata["why_not"][0]["id"], "file-capabilities-missing");
     assert!(summary(&output).get("ebpf").is_none());
 }
@@ -104,7 +135,11 @@ fn one_capability_of_two() {
     for only in ["cap_bpf=ep", "cap_perfmon=ep"] {
         let scratch = Scratch::new();
         let binary = installed(&scratch, Some(only));
-        assert_refused(&output(as_nobody(&binary).args(REQUIRE)), "file-capabilities-partial", "setcap");
+        assert_refused(
+            &output(as_nobody(&binary).args(REQUIRE)),
+            "file-capabilities-partial",
+            "setcap",
+        );
     }
 }
 
@@ -113,7 +148,11 @@ fn permitted_but_not_effective() {
     need_root();
     let scratch = Scratch::new();
     let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=p"));
-    assert_refused(&output(as_nobody(&binary).args(REQUIRE)), "file-capabilities-not-effective", "=ep");
+    assert_refused(
+        &output(as_nobody(&binary).args(REQUIRE)),
+        "file-capabilities-not-effective",
+        "=ep",
+    );
 }
 
 #[test]
@@ -135,7 +174,12 @@ fn with_no_new_privs() {
     let scratch = Scratch::new();
     let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=ep"));
     // As nobody first: no_new_privs keeps what a process holds already.
-    let refused = output(as_nobody(Path::new("/usr/bin/setpriv")).arg("--no-new-privs").arg(&binary).args(REQUIRE));
+    let refused = output(
+        as_nobody(Path::new("/usr/bin/setpriv"))
+            .arg("--no-new-privs")
+            .arg(&binary)
+            .args(REQUIRE),
+    );
     assert_refused(&refused, "no-new-privs", "without no_new_privs");
 }
 
@@ -143,7 +187,12 @@ fn with_no_new_privs() {
 fn outside_the_bounding_set() {
     need_root();
     let drop = "--bounding-set=-bpf,-perfmon,-sys_admin";
-    let refused = output(Command::new("setpriv").args([drop, "--inh-caps=-all"]).arg(DENET).args(REQUIRE));
+    let refused = output(
+        Command::new("setpriv")
+            .args([drop, "--inh-caps=-all"])
+            .arg(DENET)
+            .args(REQUIRE),
+    );
     assert_refused(&refused, "bounding-set", "--cap-add BPF");
 }
 
@@ -152,14 +201,26 @@ fn in_a_user_namespace() {
     need_root();
     let scratch = Scratch::new();
     let binary = installed(&scratch, None);
-    let refused = output(Command::new("unshare").args(["--user", "--map-root-user"]).arg(&binary).args(REQUIRE));
+    let refused = output(
+        Command::new("unshare")
+            .args(["--user", "--map-root-user"])
+            .arg(&binary)
+            .args(REQUIRE),
+    );
     assert_refused(&refused, "user-namespace", "outside the user namespace");
 }
 
 #[test]
 fn in_a_pid_namespace_of_its_own() {
     need_root();
-    let output = output(Command::new("unshare").args(["--pid", "--fork", "--mount-proc"]).arg(DENET).args(["--enable-ebpf", "--json", "--top", "0", "run"]).arg(workload()).args(["children", "5"]));
+    let output = output(
+        Command::new("unshare")
+            .args(["--pid", "--fork", "--mount-proc"])
+            .arg(DENET)
+            .args(["--enable-ebpf", "--json", "--top", "0", "run"])
+            .arg(workload())
+            .args(["children", "5"]),
+    );
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(counts(&summary(&output))["getppid"], 15);
 }
@@ -171,7 +232,13 @@ fn seccomp_that_denies_bpf() {
         let scratch = Scratch::new();
         let script = scratch.path("deny.py");
         std::fs::write(&script, DENY_BPF).expect("room");
-        let refused = output(Command::new("python3").arg(&script).arg(errno).arg(DENET).args(REQUIRE));
+        let refused = output(
+            Command::new("python3")
+                .arg(&script)
+                .arg(errno)
+                .arg(DENET)
+                .args(REQUIRE),
+        );
         assert_refused(&refused, id, "seccomp profile");
     }
 }

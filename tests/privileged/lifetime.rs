@@ -28,7 +28,10 @@ fn loaded() -> Vec<String> {
     let list = |kind: &str| {
         let listed = output(Command::new("bpftool").args([kind, "show"]));
         let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-        let named = text.lines().filter(|line| line.contains("name denet_")).map(str::to_owned);
+        let named = text
+            .lines()
+            .filter(|line| line.contains("name denet_"))
+            .map(str::to_owned);
         named.collect::<Vec<_>>()
     };
     let mut all = list("prog");
@@ -53,8 +56,14 @@ fn a_killed_denet_leaves_the_command_unharmed_and_nothing_loaded() {
     need_root();
     let scratch = Scratch::new();
     let (start, end) = (scratch.path("start"), scratch.path("end"));
-    let script = format!("touch {}; sleep 1; touch {}", start.display(), end.display());
-    let mut child = denet(["--enable-ebpf", "run", "sh", "-c", &script]).spawn().expect("denet starts");
+    let script = format!(
+        "touch {}; sleep 1; touch {}",
+        start.display(),
+        end.display()
+    );
+    let mut child = denet(["--enable-ebpf", "run", "sh", "-c", &script])
+        .spawn()
+        .expect("denet starts");
     started(&start);
     assert!(!loaded().is_empty(), "bpftool sees what runs");
     send(&child, Signal::SIGKILL);
@@ -70,7 +79,11 @@ fn a_killed_denet_starts_no_command() {
     // Somewhere between its first instruction and the release of the command.
     for delay in 0..12 {
         let marker = scratch.path(&format!("ran-{delay}"));
-        let mut child = denet(["--enable-ebpf", "-q", "run", "touch"]).arg(&marker).stderr(Stdio::null()).spawn().expect("denet starts");
+        let mut child = denet(["--enable-ebpf", "-q", "run", "touch"])
+            .arg(&marker)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("denet starts");
         sleep(ms(delay));
         send(&child, Signal::SIGKILL);
         child.wait().expect("it ends");
@@ -83,7 +96,9 @@ fn a_killed_denet_starts_no_command() {
 fn gates() -> Vec<String> {
     let listed = output(Command::new("ps").args(["-eo", "ppid=,stat=,comm="]));
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let gate = |line: &&str| line.trim().starts_with("1 ") && line.ends_with(" denet") && !line.contains(" Z");
+    let gate = |line: &&str| {
+        line.trim().starts_with("1 ") && line.ends_with(" denet") && !line.contains(" Z")
+    };
     text.lines().filter(gate).map(str::to_owned).collect()
 }
 
@@ -97,7 +112,11 @@ impl Terminal {
     fn run(arguments: &[&str]) -> Self {
         let ends = openpty(None, None).expect("a pseudo-terminal");
         let mut command = Command::new(DENET);
-        command.args(arguments).stdin(ends.slave.try_clone().expect("dup")).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .args(arguments)
+            .stdin(ends.slave.try_clone().expect("dup"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let become_leader = || {
             nix::unistd::setsid()?;
             // SAFETY: descriptor 0 is the terminal; this session has none yet.
@@ -109,16 +128,26 @@ impl Terminal {
         // SAFETY: two system calls.
         unsafe { command.pre_exec(become_leader) };
         let child = command.spawn().expect("denet starts");
-        Self { child, keyboard: ends.master.into() }
+        Self {
+            child,
+            keyboard: ends.master.into(),
+        }
     }
 
     fn ctrl_c(&mut self) {
-        self.keyboard.write_all(&[3]).expect("the terminal takes it");
+        self.keyboard
+            .write_all(&[3])
+            .expect("the terminal takes it");
     }
 
     fn end(mut self) -> (Option<i32>, Option<i32>, String) {
         let mut text = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut text).expect("UTF-8");
+        self.child
+            .stderr
+            .take()
+            .expect("piped")
+            .read_to_string(&mut text)
+            .expect("UTF-8");
         let status = self.child.wait().expect("it ends");
         (status.code(), status.signal(), text)
     }
@@ -136,7 +165,10 @@ fn ctrl_c_reaches_the_command_and_the_summary_comes() {
     terminal.ctrl_c();
     let (code, _, text) = terminal.end();
     assert_eq!(code, Some(130), "{text}");
-    assert!(text.contains("killed by SIGINT") && text.contains("complete: "), "{text}");
+    assert!(
+        text.contains("killed by SIGINT") && text.contains("complete: "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -162,7 +194,15 @@ fn ctrl_c_comes_once_and_a_command_may_handle_it() {
 fn ctrl_c_ends_the_wait_for_descendants() {
     need_root();
     let program = workload().to_str().expect("UTF-8");
-    let mut terminal = Terminal::run(&["--enable-ebpf", "--wait-all", "run", program, "daemonise", "30", "5"]);
+    let mut terminal = Terminal::run(&[
+        "--enable-ebpf",
+        "--wait-all",
+        "run",
+        program,
+        "daemonise",
+        "30",
+        "5",
+    ]);
     sleep(ms(600));
     terminal.ctrl_c();
     let (code, _, text) = terminal.end();
@@ -183,8 +223,16 @@ fn ctrl_c_at_any_moment_of_the_start() {
         terminal.ctrl_c();
         let (code, signal, text) = terminal.end();
         // Before denet's first instruction the signal kills; afterwards denet says what happened.
-        assert!(code == Some(130) || signal == Some(libc::SIGINT), "{delay} ms: {code:?} {signal:?} {text}");
-        assert!(code.is_none() || text.contains("killed by SIGINT") || text.contains("before the command was started"), "{text}");
+        assert!(
+            code == Some(130) || signal == Some(libc::SIGINT),
+            "{delay} ms: {code:?} {signal:?} {text}"
+        );
+        assert!(
+            code.is_none()
+                || text.contains("killed by SIGINT")
+                || text.contains("before the command was started"),
+            "{text}"
+        );
     }
     wait_until("nothing is left", || loaded().is_empty());
 }
@@ -194,7 +242,10 @@ fn a_signal_for_denet_alone_is_passed_on() {
     need_root();
     let scratch = Scratch::new();
     let marker = scratch.path("start");
-    let script = format!("trap 'exit 7' TERM; touch {}; while :; do sleep 0.05; done", marker.display());
+    let script = format!(
+        "trap 'exit 7' TERM; touch {}; while :; do sleep 0.05; done",
+        marker.display()
+    );
     let child = denet(["--enable-ebpf", "--json", "run", "sh", "-c", &script])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -211,17 +262,46 @@ fn a_signal_for_denet_alone_is_passed_on() {
 fn duration_ends_a_command_that_ignores_sigterm() {
     need_root();
     let script = "trap '' TERM; while :; do sleep 0.05; done";
-    let output = output(&mut denet(["--enable-ebpf", "--json", "-d", "0.3", "run", "sh", "-c", script]));
+    let output = output(&mut denet([
+        "--enable-ebpf",
+        "--json",
+        "-d",
+        "0.3",
+        "run",
+        "sh",
+        "-c",
+        script,
+    ]));
     assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
     let summary = summary(&output);
-    assert_eq!((&summary["exit"]["signal"], &summary["ended_by"]), (&9.into(), &"duration".into()));
-    assert!(summary["total_time_secs"].as_f64().is_some_and(|seconds| (2.2..5.0).contains(&seconds)), "{summary}");
+    assert_eq!(
+        (&summary["exit"]["signal"], &summary["ended_by"]),
+        (&9.into(), &"duration".into())
+    );
+    assert!(
+        summary["total_time_secs"]
+            .as_f64()
+            .is_some_and(|seconds| (2.2..5.0).contains(&seconds)),
+        "{summary}"
+    );
 }
 
 #[test]
 fn duration_ends_the_wait_for_descendants() {
     need_root();
-    let output = output(denet(["--enable-ebpf", "--json", "-d", "0.7", "--wait-all", "run", "--"]).arg(workload()).args(["daemonise", "3", "5"]));
+    let output = output(
+        denet([
+            "--enable-ebpf",
+            "--json",
+            "-d",
+            "0.7",
+            "--wait-all",
+            "run",
+            "--",
+        ])
+        .arg(workload())
+        .args(["daemonise", "3", "5"]),
+    );
     assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
     assert_eq!(summary(&output)["still_running"][0]["command"], "daemon");
 }

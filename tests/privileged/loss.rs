@@ -6,7 +6,17 @@ use crate::need_root;
 use crate::support::{counts, denet, output, stderr, summary, workload};
 
 fn limited(max_tasks: &str, arguments: &[&str]) -> Value {
-    let options = ["--enable-ebpf", "--json", "--top", "0", "--wait-all", "--max-tasks", max_tasks, "run", "--"];
+    let options = [
+        "--enable-ebpf",
+        "--json",
+        "--top",
+        "0",
+        "--wait-all",
+        "--max-tasks",
+        max_tasks,
+        "run",
+        "--",
+    ];
     let output = output(denet(options).arg(workload()).args(arguments));
     assert!(output.status.success(), "{}", stderr(&output));
     summary(&output)
@@ -31,7 +41,14 @@ fn more_tasks_than_memory() {
 #[test]
 fn the_report_says_how_much_was_lost() {
     need_root();
-    let output = output(denet(["--enable-ebpf", "--max-tasks", "2", "run", "--"]).arg(workload()).args(["live", "40", "1"]));
+    let output = output(
+        denet(["--enable-ebpf", "--max-tasks", "2", "run", "--"])
+            .arg(workload())
+            .args(["live", "40", "1"]),
+    );
     let text = stderr(&output);
-    assert!(text.contains("incomplete: ") && text.contains("syscalls were counted as lost"), "{text}");
+    assert!(
+        text.contains("incomplete: ") && text.contains("syscalls were counted as lost"),
+        "{text}"
+    );
 }

@@ -1,5 +1,4 @@
 //! Real eBPF on this kernel, as root and as users with less. Run by `tests/run privileged`.
-#![expect(clippy::panic, reason = "tests")]
 
 mod command;
 mod exact;
@@ -11,5 +10,8 @@ mod support;
 
 /// These tests need root: elsewhere they fail rather than pass for nothing.
 fn need_root() {
-    assert!(nix::unistd::geteuid().is_root(), "needs root: sudo tests/run privileged");
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "needs root: sudo tests/run privileged"
+    );
 }

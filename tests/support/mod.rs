@@ -18,13 +18,18 @@ pub const DENET: &str = env!("CARGO_BIN_EXE_denet");
 /// `denet` with arguments, its output to be looked at.
 pub fn denet<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(DENET);
-    command.args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG");
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env_remove("RUST_LOG");
     command
 }
 
 /// Runs to the end.
 pub fn output(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 pub fn stderr(output: &Output) -> String {
@@ -46,8 +51,15 @@ impl Scratch {
             let flags = nix::sys::statvfs::statvfs(*place).map(|stat| stat.flags());
             flags.is_ok_and(|flags| !flags.contains(nix::sys::statvfs::FsFlags::ST_NOSUID))
         };
-        let place = ["/tmp", "/var/tmp"].into_iter().find(honours).unwrap_or("/tmp");
-        let name = format!("denet-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let place = ["/tmp", "/var/tmp"]
+            .into_iter()
+            .find(honours)
+            .unwrap_or("/tmp");
+        let name = format!(
+            "denet-test-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = Path::new(place).join(name);
         fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("our own folder");
@@ -68,7 +80,9 @@ impl Drop for Scratch {
 /// The records of a run with `--json`, apart from what the command wrote.
 pub fn records(stdout: &str) -> Vec<Value> {
     let lines = stdout.lines().filter(|line| line.starts_with(r#"{"kind""#));
-    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    lines
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 /// The last record, which must be the summary.
@@ -76,7 +90,11 @@ pub fn summary(output: &Output) -> Value {
     let last = records(&stdout(output)).pop();
     match last {
         Some(summary) if summary["kind"] == "summary" => summary,
-        other => panic!("no summary but {other:?}\nstatus {}\n{}", output.status, stderr(output)),
+        other => panic!(
+            "no summary but {other:?}\nstatus {}\n{}",
+            output.status,
+            stderr(output)
+        ),
     }
 }
 
@@ -86,18 +104,37 @@ pub type Counts = BTreeMap<String, u64>;
 /// Every count of the summary, after checking that all its sums agree.
 pub fn counts(summary: &Value) -> Counts {
     let ebpf = &summary["ebpf"];
-    let count = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("no count: {value}"));
-    let all = |list: &Value| list.as_array().unwrap_or_else(|| panic!("no list: {list}")).clone();
+    let count = |value: &Value| {
+        value
+            .as_u64()
+            .unwrap_or_else(|| panic!("no count: {value}"))
+    };
+    let all = |list: &Value| {
+        list.as_array()
+            .unwrap_or_else(|| panic!("no list: {list}"))
+            .clone()
+    };
     let total = count(&ebpf["syscalls"]["total"]);
-    let categories = ebpf["syscalls"]["by_category"].as_object().map(|map| map.values().map(count).sum::<u64>());
-    let processes: u64 = all(&ebpf["processes"]).iter().map(|process| count(&process["total"])).sum();
+    let categories = ebpf["syscalls"]["by_category"]
+        .as_object()
+        .map(|map| map.values().map(count).sum::<u64>());
+    let processes: u64 = all(&ebpf["processes"])
+        .iter()
+        .map(|process| count(&process["total"]))
+        .sum();
     let top = all(&ebpf["syscalls"]["top_syscalls"]);
     let calls: u64 = top.iter().map(|call| count(&call["count"])).sum();
-    assert_eq!((categories, processes, calls), (Some(total), total, total), "sums disagree");
+    assert_eq!(
+        (categories, processes, calls),
+        (Some(total), total, total),
+        "sums disagree"
+    );
     top.iter()
         .map(|call| {
             let name = call["name"].as_str().unwrap_or_default();
-            let abi = call["abi"].as_str().map_or(String::new(), |abi| format!(":{abi}"));
+            let abi = call["abi"]
+                .as_str()
+                .map_or(String::new(), |abi| format!(":{abi}"));
             (format!("{name}{abi}"), count(&call["count"]))
         })
         .collect()
@@ -116,7 +153,8 @@ pub fn static_workload() -> &'static Path {
 }
 
 fn compile(name: &str, flags: &[&str]) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let target =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/privileged/workload.c");
     let mut cc = Command::new("cc");
     cc.args(["-O1", "-o"]).arg(&target).arg(source).args(flags);

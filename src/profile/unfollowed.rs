@@ -1,0 +1,66 @@
+//! In a build without the feature `ebpf` nothing is ever followed: there is no value of this type.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::SigSet;
+
+use super::model::{Backend, Snapshot};
+use super::session::StartError;
+use crate::finding::Finding;
+use crate::sys::gate::{Execution, Gate};
+
+pub(crate) enum Follower {}
+
+impl Follower {
+    pub(crate) fn start(
+        _: &Execution,
+        _: &SigSet,
+        _: Option<u32>,
+    ) -> Result<(Self, Gate), StartError> {
+        Err(StartError::Refused(Box::new(Finding {
+            id: "built-without-ebpf",
+            cause: "this denet was built without eBPF".to_owned(),
+            evidence: vec!["cargo feature ebpf: off".to_owned()],
+            fix: vec!["cargo build --release".to_owned()],
+            risk: String::new(),
+        })))
+    }
+
+    pub(crate) fn backend(&self) -> Backend {
+        match *self {}
+    }
+
+    pub(crate) fn ns_per_syscall(&self) -> f64 {
+        match *self {}
+    }
+
+    pub(crate) fn drain(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn live(&self) -> u64 {
+        match *self {}
+    }
+
+    pub(crate) fn wake_on_exit(&self) {
+        match *self {}
+    }
+
+    pub(crate) fn map_bytes(&self) -> Option<u64> {
+        match *self {}
+    }
+
+    pub(crate) fn log_memory(&self, _: &str) {
+        match *self {}
+    }
+
+    pub(crate) fn finish(self) -> Result<Snapshot, std::io::Error> {
+        match self {}
+    }
+}
+
+impl AsFd for Follower {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match *self {}
+    }
+}
