@@ -56,6 +56,7 @@ struct denet_control {
 
 /* How a task_struct looks from outside, beside what the kernel says of the same task. */
 #define DENET_SAMPLE_BYTES 8192
+#define DENET_SAMPLES 3
 #define DENET_SAMPLE_COOKIE 0x64656e6574ULL
 struct denet_sample {
 	__u64 pid_tgid; /* bpf_get_current_pid_tgid(); 0: no sample was taken */

@@ -13,7 +13,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 3);
+	__uint(max_entries, DENET_SAMPLES);
 	__type(key, __u32);
 	__type(value, struct denet_sample);
 } denet_samples SEC(".maps");
@@ -23,12 +23,16 @@ int denet_sample(__u64 *ctx)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct denet_sample *sample;
-	__u32 index = 0;
+	__u32 index;
 
 	if (ctx[0] != DENET_SAMPLE_COOKIE) {
-		sample = bpf_map_lookup_elem(&denet_samples, &index);
-		if (sample && sample->pid_tgid == pid_tgid)
-			sample->regs = ctx[0];
+#pragma unroll
+		for (__u32 at = 0; at < DENET_SAMPLES; at++) {
+			index = at;
+			sample = bpf_map_lookup_elem(&denet_samples, &index);
+			if (sample && sample->pid_tgid == pid_tgid)
+				sample->regs = ctx[0];
+		}
 		return 0;
 	}
 	index = (__u32)ctx[1];

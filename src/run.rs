@@ -125,7 +125,7 @@ fn show(command: &[OsString], run: &Run, map_bytes: Option<u64>, top: usize) {
             map_bytes,
         },
         top,
-        columns: terminal::columns(io::stderr().as_fd()).unwrap_or(COLUMNS),
+        columns: columns(),
     };
     let mut page = Vec::new();
     // Neither a page in memory nor a closed stderr leaves anything to be said, or anyone to hear it.
@@ -150,12 +150,16 @@ fn refuse(error: &SessionError) -> u8 {
     }
 }
 
+fn columns() -> usize {
+    terminal::columns(io::stderr().as_fd()).unwrap_or(COLUMNS)
+}
+
 fn complain(what: &str) {
     let _ = writeln!(anstream::stderr(), "denet: {what}");
 }
 
 fn explain(finding: &Finding) {
-    let _ = text::finding(&mut anstream::stderr(), finding);
+    let _ = text::finding(&mut anstream::stderr(), finding, columns());
 }
 
 /// The JSON lines, to everyone who asked for them.

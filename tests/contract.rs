@@ -1,4 +1,5 @@
 //! What two places must agree on: the ABI of the eBPF side, the syscall tables, the objects.
+#![expect(clippy::panic, reason = "what tests share is not a test to clippy")]
 
 use std::fmt::Write as _;
 use std::mem::offset_of;
@@ -93,6 +94,7 @@ fn rust_and_c_lay_out_the_abi_alike() {
         ("DENET_CELL_COMPAT", u64::from(abi::CELL_COMPAT)),
         ("DENET_SAMPLE_BYTES", abi::SAMPLE_BYTES as u64),
         ("DENET_SAMPLE_COOKIE", abi::SAMPLE_COOKIE),
+        ("DENET_SAMPLES", abi::SAMPLES as u64),
     ];
     for (name, value) in constants {
         let _ = writeln!(c, "_Static_assert({name} == {value}, \"{name}\");");

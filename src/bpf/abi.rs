@@ -10,6 +10,8 @@ pub const CELL_NR_LIMIT: u32 = 512;
 pub const CELL_COMPAT: u32 = CELL_NR_LIMIT;
 /// Bytes of a `task_struct` that a sample holds.
 pub const SAMPLE_BYTES: usize = 8192;
+/// Samples that are taken.
+pub const SAMPLES: usize = 3;
 /// First argument that makes the sampling program take a sample.
 pub const SAMPLE_COOKIE: u64 = 0x64_656e_6574;
 

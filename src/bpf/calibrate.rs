@@ -2,15 +2,16 @@
 //! command.
 //!
 //! The kernel is asked rather than its BTF read: a program copies the asking task's `task_struct`
-//! beside what `bpf_get_current_pid_tgid()` says of it, once in a thread of denet and once in the
-//! waiting command. Two tasks with different ids leave one place for each field. That takes a
+//! beside what `bpf_get_current_pid_tgid()` and `sys_enter` say of it: in a thread of denet, in its
+//! main thread and in the waiting command. Their different ids leave one place for each field. That takes a
 //! millisecond, needs no BTF, and holds for randomised layouts and backports.
 
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya::maps::{Array, Map};
 
-use super::abi::{SAMPLE_BYTES, SAMPLE_COOKIE, Sample};
+use super::abi::{SAMPLE_BYTES, SAMPLE_COOKIE, SAMPLES, Sample};
 use super::kernel::{self, KernelError};
 use super::object::{self, Maps, Program};
 use crate::sys::account;
@@ -63,7 +64,7 @@ impl Calibration {
         let missing = |what: &str| {
             KernelError::new(
                 "embedded eBPF object",
-                std::io::Error::other(format!("no {what}")),
+                io::Error::other(format!("no {what}")),
             )
         };
         let program = programs.pop().ok_or_else(|| missing("program"))?;
@@ -71,22 +72,16 @@ impl Calibration {
             .remove("denet_samples")
             .ok_or_else(|| missing("denet_samples"))?;
         let samples = Array::try_from(Map::Array(samples))
-            .map_err(|error| KernelError::new("denet_samples", std::io::Error::other(error)))?;
+            .map_err(|error| KernelError::new("denet_samples", io::Error::other(error)))?;
         let link = program.attach(c"sys_enter")?;
         let calibration = Self {
             program,
             samples,
             _link: link,
         };
-        // A thread that is not the leader: only there do tid and tgid differ. Its next system call
-        // shows where its pt_regs are.
-        let sampled = || {
-            calibration
-                .sample(Sampled::Thread)
-                .map(|()| account::trivial_syscall())
-        };
-        std::thread::scope(|scope| scope.spawn(sampled).join())
-            .unwrap_or_else(|_| Err(std::io::Error::other("the sampling thread died")))
+        // A thread that is not the leader: only there do tid and tgid differ.
+        std::thread::scope(|scope| scope.spawn(|| calibration.sample(Sampled::Thread)).join())
+            .unwrap_or_else(|_| Err(io::Error::other("the sampling thread died")))
             .and_then(|()| calibration.sample(Sampled::Own))
             .map_err(|source| KernelError::new("BPF_PROG_TEST_RUN denet_sample", source))?;
         Ok(calibration)
@@ -97,8 +92,11 @@ impl Calibration {
         Box::new(|| self.sample(Sampled::Gate))
     }
 
-    fn sample(&self, which: Sampled) -> std::io::Result<()> {
-        kernel::run_raw_tracepoint(self.program.fd.as_fd(), &which.context())
+    fn sample(&self, which: Sampled) -> io::Result<()> {
+        kernel::run_raw_tracepoint(self.program.fd.as_fd(), &which.context())?;
+        // Shows sys_enter where this task's pt_regs are.
+        account::trivial_syscall();
+        Ok(())
     }
 
     /// Samples the caller in the command's place, for where there is no command.
@@ -115,23 +113,23 @@ impl Calibration {
     pub(crate) fn finish(self) -> Result<(Layout, KernelTask, KernelTask), KernelError> {
         let read = |which: Sampled| {
             self.samples.get(&(which as u32), 0).map_err(|error| {
-                KernelError::new(
-                    "BPF_MAP_LOOKUP_ELEM denet_samples",
-                    std::io::Error::other(error),
-                )
+                KernelError::new("BPF_MAP_LOOKUP_ELEM denet_samples", io::Error::other(error))
             })
         };
-        let (thread, gate) = (read(Sampled::Thread)?, read(Sampled::Gate)?);
-        let layout = locate(&thread, &gate).map_err(|error| {
-            KernelError::new("layout of task_struct", std::io::Error::other(error))
-        })?;
+        let [thread, own, gate] = [Sampled::Thread, Sampled::Own, Sampled::Gate].map(read);
+        let (own, gate) = (own?, gate?);
+        let layout = locate(&[thread?, own, gate])
+            .map_err(|error| KernelError::new("layout of task_struct", io::Error::other(error)))?;
         tracing::debug!(?layout, "calibrated");
         let task = |sample: &Sample| {
             let (tid, tgid) = ids(sample);
-            let regs = long(sample, layout.stack as usize) + u64::from(layout.regs_in_stack);
-            KernelTask { tid, tgid, regs }
+            KernelTask {
+                tid,
+                tgid,
+                regs: sample.regs,
+            }
         };
-        Ok((layout, task(&read(Sampled::Own)?), task(&gate)))
+        Ok((layout, task(&own), task(&gate)))
     }
 }
 
@@ -163,29 +161,35 @@ fn word(sample: &Sample, offset: usize) -> u32 {
     u32::from_ne_bytes(bytes)
 }
 
-fn locate(thread: &Sample, gate: &Sample) -> Result<Layout, LayoutError> {
-    if thread.pid_tgid == 0 || gate.pid_tgid == 0 || thread.regs == 0 {
+/// The layout that explains every sample.
+fn locate(samples: &[Sample; SAMPLES]) -> Result<Layout, LayoutError> {
+    if samples
+        .iter()
+        .any(|sample| sample.pid_tgid == 0 || sample.regs == 0)
+    {
         return Err(LayoutError::NoSample);
     }
-    let (in_thread, in_gate) = (ids(thread), ids(gate));
+    let everywhere = |holds: &dyn Fn(&Sample) -> bool| samples.iter().all(holds);
     let pid = only("pid", 4, |at| {
-        word(thread, at) == in_thread.0 && word(gate, at) == in_gate.0
+        everywhere(&|sample| word(sample, at) == ids(sample).0)
     })?;
     let tgid = only("tgid", 4, |at| {
-        word(thread, at) == in_thread.1 && word(gate, at) == in_gate.1
+        everywhere(&|sample| word(sample, at) == ids(sample).1)
     })?;
+    // Where pt_regs begin is the same for every stack, and stacks begin with a page.
+    let regs_in = |sample: &Sample, at| sample.regs.wrapping_sub(long(sample, at));
     let stack = only("stack", 8, |at| {
-        let (base, other) = (long(thread, at), long(gate, at));
-        is_stack_of(base, thread.regs)
-            && other.is_multiple_of(STACK_ALIGNMENT)
-            && is_kernel_address(other)
+        let offset = regs_in(&samples[0], at);
+        offset < STACK_LIMIT
+            && long(&samples[0], at).is_multiple_of(STACK_ALIGNMENT)
+            && everywhere(&|sample| regs_in(sample, at) == offset)
     })?;
-    let (compat, compat_mask) = compat_word(thread);
+    let (compat, compat_mask) = compat_word(&samples[0]);
     Ok(Layout {
         pid,
         tgid,
         stack,
-        regs_in_stack: (thread.regs - long(thread, stack as usize)) as u32,
+        regs_in_stack: regs_in(&samples[0], stack as usize) as u32,
         compat,
         compat_mask,
     })
@@ -207,18 +211,9 @@ fn only(
     }
 }
 
-/// Every architecture aligns kernel stacks to at least this, and has none of 128 KiB (KASAN's are
-/// 64 KiB).
+/// Every architecture aligns kernel stacks to at least this, and none is of 128 KiB (KASAN's are 64).
 const STACK_ALIGNMENT: u64 = 4096;
 const STACK_LIMIT: u64 = 128 * 1024;
-
-fn is_stack_of(base: u64, regs: u64) -> bool {
-    base.is_multiple_of(STACK_ALIGNMENT) && (base..base + STACK_LIMIT).contains(&regs)
-}
-
-fn is_kernel_address(address: u64) -> bool {
-    address >> 63 == 1
-}
 
 /// `TS_COMPAT` in `thread_info.status`, which stands behind `syscall_work` where that exists
 /// (5.11). While a syscall tracepoint is attached, `syscall_work` has `SYSCALL_WORK_SYSCALL_TRACEPOINT`
@@ -258,14 +253,26 @@ mod tests {
         sample
     }
 
-    const THREAD_STACK: u64 = 0xffff_c900_0012_4000;
-    const GATE_STACK: u64 = 0xffff_c900_0034_8000;
+    const STACKS: [u64; 3] = [
+        0xffff_c900_0012_4000,
+        0xffff_c900_0034_8000,
+        0xffff_c900_0078_0000,
+    ];
+
+    fn samples(words: [&[(usize, u32)]; 3]) -> [Sample; SAMPLES] {
+        let [thread, own, gate] = words;
+        [
+            task(101, 100, STACKS[0], thread),
+            task(100, 100, STACKS[1], own),
+            task(103, 103, STACKS[2], gate),
+        ]
+    }
 
     #[test]
-    fn finds_the_fields_of_two_tasks() {
-        let thread = task(101, 100, THREAD_STACK, &[(8, 2), (640, 101)]);
-        let gate = task(103, 103, GATE_STACK, &[(8, 2), (644, 103)]);
-        let layout = locate(&thread, &gate).unwrap();
+    fn finds_the_fields_that_explain_every_task() {
+        // Words that are right for some of the tasks only, as a neighbour's fields may be.
+        let neighbours = [&[(640, 101), (8, 2)][..], &[(640, 100)], &[(644, 103)]];
+        let layout = locate(&samples(neighbours)).unwrap();
         assert_eq!((layout.pid, layout.tgid), (PID as u32, TGID as u32));
         assert_eq!((layout.stack, layout.regs_in_stack), (STACK as u32, 0x3f58));
     }
@@ -273,32 +280,18 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn status_stands_behind_syscall_work_where_that_exists() {
-        assert_eq!(compat_word(&task(1, 1, THREAD_STACK, &[(8, 2)])), (16, 2));
-        assert_eq!(compat_word(&task(1, 1, THREAD_STACK, &[])), (8, 2));
+        assert_eq!(compat_word(&task(1, 1, STACKS[0], &[(8, 2)])), (16, 2));
+        assert_eq!(compat_word(&task(1, 1, STACKS[0], &[])), (8, 2));
     }
 
     #[test]
     fn refuses_to_guess() {
-        let thread = task(101, 100, THREAD_STACK, &[(40, 101)]);
-        let gate = task(103, 103, GATE_STACK, &[(40, 103)]);
-        assert_eq!(
-            locate(&thread, &gate),
-            Err(LayoutError::Ambiguous(2, "pid"))
-        );
-        let elsewhere = Sample {
-            regs: 0xffff_c900_0099_9f58,
-            ..task(101, 100, THREAD_STACK, &[])
-        };
-        let gate = task(103, 103, GATE_STACK, &[]);
-        assert_eq!(
-            locate(&elsewhere, &gate),
-            Err(LayoutError::Ambiguous(0, "stack"))
-        );
-        let unsampled = Sample {
-            pid_tgid: 0,
-            regs: 0,
-            task: [0; SAMPLE_BYTES],
-        };
-        assert_eq!(locate(&thread, &unsampled), Err(LayoutError::NoSample));
+        let twice = samples([&[(40, 101)], &[(40, 100)], &[(40, 103)]]);
+        assert_eq!(locate(&twice), Err(LayoutError::Ambiguous(2, "pid")));
+        let mut astray = samples([&[], &[], &[]]);
+        astray[2].regs += 8;
+        assert_eq!(locate(&astray), Err(LayoutError::Ambiguous(0, "stack")));
+        astray[1].regs = 0;
+        assert_eq!(locate(&astray), Err(LayoutError::NoSample));
     }
 }

@@ -66,11 +66,10 @@ pub fn explain(facts: &Facts, refusal: Refusal<'_>) -> Finding {
 }
 
 fn unexplained(refusal: Refusal<'_>, mut evidence: Vec<String>) -> Finding {
-    evidence.insert(0, refusal.what.to_owned());
     evidence.extend(refusal.log.into_iter().flat_map(last_lines));
     Finding {
         id: "kernel-refused",
-        cause: "the kernel refused the program although this process holds the capabilities for it".to_owned(),
+        cause: format!("{}; no privilege is missing for it", refusal.what),
         evidence,
         fix: vec!["run again with --debug, and look at the kernel log (dmesg) for a security module's word".to_owned()],
         risk: String::new(),

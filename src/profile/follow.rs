@@ -15,6 +15,7 @@ use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS};
 use crate::checks::{Refusal, explain};
 use crate::facts::Facts;
 use crate::sys::account;
+use crate::sys::capabilities;
 use crate::sys::gate::{Execution, Gate, GateError};
 
 /// Slots of the table of tasks: as many are followed at full speed and, with others whose ids
@@ -30,6 +31,8 @@ const WAKE_AT_BYTES: u32 = 512 * 1024;
 /// they warn, and a table allocated ahead is the only safe one.
 const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
 const BPF_F_NO_PREALLOC: u32 = 1;
+/// Kernels from here on ask for CAP_BPF only to make maps and to load programs, not to read maps.
+const READS_UNPRIVILEGED: (u32, u32) = (5, 19);
 
 /// Where each program goes; a task is followed before its calls are counted.
 const HOOKS: [(&str, &CStr); 4] = [
@@ -81,6 +84,12 @@ impl Follower {
         follower.attach()?;
         follower.enroll(root)?;
         follower.tables.set_started(1);
+        // From here on descriptors and mapped memory are enough, where the kernel (5.19) lets
+        // their holder read maps. Root remains root: it would only pretend.
+        if !nix::unistd::geteuid().is_root() && kernel_release() >= READS_UNPRIVILEGED {
+            let dropped = capabilities::drop_all();
+            tracing::debug!(error = ?dropped.err(), "capabilities given up");
+        }
         Ok(follower)
     }
 

@@ -21,6 +21,9 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Wider lines are harder to read.
 const WIDEST: usize = 100;
 
+/// Columns of a label in front of prose.
+const LABEL: usize = 10;
+
 fn paint(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
@@ -69,7 +72,7 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     };
     header(to, report, width)?;
     let Some(profile) = &report.run.syscalls else {
-        return own_cost(to, "denet used", &report.own);
+        return own_cost(to, "denet used", &report.own, width);
     };
     syscalls(to, profile, top)?;
     categories(to, profile, width)?;
@@ -77,15 +80,15 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
         processes(to, profile, top, width)?;
     }
     writeln!(to)?;
-    behaviour(to, profile)?;
-    quality(to, profile)?;
+    behaviour(to, profile, width)?;
+    quality(to, profile, width)?;
     still_running(to, profile, width)?;
     let cost = format!(
         "{:.0} ns per syscall, {} of the command's CPU time; denet used",
         profile.overhead.ns_per_syscall,
         percent(profile.overhead.share_of_runtime),
     );
-    own_cost(to, &cost, &report.own)
+    own_cost(to, &cost, &report.own, width)
 }
 
 fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<()> {
@@ -109,15 +112,19 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
             ended += &format!(" (then {} ended the wait)", signal_name(signal))
         }
     }
-    writeln!(
-        to,
-        "{ended} · {} wall · {} CPU ({} user, {} system) · {} peak memory",
-        time(run.wall),
-        time(run.usage.cpu()),
-        time(run.usage.user),
-        time(run.usage.system),
-        bytes(run.usage.max_rss_kb * 1024),
-    )
+    let usage = &run.usage;
+    let used = [
+        ended,
+        format!("{} wall", time(run.wall)),
+        format!(
+            "{} CPU ({} user, {} system)",
+            time(usage.cpu()),
+            time(usage.user),
+            time(usage.system)
+        ),
+        format!("{} peak memory", bytes(usage.max_rss_kb * 1024)),
+    ];
+    lines(to, "", &used.join(" · "), width)
 }
 
 fn syscalls(to: &mut dyn Write, profile: &SyscallProfile, top: usize) -> io::Result<()> {
@@ -248,38 +255,32 @@ fn processes(
     )
 }
 
-fn behaviour(to: &mut dyn Write, profile: &SyscallProfile) -> io::Result<()> {
+fn behaviour(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result<()> {
     let analysis = &profile.analysis;
-    writeln!(
-        to,
-        "{} {}: {} syscalls per second; {} file_io, {} memory, {} network; CPU {} busy",
-        paint(FAINT, "behaviour"),
+    let numbers = format!(
+        "{}: {} syscalls per second; {} file_io, {} memory, {} network; CPU {} busy",
         paint(TITLE, analysis.behavior.name()),
         grouped(analysis.rate_per_sec.round() as u64),
         percent(analysis.io_intensity),
         percent(analysis.memory_intensity),
         percent(analysis.network_intensity),
         percent(analysis.cpu_intensity),
-    )
+    );
+    lines(to, "behaviour", &numbers, width)
 }
 
-fn quality(to: &mut dyn Write, profile: &SyscallProfile) -> io::Result<()> {
-    let label = paint(FAINT, "quality  ");
+fn quality(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result<()> {
     let losses = &profile.losses;
-    if losses.none() {
+    let verdict = if losses.none() {
         let seen = grouped(profile.total);
-        return writeln!(
-            to,
-            "{label} {}: all {seen} syscalls are shown, none was lost",
+        format!(
+            "{}: all {seen} syscalls are shown, none was lost",
             paint(GOOD, "complete")
-        );
-    }
-    writeln!(
-        to,
-        "{label} {}: {}",
-        paint(BAD, "incomplete"),
-        lost(losses).join("; ")
-    )
+        )
+    } else {
+        format!("{}: {}", paint(BAD, "incomplete"), lost(losses).join("; "))
+    };
+    lines(to, "quality", &verdict, width)
 }
 
 fn lost(losses: &Losses) -> Vec<String> {
@@ -307,47 +308,78 @@ fn still_running(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> 
     if running.is_empty() {
         return Ok(());
     }
-    let names = shortened(&running.join(", "), width.saturating_sub(10));
-    writeln!(to, "{} {names}", paint(FAINT, "running  "))?;
-    writeln!(
+    let names = running.join(", ");
+    lines(
         to,
-        "          counted until the command ended; --wait-all goes on until they end too"
+        "running",
+        &format!("{names}: counted until the command ended (--wait-all waits for them)"),
+        width,
     )
 }
 
-fn own_cost(to: &mut dyn Write, what: &str, own: &OwnCost) -> io::Result<()> {
+fn own_cost(to: &mut dyn Write, what: &str, own: &OwnCost, width: usize) -> io::Result<()> {
     let rss = own
         .peak_rss_kb
         .map(|kb| format!(", {} of memory", bytes(kb * 1024)));
     let maps = own
         .map_bytes
         .map(|size| format!(", {} in the kernel", bytes(size)));
-    writeln!(
-        to,
-        "{} {what} {} CPU{}{}",
-        paint(FAINT, "cost     "),
+    let used = format!(
+        "{what} {} CPU{}{}",
         time(own.cpu),
         rss.unwrap_or_default(),
-        maps.unwrap_or_default(),
-    )
+        maps.unwrap_or_default()
+    );
+    lines(to, "cost", &used, width)
+}
+
+/// Prose behind a label, broken at spaces so that it stays within the width.
+fn lines(to: &mut dyn Write, label: &str, text: &str, width: usize) -> io::Result<()> {
+    let indent = if label.is_empty() { 0 } else { LABEL };
+    let mut line = format!(
+        "{}{}",
+        paint(FAINT, label),
+        " ".repeat(indent.saturating_sub(label.len()))
+    );
+    let mut used = indent;
+    for word in text.split(' ') {
+        let room = anstream::adapter::strip_str(word).to_string().width();
+        if used > indent && used + 1 + room > width {
+            writeln!(to, "{line}")?;
+            line = " ".repeat(indent);
+            used = indent;
+        } else if used > indent {
+            line.push(' ');
+            used += 1;
+        }
+        line.push_str(word);
+        used += room;
+    }
+    writeln!(to, "{line}")
 }
 
 /// Writes a finding: cause, evidence, fix, risk.
 ///
 /// # Errors
 /// What writing answers.
-pub fn finding(to: &mut dyn Write, finding: &Finding) -> io::Result<()> {
-    let mut line = |label: &str, text: &str| writeln!(to, "  {:<9} {text}", label);
-    line("cause", &format!("{} [{}]", finding.cause, finding.id))?;
+pub fn finding(to: &mut dyn Write, finding: &Finding, columns: usize) -> io::Result<()> {
+    let width = columns.clamp(40, WIDEST);
+    lines(
+        to,
+        "cause",
+        &format!("{} [{}]", finding.cause, finding.id),
+        width,
+    )?;
     for (label, texts) in [("evidence", &finding.evidence), ("fix", &finding.fix)] {
         for (at, text) in texts.iter().enumerate() {
-            line(if at == 0 { label } else { "" }, text)?;
+            // Commands are to be copied: never broken.
+            writeln!(to, "{:LABEL$}{text}", if at == 0 { label } else { "" })?;
         }
     }
-    if !finding.risk.is_empty() {
-        line("risk", &finding.risk)?;
+    if finding.risk.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    lines(to, "risk", &finding.risk, width)
 }
 
 fn share_of(part: u64, whole: u64) -> f64 {
@@ -362,6 +394,7 @@ fn percent(share: f64) -> String {
     match share * 100.0 {
         zero if zero <= 0.0 => "0%".to_owned(),
         small if small < 0.05 => "<0.1%".to_owned(),
+        nearly if (99.95..100.0).contains(&nearly) => ">99.9%".to_owned(),
         percent => format!("{percent:.1}%"),
     }
 }

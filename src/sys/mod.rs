@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "system calls that no safe crate here wraps")]
 
 pub mod account;
+pub mod capabilities;
 pub mod environment;
 pub mod gate;
 pub mod inherited;

@@ -12,7 +12,7 @@ const NOBODY: u32 = 65534;
 /// A copy of denet with file capabilities.
 fn installed(scratch: &Scratch, capabilities: Option<&str>) -> PathBuf {
     let binary = scratch.path("denet");
-    std::fs::copy(DENET, &binary).expect("room for a copy");
+    copy(Path::new(DENET), &binary);
     if let Some(capabilities) = capabilities {
         let set = output(Command::new("setcap").arg(capabilities).arg(&binary));
         assert!(set.status.success(), "{}", stderr(&set));
@@ -20,10 +20,17 @@ fn installed(scratch: &Scratch, capabilities: Option<&str>) -> PathBuf {
     binary
 }
 
+/// By another process: a descriptor of ours, open for writing, might be inherited by a command that
+/// another test starts just then, and the copy be "busy" when it is to be executed.
+fn copy(from: &Path, to: &Path) {
+    let copied = output(Command::new("cp").arg(from).arg(to));
+    assert!(copied.status.success(), "{}", stderr(&copied));
+}
+
 /// The workload where everyone may execute it.
 fn reachable_workload(scratch: &Scratch) -> PathBuf {
     let copy = scratch.path("workload");
-    std::fs::copy(workload(), &copy).expect("room for a copy");
+    self::copy(workload(), &copy);
     copy
 }
 
@@ -81,6 +88,22 @@ fn the_command_gets_no_capability_and_its_whole_environment() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn capabilities_are_given_up_before_the_command_starts() {
+    need_root();
+    let scratch = Scratch::new();
+    let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=ep"));
+    let script = "grep -E 'CapEff|CapPrm' /proc/$PPID/status";
+    let run =
+        output(as_nobody(&binary).args(["--enable-ebpf", "--json", "run", "sh", "-c", script]));
+    let text = stdout(&run);
+    assert!(
+        text.contains("CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"),
+        "{text}"
+    );
+    assert_eq!(summary(&run)["ebpf"]["quality"]["complete"], true);
 }
 
 #[test]
