@@ -12,9 +12,9 @@ const HERD: usize = 10_000;
 const LIMIT_MIB: f64 = 32.0;
 
 /// Starts that many processes, each waiting for the end of stdin, and ends before them: denet then
-/// reads its account while they live. Nothing of denet's output may stay open in them.
-const START_HERD: &str = "exec 3<&0; i=0
-while [ $i -lt $1 ]; do read _ <&3 >/dev/null 2>&1 & i=$((i + 1)); done";
+/// reads its account while they live. They must not keep denet's own output open.
+const START_HERD: &str = "exec 3<&0 </dev/null >/dev/null 2>&1; i=0
+while [ $i -lt $1 ]; do read _ <&3 & i=$((i + 1)); done";
 
 /// Measures once: this does not depend on speed.
 pub fn rows() -> Result<Vec<Row>, Box<dyn Error>> {

@@ -8,7 +8,7 @@ use crate::table::Row;
 use crate::workload::{LOOP, NS_PER_CALL};
 use crate::{DENET, cpu};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 11;
 
 /// Runs a tool where tracefs is, and leaves the mounts of everybody else alone.
 const WITH_TRACEFS: [&str; 5] = [

@@ -22,7 +22,7 @@ Exit status: the command's own (128+N if signal N killed it); 124 ended by --dur
 
 Examples:
   denet --enable-ebpf run -- ls -lR /usr/lib
-  denet --enable-ebpf --json run make -j2 2>build.log >profile.jsonl
+  denet --enable-ebpf --wait-all --top 0 run -- make -j2
   denet --enable-ebpf=auto --out profile.jsonl --quiet run ./server";
 
 /// Profiles what a command and all its descendants ask of the kernel
@@ -43,7 +43,7 @@ pub struct Cli {
 pub struct Profile {
     /// Count every syscall: `require` (the bare flag) refuses to start the command where eBPF
     /// cannot work and says why; `auto` goes on without
-    #[arg(long, global = true, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "require")]
+    #[arg(long, global = true, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "require", hide_possible_values = true)]
     pub enable_ebpf: Option<EbpfMode>,
     /// JSON lines on stdout instead of text on stderr
     #[arg(short, long, global = true)]
@@ -52,7 +52,7 @@ pub struct Profile {
     #[arg(short, long, global = true, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// End the command after SECS seconds (SIGTERM, two seconds later SIGKILL)
-    #[arg(short, long, global = true, value_name = "SECS", value_parser = seconds, default_value = "0")]
+    #[arg(short, long, global = true, value_name = "SECS", value_parser = seconds, default_value = "0", hide_default_value = true)]
     pub duration: Duration,
     /// No report on the terminal when it goes to --json or --out
     #[arg(short, long, global = true)]
