@@ -7,7 +7,7 @@
 //! millisecond, needs no BTF, and holds for randomised layouts and backports.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 use aya::maps::{Array, Map};
 
@@ -52,8 +52,9 @@ pub(crate) enum LayoutError {
 pub(crate) struct Calibration {
     program: Program,
     samples: Array<aya::maps::MapData, Sample>,
+    samples_fd: RawFd,
     // Attached so that this kernel marks every task as traced: see `compat_word`.
-    _link: OwnedFd,
+    link: OwnedFd,
 }
 
 impl Calibration {
@@ -71,13 +72,15 @@ impl Calibration {
         let samples = maps
             .remove("denet_samples")
             .ok_or_else(|| missing("denet_samples"))?;
+        let samples_fd = samples.fd().as_fd().as_raw_fd();
         let samples = Array::try_from(Map::Array(samples))
             .map_err(|error| KernelError::new("denet_samples", io::Error::other(error)))?;
         let link = program.attach(c"sys_enter")?;
         let calibration = Self {
             program,
             samples,
-            _link: link,
+            samples_fd,
+            link,
         };
         // A thread that is not the leader: only there do tid and tgid differ.
         std::thread::scope(|scope| scope.spawn(|| calibration.sample(Sampled::Thread)).join())
@@ -89,7 +92,16 @@ impl Calibration {
 
     /// What the waiting command is to do before it reports that it is ready.
     pub(crate) fn in_gate(&self) -> Rehearsal<'_> {
-        Box::new(|| self.sample(Sampled::Gate))
+        Box::new(|| {
+            self.sample(Sampled::Gate)?;
+            // The gate's own copies: its exec would be the last to close them, and wait until the
+            // program is detached.
+            let samples = self.samples_fd;
+            for fd in [self.link.as_raw_fd(), self.program.fd.as_raw_fd(), samples] {
+                kernel::close_copy(fd)?;
+            }
+            Ok(())
+        })
     }
 
     fn sample(&self, which: Sampled) -> io::Result<()> {
@@ -110,7 +122,7 @@ impl Calibration {
     }
 
     /// The layout, the thread that began the calibration, and the waiting command.
-    pub(crate) fn finish(self) -> Result<(Layout, KernelTask, KernelTask), KernelError> {
+    pub(crate) fn finish(&self) -> Result<(Layout, KernelTask, KernelTask), KernelError> {
         let read = |which: Sampled| {
             self.samples.get(&(which as u32), 0).map_err(|error| {
                 KernelError::new("BPF_MAP_LOOKUP_ELEM denet_samples", io::Error::other(error))

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_long};
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type};
 
@@ -138,6 +138,15 @@ pub(crate) fn run_raw_tracepoint(program: BorrowedFd<'_>, context: &[u64]) -> io
     attr.test.ctx_in = context.as_ptr() as u64;
     attr.test.ctx_size_in = size_of_val(context) as u32;
     bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr).map(drop)
+}
+
+/// Closes a forked child's copy of a descriptor that the parent owns. Async-signal-safe.
+pub(crate) fn close_copy(fd: RawFd) -> io::Result<()> {
+    // SAFETY: only called in a child that executes or exits and so never drops the owner's copy.
+    match unsafe { libc::close(fd) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// How often the kernel skipped a program because another ran on the same CPU (≥ 5.12, else 0).

@@ -42,9 +42,6 @@ const HOOKS: [(&str, &CStr); 4] = [
     ("denet_count", c"sys_enter"),
 ];
 
-/// How often the cost of counting is measured before a command starts; the median counts.
-const MEASUREMENTS: usize = 7;
-
 /// Programs attached, command waiting, nothing lost so far.
 pub(crate) struct Follower {
     tables: Tables,
@@ -63,6 +60,7 @@ impl Follower {
         mask: &nix::sys::signal::SigSet,
         max_tasks: Option<u32>,
     ) -> Result<(Self, Gate), StartError> {
+        let bare_ns = account::syscall_ns();
         let calibration = Calibration::start().map_err(refused)?;
         let gate = match Gate::new(execution, mask, &calibration.in_gate()) {
             Err(GateError::Rehearsal(source)) => {
@@ -73,15 +71,24 @@ impl Follower {
             }
             gate => gate.map_err(StartError::Gate)?,
         };
-        let follower = Self::around(calibration, max_tasks).map_err(refused)?;
+        let follower = Self::around(calibration, bare_ns, max_tasks).map_err(refused)?;
         Ok((follower, gate))
     }
 
-    fn around(calibration: Calibration, max_tasks: Option<u32>) -> Result<Self, KernelError> {
+    /// Everything attached, the waiting command followed.
+    fn around(
+        calibration: Calibration,
+        bare_ns: f64,
+        max_tasks: Option<u32>,
+    ) -> Result<Self, KernelError> {
         let (layout, own, root) = calibration.finish()?;
         let mut follower = Self::load(layout, max_tasks)?;
-        follower.measure(own)?;
         follower.attach()?;
+        // Not before: the last program to leave a tracepoint makes the next one wait for all CPUs.
+        drop(calibration);
+        follower.enroll(own)?;
+        follower.ns_per_syscall = (account::syscall_ns() - bare_ns).max(0.0);
+        follower.dismiss(own)?;
         follower.enroll(root)?;
         follower.tables.set_started(1);
         // From here on descriptors and mapped memory are enough, where the kernel (5.19) lets
@@ -142,15 +149,13 @@ impl Follower {
 
     pub(crate) fn attach(&mut self) -> Result<(), KernelError> {
         for (name, tracepoint) in HOOKS {
-            self.links.push(self.attach_one(name, tracepoint)?);
+            let program = self.programs.iter().find(|program| program.name == name);
+            let missing =
+                || KernelError::new(name, io::Error::other("not in the embedded objects"));
+            self.links
+                .push(program.ok_or_else(missing)?.attach(tracepoint)?);
         }
         Ok(())
-    }
-
-    fn attach_one(&self, name: &str, tracepoint: &CStr) -> Result<OwnedFd, KernelError> {
-        let program = self.programs.iter().find(|program| program.name == name);
-        let missing = || KernelError::new(name, io::Error::other("not in the embedded objects"));
-        program.ok_or_else(missing)?.attach(tracepoint)
     }
 
     pub(crate) fn detach(&mut self) {
@@ -165,22 +170,6 @@ impl Follower {
     /// Forgets it again, and its counts.
     pub(crate) fn dismiss(&mut self, own: KernelTask) -> Result<(), KernelError> {
         self.tables.dismiss(own)
-    }
-
-    /// Counts calls of denet's own for a moment.
-    fn measure(&mut self, own: KernelTask) -> Result<(), KernelError> {
-        self.enroll(own)?;
-        let mut added_ns = Vec::with_capacity(MEASUREMENTS);
-        for _ in 0..MEASUREMENTS {
-            let bare = account::syscall_ns();
-            let link = self.attach_one("denet_count", c"sys_enter")?;
-            added_ns.push(account::syscall_ns() - bare);
-            drop(link);
-        }
-        self.dismiss(own)?;
-        added_ns.sort_by(f64::total_cmp);
-        self.ns_per_syscall = added_ns[MEASUREMENTS / 2].max(0.0);
-        Ok(())
     }
 
     /// Which way calls are counted and tasks followed.
