@@ -1,9 +1,15 @@
 //! What cannot be shown is counted, and the output says so.
 
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::need_root;
-use crate::support::{counts, denet, output, stderr, summary, workload};
+use crate::support::{Scratch, counts, denet, output, stderr, summary, workload};
 
 fn limited(max_tasks: &str, arguments: &[&str]) -> Value {
     let options = [
@@ -51,4 +57,68 @@ fn the_report_says_how_much_was_lost() {
         text.contains("incomplete: ") && text.contains("syscalls were counted as lost"),
         "{text}"
     );
+}
+
+#[test]
+fn more_ended_tasks_than_the_ring_buffer_holds_while_denet_is_stopped() {
+    need_root();
+    let run = |stopped: bool| {
+        let scratch = Scratch::new();
+        let (start, end) = (scratch.path("start"), scratch.path("end"));
+        let script = format!(
+            "touch {}; sleep 0.5; {} children 6000; touch {}",
+            start.display(),
+            workload().display(),
+            end.display()
+        );
+        let mut denet = denet([
+            "--enable-ebpf",
+            "--json",
+            "--top",
+            "0",
+            "run",
+            "sh",
+            "-c",
+            &script,
+        ]);
+        let child = denet.stdout(Stdio::piped()).spawn().expect("denet starts");
+        let pid = Pid::from_raw(child.id() as i32);
+        wait_for(&start);
+        if stopped {
+            kill(pid, Signal::SIGSTOP).expect("denet runs");
+            wait_for(&end);
+            kill(pid, Signal::SIGCONT).expect("denet waits");
+        }
+        summary(&child.wait_with_output().expect("it ends"))
+    };
+    let (whole, part) = (run(false), run(true));
+    assert_eq!(
+        whole["ebpf"]["quality"]["complete"], true,
+        "{}",
+        whole["ebpf"]["quality"]
+    );
+    let quality = &part["ebpf"]["quality"];
+    assert_eq!(quality["complete"], false, "{quality}");
+    assert!(quality["records_lost"].as_u64() > Some(1000), "{quality}");
+    assert_eq!(
+        quality["entered"], whole["ebpf"]["quality"]["entered"],
+        "{quality}"
+    );
+    let shown: u64 = counts(&part).values().sum();
+    assert_eq!(
+        quality["entered"].as_u64(),
+        quality["lost"].as_u64().map(|lost| lost + shown)
+    );
+}
+
+fn wait_for(marker: &std::path::Path) {
+    let start = Instant::now();
+    while !marker.exists() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "never: {}",
+            marker.display()
+        );
+        sleep(Duration::from_millis(20));
+    }
 }
