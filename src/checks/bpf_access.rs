@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::facts::kernel::Lockdown;
+use crate::facts::kernel::{Lockdown, Release};
 use crate::facts::privileges::{Cap, Privileges};
 use crate::facts::{Fact, Facts};
 use crate::finding::Finding;
@@ -55,6 +55,9 @@ pub fn explain(facts: &Facts, refusal: Refusal<'_>) -> Finding {
         Some(libc::EPERM | libc::EACCES) if !lacking.is_empty() => {
             missing_capabilities(facts, privileges, &lacking, refusal)
         }
+        Some(libc::EPERM) if charges_maps(facts) && refusal.what.starts_with("BPF_MAP_CREATE") => {
+            memlock(facts, refusal)
+        }
         Some(libc::EPERM) if privileges.seccomp == 2 => seccomp(refusal, privileges),
         Some(libc::EPERM | libc::EINVAL)
             if facts.kernel.lockdown.known() == Some(&Lockdown::Confidentiality) =>
@@ -62,6 +65,35 @@ pub fn explain(facts: &Facts, refusal: Refusal<'_>) -> Finding {
             lockdown(refusal)
         }
         _ => unexplained(refusal, vec![format!("CapEff {}", privileges.effective)]),
+    }
+}
+
+/// Before 5.11 maps are charged to RLIMIT_MEMLOCK (`bpf_charge_memlock`, kernel/bpf/syscall.c).
+fn charges_maps(facts: &Facts) -> bool {
+    let old = facts
+        .kernel
+        .release
+        .known()
+        .is_some_and(|release| *release < Release(5, 11));
+    old && facts.kernel.memlock.known() != Some(&u64::MAX)
+}
+
+fn memlock(facts: &Facts, refusal: Refusal<'_>) -> Finding {
+    let limit = facts
+        .kernel
+        .memlock
+        .known()
+        .map_or("unknown".to_owned(), u64::to_string);
+    Finding {
+        id: "memlock",
+        cause: "this kernel counts eBPF maps as locked memory, and the limit for that is too low"
+            .to_owned(),
+        evidence: vec![
+            refusal.what.to_owned(),
+            format!("RLIMIT_MEMLOCK {limit} bytes, Linux before 5.11"),
+        ],
+        fix: vec!["sudo prlimit --pid $$ --memlock=unlimited:unlimited".to_owned()],
+        risk: "programs started from this shell may lock any amount of memory".to_owned(),
     }
 }
 
@@ -266,6 +298,8 @@ mod tests {
             nosuid: Fact::Known(false),
         };
         let mut kernel = Kernel {
+            release: Fact::Known(Release(6, 1)),
+            memlock: Fact::Known(8 << 20),
             lockdown: Fact::Absent,
         };
         change(&mut privileges, &mut binary, &mut kernel);
@@ -344,6 +378,27 @@ mod tests {
             k.lockdown = Fact::Known(Lockdown::Confidentiality);
         };
         assert_eq!(id(libc::EINVAL, locked), "lockdown");
+    }
+
+    #[test]
+    fn old_kernels_charge_maps_to_a_limit() {
+        let held = |release| {
+            move |p: &mut Privileges, _: &mut Binary, k: &mut Kernel| {
+                p.effective = BOTH;
+                k.release = Fact::Known(release);
+            }
+        };
+        let what = "BPF_MAP_CREATE x: Operation not permitted";
+        let refusal = Refusal {
+            what,
+            errno: Some(libc::EPERM),
+            log: None,
+        };
+        assert_eq!(explain(&facts(held(Release(5, 10))), refusal).id, "memlock");
+        assert_eq!(
+            explain(&facts(held(Release(5, 11))), refusal).id,
+            "kernel-refused"
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What the running kernel forbids to everyone.
 
+use std::io;
+
 use super::Fact;
+use crate::sys::limits;
 
 /// How far the kernel protects itself from root (`kernel_lockdown(7)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +16,35 @@ pub enum Lockdown {
     Confidentiality,
 }
 
+/// A kernel's version, as far as features go by it. Distributions backport: where a feature can be
+/// tried, trying decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release(pub u32, pub u32);
+
+impl Release {
+    /// That of the running kernel.
+    pub fn probe() -> Fact<Self> {
+        let read = std::fs::read_to_string("/proc/sys/kernel/osrelease").and_then(|text| {
+            let malformed = || io::Error::other(format!("no version: {text}"));
+            parse_release(&text).ok_or_else(malformed)
+        });
+        read.into()
+    }
+}
+
+/// `6.1.0-50-cloud-amd64`: the first two numbers.
+fn parse_release(text: &str) -> Option<Release> {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some(Release(numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 /// The running kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
+    /// Major and minor number.
+    pub release: Fact<Release>,
+    /// RLIMIT_MEMLOCK of this process in bytes, `u64::MAX` for none: before 5.11 maps count.
+    pub memlock: Fact<u64>,
     /// Its lockdown; `Absent` without that LSM or without securityfs.
     pub lockdown: Fact<Lockdown>,
 }
@@ -25,6 +54,8 @@ impl Kernel {
     pub fn probe() -> Self {
         let text = Fact::from(std::fs::read_to_string("/sys/kernel/security/lockdown"));
         Self {
+            release: Release::probe(),
+            memlock: limits::memlock().into(),
             lockdown: text.map(|text| parse(&text)),
         }
     }
@@ -44,6 +75,14 @@ fn parse(text: &str) -> Lockdown {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_versions() {
+        assert_eq!(parse_release("6.1.0-50-cloud-amd64\n"), Some(Release(6, 1)));
+        assert_eq!(parse_release("5.10-rc1"), Some(Release(5, 10)));
+        assert_eq!(parse_release("linux"), None);
+        assert!(Release(6, 1) > Release(5, 19));
+    }
 
     #[test]
     fn reads_the_bracketed_word() {

@@ -14,6 +14,7 @@ use crate::bpf::tables::{Tables, slot_shift};
 use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS};
 use crate::checks::{Refusal, explain};
 use crate::facts::Facts;
+use crate::facts::kernel::Release;
 use crate::sys::account;
 use crate::sys::capabilities;
 use crate::sys::gate::{Execution, Gate, GateError};
@@ -29,10 +30,10 @@ const OVERFLOW_AHEAD: u32 = 10_240;
 const WAKE_AT_BYTES: u32 = 512 * 1024;
 /// Kernels from here on allocate hash entries safely in a tracing program (`bpf_mem_alloc`); before,
 /// they warn, and a table allocated ahead is the only safe one.
-const ALLOCATES_SAFELY: (u32, u32) = (6, 1);
+const ALLOCATES_SAFELY: Release = Release(6, 1);
 const BPF_F_NO_PREALLOC: u32 = 1;
 /// Kernels from here on ask for CAP_BPF only to make maps and to load programs, not to read maps.
-const READS_UNPRIVILEGED: (u32, u32) = (5, 19);
+const READS_UNPRIVILEGED: Release = Release(5, 19);
 
 /// Where each program goes; a task is followed before its calls are counted.
 const HOOKS: [(&str, &CStr); 4] = [
@@ -93,7 +94,7 @@ impl Follower {
         follower.tables.set_started(1);
         // From here on descriptors and mapped memory are enough, where the kernel (5.19) lets
         // their holder read maps. Root remains root: it would only pretend.
-        if !nix::unistd::geteuid().is_root() && kernel_release() >= READS_UNPRIVILEGED {
+        if !nix::unistd::geteuid().is_root() && is_at_least(READS_UNPRIVILEGED) {
             let dropped = capabilities::drop_all();
             tracing::debug!(error = ?dropped.err(), "capabilities given up");
         }
@@ -102,7 +103,7 @@ impl Follower {
 
     pub(crate) fn load(layout: Layout, max_tasks: Option<u32>) -> Result<Self, KernelError> {
         let slots = max_tasks.map_or(SLOTS, |tasks| tasks.next_power_of_two().clamp(2, SLOTS));
-        let (on_demand, overflow) = if kernel_release() >= ALLOCATES_SAFELY {
+        let (on_demand, overflow) = if is_at_least(ALLOCATES_SAFELY) {
             (BPF_F_NO_PREALLOC, OVERFLOW_ON_DEMAND)
         } else {
             (0, OVERFLOW_AHEAD)
@@ -322,11 +323,9 @@ fn load_counting(
     }))
 }
 
-/// Major and minor number of the running kernel.
-fn kernel_release() -> (u32, u32) {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|part| part.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+/// A kernel whose version is not known counts as old.
+fn is_at_least(release: Release) -> bool {
+    Release::probe()
+        .known()
+        .is_some_and(|running| *running >= release)
 }

@@ -1,8 +1,11 @@
 //! What denet was started with and what changes before or after `main`: Rust's runtime ignores
 //! SIGPIPE and opens `/dev/null` where a standard descriptor was closed, and a first thread makes
-//! glibc take over two signals of its own. The command must see none of it.
+//! glibc take over two signals of its own; before 5.11 maps need a higher limit of locked memory. The
+//! command must see none of it.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use super::limits;
 
 /// SIGPIPE, and glibc's SIGCANCEL and SIGSETXID.
 const CHANGED: [i32; 3] = [libc::SIGPIPE, 32, 33];
@@ -10,6 +13,8 @@ const CHANGED: [i32; 3] = [libc::SIGPIPE, 32, 33];
 // A bit for each standard descriptor that was closed, and for each signal of CHANGED ignored.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 static IGNORED: AtomicU8 = AtomicU8::new(0);
+// Soft and hard limit of locked memory.
+static MEMLOCK: [AtomicU64; 2] = [const { AtomicU64::new(libc::RLIM_INFINITY) }; 2];
 
 /// Runs before Rust's runtime.
 #[used]
@@ -27,6 +32,10 @@ extern "C" fn look() {
         if disposition(signal, None) == Some(libc::SIG_IGN) {
             IGNORED.fetch_or(1 << at, Ordering::Relaxed);
         }
+    }
+    if let Ok(limit) = limits::get() {
+        MEMLOCK[0].store(limit.rlim_cur, Ordering::Relaxed);
+        MEMLOCK[1].store(limit.rlim_max, Ordering::Relaxed);
     }
 }
 
@@ -76,6 +85,8 @@ pub(crate) fn restore() {
             unsafe { libc::close(fd) };
         }
     }
+    let [rlim_cur, rlim_max] = [0, 1].map(|at: usize| MEMLOCK[at].load(Ordering::Relaxed));
+    limits::set(&libc::rlimit { rlim_cur, rlim_max });
     let ignored = IGNORED.load(Ordering::Relaxed);
     for (at, signal) in CHANGED.into_iter().enumerate() {
         let was_ignored = ignored & (1 << at) != 0;

@@ -6,6 +6,7 @@ pub mod capabilities;
 pub mod environment;
 pub mod gate;
 pub mod inherited;
+pub mod limits;
 pub mod mapping;
 pub mod program;
 pub mod signals;
