@@ -4,8 +4,8 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::StartError;
 use super::model::{Backend, Losses, Snapshot};
-use super::session::StartError;
 use super::tally::Tally;
 use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
 use crate::bpf::kernel;

@@ -1,6 +1,6 @@
 //! From a command to its profile.
 //!
-//! `session` starts the command and waits, `follow` runs the eBPF side: those have effects. What is
+//! `session` starts the command, `watch` waits for it, `follow` runs the eBPF side: those have effects. What is
 //! made of their data is pure: `model` holds it, `tally` adds it up, `analyse` draws conclusions.
 
 pub mod analyse;
@@ -15,3 +15,20 @@ pub mod model;
 pub mod session;
 #[cfg(feature = "ebpf")]
 pub mod tally;
+mod watch;
+
+use crate::finding::Finding;
+use crate::sys::gate::GateError;
+
+/// Why a [`follow::Follower`] could not be started.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// eBPF cannot be used.
+    Refused(Box<Finding>),
+    /// The command could not be started, eBPF or not.
+    #[cfg_attr(
+        not(feature = "ebpf"),
+        expect(dead_code, reason = "only eBPF starts it elsewhere")
+    )]
+    Gate(GateError),
+}

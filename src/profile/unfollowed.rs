@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::signal::SigSet;
 
+use super::StartError;
 use super::model::{Backend, Snapshot};
-use super::session::StartError;
 use crate::finding::Finding;
 use crate::sys::gate::{Execution, Gate};
 

@@ -1,4 +1,5 @@
 //! From data to what people and scripts read. Writes to what it is given, knows no files.
 
 pub mod json;
+mod layout;
 pub mod text;

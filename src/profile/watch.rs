@@ -1,0 +1,171 @@
+//! Waits for a command: signals, ended children, the deadline, ended tasks.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::follow::Follower;
+use super::model::End;
+use crate::sys::account::{self, Ended, Reaped};
+use crate::sys::signals::{Arrived, Signals};
+
+/// A command's SIGTERM is followed by SIGKILL if it lives on for this long.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A command that runs.
+pub(super) struct Watch {
+    root: Pid,
+    signals: Signals,
+    pub(super) follower: Option<Follower>,
+    wait_all: bool,
+    deadline: Option<Instant>,
+    // When SIGTERM was sent because of the deadline.
+    terminated: Option<Instant>,
+    root_ended: Option<Ended>,
+    // Children other than the root may live (subreaper only).
+    orphans: bool,
+}
+
+impl Watch {
+    pub(super) fn new(
+        root: Pid,
+        signals: Signals,
+        follower: Option<Follower>,
+        wait_all: bool,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self {
+            root,
+            signals,
+            follower,
+            wait_all,
+            deadline,
+            terminated: None,
+            root_ended: None,
+            orphans: true,
+        }
+    }
+
+    /// Until the command, and whoever else is waited for, has ended.
+    pub(super) fn until_end(&mut self) -> io::Result<(Ended, End)> {
+        loop {
+            self.wait_for_event()?;
+            let arrived = self.take_signals()?;
+            if let Some(follower) = &mut self.follower {
+                follower.drain();
+            }
+            let timed_out = self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline);
+            let Some(ended) = self.root_ended else {
+                if timed_out {
+                    self.terminate();
+                }
+                continue;
+            };
+            let end = match arrived {
+                _ if self.terminated.is_some() => End::Duration,
+                _ if !self.descendants_awaited() => End::Command,
+                _ if timed_out => End::Duration,
+                Some(signal) => End::Interrupted(signal as i32),
+                None => continue,
+            };
+            return Ok((ended, end));
+        }
+    }
+
+    fn wait_for_event(&self) -> io::Result<()> {
+        let follower = self.follower.as_ref().map(|follower| follower.as_fd());
+        let mut sources = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        sources.extend(follower.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        match poll(&mut sources, self.patience()) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Until the next moment at which something is due.
+    fn patience(&self) -> PollTimeout {
+        let due = match self.terminated {
+            Some(at) => Some(at + GRACE),
+            None => self.deadline,
+        };
+        let Some(due) = due else {
+            return PollTimeout::NONE;
+        };
+        // Rounded up: a timeout of zero would spin.
+        let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+    }
+
+    /// Reaps children and passes signals on; returns the last one that was for denet itself.
+    fn take_signals(&mut self) -> io::Result<Option<Signal>> {
+        let mut own = None;
+        while let Some(arrived) = self.signals.next()? {
+            match arrived {
+                Arrived {
+                    signal: Signal::SIGCHLD,
+                    ..
+                } => self.reap()?,
+                Arrived { signal, .. } if self.root_ended.is_some() => own = Some(signal),
+                // The terminal sent it to the whole process group, the command included.
+                Arrived {
+                    by_kernel: true, ..
+                } => {}
+                Arrived { signal, .. } => self.send(signal),
+            }
+        }
+        Ok(own)
+    }
+
+    fn reap(&mut self) -> io::Result<()> {
+        loop {
+            match account::reap()? {
+                Reaped::Child(ended) if ended.pid == self.root => {
+                    self.root_ended = Some(ended);
+                    if let (true, Some(follower)) = (self.wait_all, &self.follower) {
+                        follower.wake_on_exit();
+                    }
+                }
+                Reaped::Child(_) => {}
+                Reaped::NoneYet => return Ok(()),
+                Reaped::NoChildren => {
+                    self.orphans = false;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn descendants_awaited(&self) -> bool {
+        let live = match &self.follower {
+            Some(follower) => follower.live() > 0,
+            None => self.orphans,
+        };
+        self.wait_all && live
+    }
+
+    fn terminate(&mut self) {
+        match self.terminated {
+            None => {
+                self.terminated = Some(Instant::now());
+                self.send(Signal::SIGTERM);
+                // A stopped process acts on SIGTERM only once it continues.
+                self.send(Signal::SIGCONT);
+            }
+            Some(at) if at.elapsed() >= GRACE => self.send(Signal::SIGKILL),
+            Some(_) => {}
+        }
+    }
+
+    fn send(&self, signal: Signal) {
+        // ESRCH: it just ended, and SIGCHLD says so.
+        let sent = kill(self.root, signal);
+        tracing::debug!(%signal, ?sent, "signal to the command");
+    }
+}

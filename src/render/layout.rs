@@ -1,0 +1,151 @@
+//! Numbers, bars and lines of prose, as they stand in a report.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::Style;
+use unicode_width::UnicodeWidthStr as _;
+
+/// Columns of a label in front of prose.
+pub(super) const LABEL: usize = 10;
+
+pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Eighths of a cell make short bars honest; anything but nothing shows.
+pub(super) fn bar(share: f64, room: usize) -> String {
+    const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let eighths = ((share * room as f64 * 8.0).round() as usize).max(1);
+    let mut bar = "█".repeat(eighths / 8);
+    if !eighths.is_multiple_of(8) {
+        bar.push(EIGHTHS[eighths % 8]);
+    }
+    bar
+}
+
+/// Prose behind a label, broken at spaces so that it stays within the width.
+pub(super) fn lines(to: &mut dyn Write, label: &str, text: &str, width: usize) -> io::Result<()> {
+    let indent = if label.is_empty() { 0 } else { LABEL };
+    let mut line = format!(
+        "{}{}",
+        paint(Style::new().dimmed(), label),
+        " ".repeat(indent.saturating_sub(label.len()))
+    );
+    let mut used = indent;
+    for word in text.split(' ') {
+        let room = anstream::adapter::strip_str(word).to_string().width();
+        if used > indent && used + 1 + room > width {
+            writeln!(to, "{line}")?;
+            line = " ".repeat(indent);
+            used = indent;
+        } else if used > indent {
+            line.push(' ');
+            used += 1;
+        }
+        line.push_str(word);
+        used += room;
+    }
+    writeln!(to, "{line}")
+}
+
+pub(super) fn share_of(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+pub(super) fn percent(share: f64) -> String {
+    match share * 100.0 {
+        zero if zero <= 0.0 => "0%".to_owned(),
+        small if small < 0.05 => "<0.1%".to_owned(),
+        nearly if (99.95..100.0).contains(&nearly) => ">99.9%".to_owned(),
+        percent => format!("{percent:.1}%"),
+    }
+}
+
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+pub(super) fn time(duration: Duration) -> String {
+    match duration.as_secs_f64() {
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
+        seconds if seconds < 600.0 => format!("{seconds:.2} s"),
+        seconds => format!("{} min {:.0} s", (seconds / 60.0) as u64, seconds % 60.0),
+    }
+}
+
+pub(super) fn bytes(bytes: u64) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    match bytes as f64 {
+        size if size >= 1024.0 * MIB => format!("{:.1} GiB", size / MIB / 1024.0),
+        size => format!("{:.1} MiB", size / MIB),
+    }
+}
+
+pub(super) fn signal_name(signal: i32) -> String {
+    nix::sys::signal::Signal::try_from(signal)
+        .map_or_else(|_| format!("signal {signal}"), |name| name.to_string())
+}
+
+/// Names come from programs, and a terminal obeys what it is sent.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+pub(super) fn shortened(text: &str, room: usize) -> String {
+    if text.width() <= room {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    for c in text.chars() {
+        if out.width() + c.to_string().width() + 1 > room {
+            break;
+        }
+        out.push(c);
+    }
+    out + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(
+            [grouped(0), grouped(999), grouped(1000), grouped(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [percent(0.0), percent(0.0001), percent(0.4808), percent(1.0)],
+            ["0%", "<0.1%", "48.1%", "100.0%"]
+        );
+        assert_eq!(time(Duration::from_micros(1500)), "1.5 ms");
+        assert_eq!(time(Duration::from_secs(3725)), "62 min 5 s");
+        assert_eq!(bytes(3 << 29), "1.5 GiB");
+    }
+
+    #[test]
+    fn text_fits_and_cannot_command_the_terminal() {
+        assert_eq!(shortened("abcdef", 6), "abcdef");
+        assert_eq!(shortened("abcdefg", 6), "abcde…");
+        assert_eq!(shortened("漢字漢字", 6), "漢字…");
+        assert_eq!(printable("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(bar(1.0, 5), "█████");
+        assert_eq!(bar(0.0001, 5), "▏");
+    }
+}
