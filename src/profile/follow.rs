@@ -206,6 +206,9 @@ impl Follower {
 
     /// Each map and what it costs the kernel.
     pub(crate) fn log_memory(&self, when: &str) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
         for map in self.tables.memory() {
             tracing::debug!(map = map.name, bytes = map.bytes, "kernel memory {when}");
         }

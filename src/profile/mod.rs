@@ -1,7 +1,8 @@
 //! From a command to its profile.
 //!
-//! `session` starts the command, `watch` waits for it, `follow` runs the eBPF side: those have effects. What is
-//! made of their data is pure: `model` holds it, `tally` adds it up, `analyse` draws conclusions.
+//! `session` starts the command, `watch` waits for it, `follow` runs the eBPF side: those have
+//! effects. What is made of their data is pure: `model` holds it, `tally` adds it up, `analyse` draws
+//! conclusions.
 
 pub mod analyse;
 #[cfg(feature = "ebpf")]
