@@ -50,7 +50,7 @@ struct {
 	__type(value, __u64);
 } denet_spill SEC(".maps");
 
-/* Ended tasks, as struct denet_task. */
+/* Ended tasks, as struct denet_task, of the cells only those in use. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 2 * 1024 * 1024);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Who descends from the command? Followed from before their first instruction to their end. */
+#include <stddef.h>
+
 #include "common.h"
 
 /* Offsets in task_struct, and of pt_regs in a kernel stack, found by src/bpf/calibrate.rs. */
@@ -87,20 +89,62 @@ static __always_inline __u64 calls_of(const struct denet_task *task)
 
 static __always_inline __u64 wake_flag(void)
 {
-	__u32 zero = 0;
-	struct denet_control *control = bpf_map_lookup_elem(&denet_control, &zero);
-
-	if ((control && control->wake_on_exit) ||
-	    bpf_ringbuf_query(&denet_ended, BPF_RB_AVAIL_DATA) >= wake_at_bytes)
+	if (bpf_ringbuf_query(&denet_ended, BPF_RB_AVAIL_DATA) >= wake_at_bytes)
 		return BPF_RB_FORCE_WAKEUP;
 	return BPF_RB_NO_WAKEUP;
 }
 
+/*
+ * The end of a task, after its record is out: who sees all tasks ended finds all records. The flag is
+ * read after the addition, user space sets it before it reads the sum: one of both sees the other.
+ */
+static __always_inline void count_end(void)
+{
+	__u64 nothing = 0;
+	__u32 zero = 0;
+	struct denet_control *control = bpf_map_lookup_elem(&denet_control, &zero);
+
+	if (!control)
+		return;
+	__sync_fetch_and_add(&control->tasks_ended, 1);
+	/* A record too short for a task says no more than "look". A full ring keeps nobody asleep. */
+	if (*(volatile __u64 *)&control->wake_on_exit)
+		bpf_ringbuf_output(&denet_ended, &nothing, sizeof(nothing), BPF_RB_FORCE_WAKEUP);
+}
+
+/*
+ * Moves the cells in use to the front, and says how many they are. Without a branch on what a cell
+ * holds: the verifier would follow each of them both ways.
+ */
+static __always_inline __u32 compact(struct denet_task *task)
+{
+	__u64 negative;
+	__u32 used = 0;
+
+	for (int i = 0; i < DENET_CELLS; i++) {
+		__u64 cell = task->cells[i];
+
+		task->cells[i] = 0;
+		task->cells[used & (DENET_CELLS - 1)] = cell;
+		negative = -cell;
+		/* Hides that this is a test for zero, which clang would make a branch of. */
+		asm volatile("" : "+r"(negative));
+		used += (cell | negative) >> 63;
+	}
+	return used;
+}
+
+/* A record is as long as the task has kinds of calls: more of them fit while nobody reads. */
 static __always_inline void report(struct denet_task *task)
 {
+	__u32 used = compact(task);
+
+	if (used > DENET_CELLS)
+		used = DENET_CELLS;
 	task->end_ns = bpf_ktime_get_ns();
 	bpf_get_current_comm(task->comm, sizeof(task->comm));
-	if (bpf_ringbuf_output(&denet_ended, task, sizeof(*task), wake_flag())) {
+	if (bpf_ringbuf_output(&denet_ended, task,
+			       offsetof(struct denet_task, cells) + used * sizeof(__u64), wake_flag())) {
 		count_in_control(records_lost, 1);
 		count_in_control(lost_calls, calls_of(task));
 	}
@@ -168,6 +212,6 @@ int denet_exit(__u64 *ctx)
 	} else {
 		return 0;
 	}
-	count_in_control(tasks_ended, 1);
+	count_end();
 	return 0;
 }

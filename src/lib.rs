@@ -17,5 +17,6 @@ pub mod finding;
 pub mod profile;
 pub mod render;
 pub mod run;
+pub mod shell;
 pub mod sys;
 pub mod syscalls;

@@ -4,8 +4,11 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nix::fcntl::{FcntlArg, OFlag};
 use serde_json::Value;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -83,7 +86,9 @@ pub fn run(options: Options, output: &Output) -> u8 {
         Ok(done) => done,
         Err(error) => return refuse(&error),
     };
-    records.write(&json::summary(&run, output.top));
+    if records.wanted() {
+        records.write(&json::summary(&run, output.top));
+    }
     if output.text {
         show(&command, &run, map_bytes, output.top);
     }
@@ -127,9 +132,11 @@ fn show(command: &[OsString], run: &Run, map_bytes: Option<u64>, top: usize) {
         top,
         columns: columns(),
     };
-    let mut page = Vec::new();
-    // Neither a page in memory nor a closed stderr leaves anything to be said, or anyone to hear it.
-    let _ = text::report(&mut page, &report).and_then(|()| anstream::stderr().write_all(&page));
+    // One write, so that nobody else's words come between. Where it fails there is nobody to tell.
+    let choice = anstream::AutoStream::choice(&io::stderr());
+    let mut page = anstream::AutoStream::new(Vec::new(), choice);
+    let _ =
+        text::report(&mut page, &report).and_then(|()| io::stderr().write_all(&page.into_inner()));
 }
 
 fn refuse(error: &SessionError) -> u8 {
@@ -162,6 +169,20 @@ fn explain(finding: &Finding) {
     let _ = text::finding(&mut anstream::stderr(), finding, columns());
 }
 
+/// A file to be written from its start. A FIFO that nobody reads is an error, not something to wait
+/// for: the command is waiting too.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    nix::fcntl::fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
+    Ok(file)
+}
+
 /// The JSON lines, to everyone who asked for them.
 struct Records {
     sinks: Vec<Sink>,
@@ -185,7 +206,7 @@ impl Records {
         }
         if let Some(path) = &output.out {
             let name = path.display().to_string();
-            let file = File::create(path).map_err(|error| (name.clone(), error))?;
+            let file = create(path).map_err(|error| (name.clone(), error))?;
             sinks.push(Sink {
                 name,
                 to: Box::new(file),
@@ -193,6 +214,11 @@ impl Records {
             });
         }
         Ok(Self { sinks })
+    }
+
+    /// Does anyone ask for them? A summary of ten thousand processes is large.
+    fn wanted(&self) -> bool {
+        !self.sinks.is_empty()
     }
 
     /// Writes a line to every sink that has not failed yet.

@@ -23,15 +23,8 @@ use table::Table;
 const DENET: &str = env!("CARGO_BIN_EXE_denet");
 
 fn main() -> ExitCode {
-    // The bench is its own workload: run by denet and its peers, it is told so.
-    if let Some(workload) = std::env::args().nth(1).as_deref().and_then(workload::named) {
-        return finished(workload().map_err(Into::into));
-    }
-    finished(measure_all())
-}
-
-fn finished(result: Result<(), Box<dyn Error>>) -> ExitCode {
-    match result {
+    let workload = std::env::args().nth(1).as_deref().and_then(workload::named);
+    match workload.unwrap_or(measure_all)() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "cost: {error}");
@@ -42,11 +35,9 @@ fn finished(result: Result<(), Box<dyn Error>>) -> ExitCode {
 
 fn measure_all() -> Result<(), Box<dyn Error>> {
     let mut table = Table::default();
-    // First: its peak memory is bounded from below by what the bench itself occupies.
-    let session = session::rows()?;
     table.extend(hook::rows()?);
     table.extend(peers::rows()?);
-    table.extend(session);
+    table.extend(session::rows()?);
     table.extend(memory::rows()?);
     write!(io::stdout(), "{table}")?;
     match table.missed() {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use denet::sys::account::{self, Reaped};
 
@@ -38,15 +39,23 @@ fn of_herd() -> Result<u64, Box<dyn Error>> {
     account::become_subreaper()?;
     let output = profiled(&["sh", "-c", START_HERD, "sh", &HERD.to_string()]);
     // Here `profiled` has closed the herd's stdin.
-    while !matches!(account::reap()?, Reaped::NoChildren) {
-        std::thread::yield_now();
-    }
+    bury_all()?;
     let output = output?;
     let living = still_running(&output)?;
     if living != HERD {
         return Err(format!("{living} lived at the end").into());
     }
     bytes(&output, "at the end")
+}
+
+fn bury_all() -> Result<(), Box<dyn Error>> {
+    loop {
+        match account::reap()? {
+            Reaped::Child(_) => {}
+            Reaped::NoneYet => std::thread::sleep(Duration::from_millis(1)),
+            Reaped::NoChildren => return Ok(()),
+        }
+    }
 }
 
 /// What denet says with `--debug --json`; stdin stays open until then.
@@ -65,13 +74,7 @@ fn profiled(command: &[&str]) -> Result<Output, Box<dyn Error>> {
     let output = child.wait_with_output()?;
     drop(stdin);
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!(
-            "{}: {}",
-            output.status,
-            said.lines().last().unwrap_or_default()
-        )
-        .into());
+        return Err(format!("denet, or the command under it: {}", output.status).into());
     }
     Ok(output)
 }

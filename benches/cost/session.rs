@@ -30,27 +30,35 @@ pub fn rows() -> Result<Vec<Row>, Box<dyn Error>> {
         reported_ms.push(reported);
         ended_ms.push(ended);
     }
-    let ms = |what: &str, ms: f64| Row::new(what, format!("{ms:.1} ms"));
-    let overhead = median(overhead_ms);
-    let (resident, reported, ended) = (median(resident_mib), median(reported_ms), median(ended_ms));
+    let (reported, ended) = (median(reported_ms), median(ended_ms));
     Ok(vec![
-        ms("`denet --enable-ebpf run -- true` over `true`", overhead).at_most(
+        limited(
+            "`denet --enable-ebpf run -- true`, over `true`",
+            median(overhead_ms),
             OVERHEAD_LIMIT_MS,
             "ms",
-            overhead,
         ),
-        ms("from the command's exit to the end of the report", reported).at_most(
+        limited(
+            "from the command's exit to the end of the report",
+            reported,
             REPORT_LIMIT_MS,
             "ms",
-            reported,
         ),
-        ms("from the command's exit to denet's", ended),
-        Row::new("denet's peak resident memory", format!("{resident:.1} MiB")).at_most(
+        Row::new(
+            "from the command's exit to denet's",
+            format!("{ended:.1} ms"),
+        ),
+        limited(
+            "denet's peak resident memory",
+            median(resident_mib),
             RESIDENT_LIMIT_MIB,
             "MiB",
-            resident,
         ),
     ])
+}
+
+fn limited(what: &str, value: f64, limit: f64, unit: &str) -> Row {
+    Row::new(what, format!("{value:.1} {unit}")).at_most(limit, unit, value)
 }
 
 /// denet about to profile that, its report not shown.

@@ -88,7 +88,7 @@ impl Extend<Row> for Table {
 
 impl Display for Table {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| | measured | beside | budget | |")?;
+        writeln!(f, "| cost | measured | beside | budget | |")?;
         writeln!(f, "|---|---:|---:|---:|---|")?;
         self.0.iter().try_for_each(|row| row.fmt(f))
     }

@@ -1,10 +1,12 @@
-//! What denet and its peers are given to run: this bench itself, told so by its first argument.
+//! What is measured in a process of its own: this bench itself, told so by its first argument.
 
+use std::error::Error;
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use denet::sys::account::{monotonic_ns, trivial_syscall};
 
+use crate::hook;
 use crate::median::median;
 
 /// Calls `getppid` for a moment and prints the nanoseconds of one, after [`NS_PER_CALL`].
@@ -13,21 +15,27 @@ pub const LOOP: &str = "--loop";
 pub const NS_PER_CALL: &str = "ns per call: ";
 /// Prints `CLOCK_MONOTONIC` in nanoseconds as its last act.
 pub const TELL_TIME: &str = "--tell-time";
+/// Prints rounds with and without programs on the hook.
+pub const HOOK_ROUNDS: &str = "--hook-rounds";
 
-const LOOP_TIME: Duration = Duration::from_millis(250);
-const BURST: u32 = 100;
+const LOOP_TIME: Duration = Duration::from_millis(50);
+const BURST: u32 = 50;
+
+/// Something to be done in a process of its own.
+pub type Workload = fn() -> Result<(), Box<dyn Error>>;
 
 /// The workload of that name.
-pub fn named(name: &str) -> Option<fn() -> io::Result<()>> {
+pub fn named(name: &str) -> Option<Workload> {
     match name {
         LOOP => Some(call_loop),
         TELL_TIME => Some(tell_time),
+        HOOK_ROUNDS => Some(hook::print_rounds),
         _ => None,
     }
 }
 
 /// As long for slow tracers as for fast ones, in bursts so short that most are undisturbed.
-fn call_loop() -> io::Result<()> {
+fn call_loop() -> Result<(), Box<dyn Error>> {
     let end = Instant::now() + LOOP_TIME;
     let mut bursts = Vec::new();
     while Instant::now() < end {
@@ -35,9 +43,9 @@ fn call_loop() -> io::Result<()> {
         (0..BURST).for_each(|_| trivial_syscall());
         bursts.push((monotonic_ns() - start) as f64 / f64::from(BURST));
     }
-    writeln!(io::stdout(), "{NS_PER_CALL}{}", median(bursts))
+    Ok(writeln!(io::stdout(), "{NS_PER_CALL}{}", median(bursts))?)
 }
 
-fn tell_time() -> io::Result<()> {
-    writeln!(io::stdout(), "{}", monotonic_ns())
+fn tell_time() -> Result<(), Box<dyn Error>> {
+    Ok(writeln!(io::stdout(), "{}", monotonic_ns())?)
 }

@@ -99,15 +99,22 @@ unsafe impl aya::Pod for Control {}
 unsafe impl aya::Pod for Sample {}
 
 impl Task {
-    /// Reads a record of the ring buffer.
+    /// Reads a record of the ring buffer, which holds only the cells that are in use.
     ///
-    /// `None` if it has not exactly the size of a task.
+    /// `None` if it is shorter or longer than a task can be.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() != size_of::<Self>() {
+        let lengths = std::mem::offset_of!(Self, cells)..=size_of::<Self>();
+        if !lengths.contains(&bytes.len()) {
             return None;
         }
-        // SAFETY: the length was checked and every bit pattern is a valid Task.
-        Some(unsafe { bytes.as_ptr().cast::<Self>().read_unaligned() })
+        let mut task = Self::FREE;
+        // SAFETY: no longer than a task (checked), and every bit pattern is a valid one.
+        unsafe {
+            std::ptr::from_mut(&mut task)
+                .cast::<u8>()
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+        Some(task)
     }
 
     /// An all-zero task: a free slot.
@@ -122,4 +129,24 @@ impl Task {
         displaced: 0,
         cells: [0; CELLS],
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_as_long_as_a_task_has_calls() {
+        let header = std::mem::offset_of!(Task, cells);
+        let mut record = vec![0; header + 8];
+        record[header] = 0x27;
+        record[8] = 7;
+        let read = Task::from_bytes(&record);
+        assert_eq!(
+            read.map(|task| (task.tid, task.cells[0], task.cells[1])),
+            Some((7, 0x27, 0))
+        );
+        assert!(Task::from_bytes(&record[..header - 8]).is_none());
+        assert!(Task::from_bytes(&vec![0; size_of::<Task>() + 8]).is_none());
+    }
 }

@@ -12,6 +12,8 @@ use super::kernel::KernelError;
 use super::object::Maps;
 use crate::sys::mapping::Mapping;
 
+const BPF_NOEXIST: u64 = 1;
+
 /// What one map costs the kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct MapMemory {
@@ -71,10 +73,12 @@ impl Tables {
     }
 
     /// Follows a task that the kernel side did not see begin.
+    ///
+    /// Fails if its slot is taken: to be called while nothing, or only this, is followed.
     pub(crate) fn enroll(&mut self, task: KernelTask, now_ns: u64) -> Result<(), KernelError> {
         let slot = self.slot_of(task.regs);
         self.claims
-            .insert(slot as u32, task.tid, 0)
+            .insert(slot as u32, task.tid, BPF_NOEXIST)
             .map_err(|error| failed("denet_claims", io::Error::other(error)))?;
         let described = Task {
             regs: task.regs,

@@ -6,6 +6,7 @@ use crate::facts::kernel::{Lockdown, Release};
 use crate::facts::privileges::{Cap, Privileges};
 use crate::facts::{Fact, Facts};
 use crate::finding::Finding;
+use crate::shell::quoted;
 
 /// What was refused.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +179,7 @@ fn missing_capabilities(
         .known()
         .map_or_else(|| Path::new("denet"), PathBuf::as_path);
     let setcap = |file: &str| format!("sudo setcap {NEEDED}=ep {file}");
-    let here = quoted(path);
+    let here = quoted(&path.display().to_string());
     let mut evidence = vec![
         refusal.what.to_owned(),
         format!(
@@ -259,17 +260,6 @@ fn missing_capabilities(
         }
     };
     finding(id, cause, evidence, vec![setcap(&here)])
-}
-
-/// The path as a shell takes it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,@%".contains(c);
-    if text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

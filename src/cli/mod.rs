@@ -51,7 +51,8 @@ pub struct Profile {
     /// Also write the JSON lines to FILE
     #[arg(short, long, global = true, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// End the command after SECS seconds (SIGTERM, two seconds later SIGKILL)
+    /// End the command after SECS seconds (SIGTERM, two seconds later SIGKILL); what it started and
+    /// left behind runs on
     #[arg(short, long, global = true, value_name = "SECS", value_parser = seconds, default_value = "0", hide_default_value = true)]
     pub duration: Duration,
     /// No report on the terminal when it goes to --json or --out
@@ -137,10 +138,11 @@ impl Cli {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
+    let seconds = text
         .parse()
-        .map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "not a number of seconds".to_owned())
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ use crate::syscalls::{Call, Category};
 
 /// Turns what was seen into the profile.
 ///
-/// `wall` and `cpu` are the command's; `ns_per_syscall` is what a counted call cost it.
+/// `wall` and `cpu` are the command's, the latter perhaps not whole; `ns_per_syscall` is what a counted call cost it.
 pub fn profile(
     snapshot: Snapshot,
     wall: Duration,
     cpu: Duration,
+    cpu_is_whole: bool,
     ns_per_syscall: f64,
 ) -> SyscallProfile {
     let mut sums: BTreeMap<Call, u64> = BTreeMap::new();
@@ -49,7 +50,7 @@ pub fn profile(
         analysis: analyse(total, &by_category, wall, cpu),
         overhead: Overhead {
             ns_per_syscall,
-            share_of_runtime: ratio(spent, cpu.as_secs_f64()).min(1.0),
+            share_of_runtime: cpu_is_whole.then(|| ratio(spent, cpu.as_secs_f64()).min(1.0)),
         },
     }
 }
@@ -176,6 +177,7 @@ mod tests {
             snapshot,
             Duration::from_secs(1),
             Duration::from_millis(1),
+            true,
             100.0,
         );
         assert_eq!(profile.total, 15);
@@ -187,6 +189,11 @@ mod tests {
         );
         assert_eq!(profile.by_category[Category::Other as usize], 1);
         assert_eq!(profile.processes[0].pid, 2);
-        assert!((profile.overhead.share_of_runtime - 0.0015).abs() < 1e-9);
+        assert!(
+            profile
+                .overhead
+                .share_of_runtime
+                .is_some_and(|share| (share - 0.0015).abs() < 1e-9)
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use super::StartError;
 use super::model::{Backend, Losses, Snapshot};
@@ -43,6 +44,9 @@ const HOOKS: [(&str, &CStr); 4] = [
     ("denet_count", c"sys_enter"),
 ];
 
+/// A program runs for microseconds; after this long none that began before is left.
+const SETTLED: Duration = Duration::from_millis(20);
+
 /// Programs attached, command waiting, nothing lost so far.
 pub(crate) struct Follower {
     tables: Tables,
@@ -50,7 +54,15 @@ pub(crate) struct Follower {
     links: Vec<OwnedFd>,
     tally: Tally,
     backend: Backend,
-    ns_per_syscall: f64,
+    cost: Option<Cost>,
+}
+
+/// What a call of denet's own took, the fastest seen: whatever else happens on the machine only adds.
+#[derive(Clone, Copy)]
+struct Cost {
+    own: KernelTask,
+    bare_ns: f64,
+    counted_ns: f64,
 }
 
 impl Follower {
@@ -87,9 +99,11 @@ impl Follower {
         follower.attach()?;
         // Not before: the last program to leave a tracepoint makes the next one wait for all CPUs.
         drop(calibration);
-        follower.enroll(own)?;
-        follower.ns_per_syscall = (account::syscall_ns() - bare_ns).max(0.0);
-        follower.dismiss(own)?;
+        follower.cost = Some(Cost {
+            own,
+            bare_ns,
+            counted_ns: follower.counted_ns(own)?,
+        });
         follower.enroll(root)?;
         follower.tables.set_started(1);
         // From here on descriptors and mapped memory are enough, where the kernel (5.19) lets
@@ -144,7 +158,7 @@ impl Follower {
             links: Vec::new(),
             tally: Tally::default(),
             backend,
-            ns_per_syscall: 0.0,
+            cost: None,
         })
     }
 
@@ -159,8 +173,9 @@ impl Follower {
         Ok(())
     }
 
+    /// Counting ends before following: a task that ended unseen leaves its place to somebody else.
     pub(crate) fn detach(&mut self) {
-        self.links.clear();
+        while self.links.pop().is_some() {}
     }
 
     /// Follows a task of this process.
@@ -178,9 +193,12 @@ impl Follower {
         self.backend
     }
 
-    /// Nanoseconds that counting adds to a syscall.
-    pub(crate) fn ns_per_syscall(&self) -> f64 {
-        self.ns_per_syscall
+    /// Nanoseconds of a call that is counted.
+    fn counted_ns(&mut self, own: KernelTask) -> Result<f64, KernelError> {
+        self.enroll(own)?;
+        let counted_ns = account::syscall_ns();
+        self.dismiss(own)?;
+        Ok(counted_ns)
     }
 
     /// Takes in what waits in the ring buffer.
@@ -215,13 +233,34 @@ impl Follower {
         tracing::debug!(bytes = self.map_bytes(), "kernel memory of all maps {when}");
     }
 
-    /// Detaches and reads everything: nothing is attached or followed afterwards.
-    pub(crate) fn finish(mut self) -> Result<Snapshot, KernelError> {
+    /// Detaches; before and after, the cost is measured once more, in whatever mood the machine is now.
+    fn detach_measuring(&mut self) -> f64 {
+        let Some(mut cost) = self.cost else {
+            self.detach();
+            return 0.0;
+        };
+        // While tasks live the slot may be somebody's.
+        if self.live() == 0
+            && let Ok(counted_ns) = self.counted_ns(cost.own)
+        {
+            cost.counted_ns = cost.counted_ns.min(counted_ns);
+        }
         self.detach();
+        cost.bare_ns = cost.bare_ns.min(account::syscall_ns());
+        tracing::debug!(?cost.bare_ns, ?cost.counted_ns, "a call of denet's own");
+        (cost.counted_ns - cost.bare_ns).max(0.0)
+    }
+
+    /// Detaches and reads everything: nothing is attached or followed afterwards. Returns also what
+    /// counting added to a syscall, in nanoseconds.
+    pub(crate) fn finish(mut self) -> Result<(Snapshot, f64), KernelError> {
+        let ns_per_syscall = self.detach_measuring();
         if self.live() > 0 {
             // Programs that began before the links closed may still run for the tasks that live.
-            let waited = account::kernel_barrier();
-            tracing::debug!(live = self.live(), ?waited, "tasks outlive the profile");
+            if let Err(error) = account::kernel_barrier() {
+                tracing::debug!(%error, "no membarrier, waiting instead");
+                std::thread::sleep(SETTLED);
+            }
         }
         self.drain();
         let Self {
@@ -258,7 +297,7 @@ impl Follower {
                 process.command = name;
             }
         }
-        Ok(snapshot)
+        Ok((snapshot, ns_per_syscall))
     }
 }
 

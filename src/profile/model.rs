@@ -128,8 +128,9 @@ impl Behavior {
 pub struct Overhead {
     /// Added to each syscall of the command, in nanoseconds, measured before it was started.
     pub ns_per_syscall: f64,
-    /// That times the number of syscalls, over the command's CPU time; 0 to 1.
-    pub share_of_runtime: f64,
+    /// That times the number of syscalls, over the command's CPU time; 0 to 1. `None` where not all
+    /// of that time is known.
+    pub share_of_runtime: Option<f64>,
 }
 
 /// The whole syscall profile.
@@ -184,6 +185,8 @@ pub struct Run {
     pub wall: Duration,
     /// What the command and its waited-for descendants used.
     pub usage: Usage,
+    /// No descendant outlived the command, whose usage would be missing.
+    pub usage_is_whole: bool,
     /// The syscall profile, where there is one.
     pub syscalls: Option<SyscallProfile>,
 }

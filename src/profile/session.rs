@@ -175,20 +175,21 @@ impl Prepared {
             .until_end()
             .map_err(|error| SessionError::Failed("cannot wait for the command", error))?;
         let wall = started.elapsed();
+        let usage_is_whole = !watch.outlived;
         let mut map_bytes = None;
         let syscalls = match watch.follower {
             None => None,
             Some(follower) => {
                 follower.log_memory("at the end");
                 map_bytes = follower.map_bytes();
-                let ns_per_syscall = follower.ns_per_syscall();
-                let snapshot = follower.finish().map_err(|error| {
+                let (snapshot, ns_per_syscall) = follower.finish().map_err(|error| {
                     SessionError::Failed("cannot read the counts", io::Error::other(error))
                 })?;
                 Some(analyse::profile(
                     snapshot,
                     wall,
                     root_ended.usage.cpu(),
+                    usage_is_whole,
                     ns_per_syscall,
                 ))
             }
@@ -198,6 +199,7 @@ impl Prepared {
             exit: root_ended.exit,
             wall,
             usage: root_ended.usage,
+            usage_is_whole,
             syscalls,
         };
         Ok((run, map_bytes))
@@ -214,7 +216,7 @@ fn not_started(executable: &std::path::Path, error: GateError) -> SessionError {
 /// A signal that asks to stop, if one arrived.
 fn interruption(signals: &Signals) -> io::Result<Option<Signal>> {
     while let Some(arrived) = signals.next()? {
-        if arrived.signal != Signal::SIGCHLD {
+        if arrived.asks_to_stop() {
             return Ok(Some(arrived.signal));
         }
     }

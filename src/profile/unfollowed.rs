@@ -30,10 +30,6 @@ impl Follower {
         match *self {}
     }
 
-    pub(crate) fn ns_per_syscall(&self) -> f64 {
-        match *self {}
-    }
-
     pub(crate) fn drain(&mut self) {
         match *self {}
     }
@@ -54,7 +50,7 @@ impl Follower {
         match *self {}
     }
 
-    pub(crate) fn finish(self) -> Result<Snapshot, std::io::Error> {
+    pub(crate) fn finish(self) -> Result<(Snapshot, f64), std::io::Error> {
         match self {}
     }
 }

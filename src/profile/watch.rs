@@ -17,6 +17,16 @@ use crate::sys::signals::{Arrived, Signals};
 /// A command's SIGTERM is followed by SIGKILL if it lives on for this long.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How far the deadline's business with the command has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Not,
+    /// SIGTERM was sent then.
+    Asked(Instant),
+    /// SIGKILL was sent.
+    Forced,
+}
+
 /// A command that runs.
 pub(super) struct Watch {
     root: Pid,
@@ -24,9 +34,10 @@ pub(super) struct Watch {
     pub(super) follower: Option<Follower>,
     wait_all: bool,
     deadline: Option<Instant>,
-    // When SIGTERM was sent because of the deadline.
-    terminated: Option<Instant>,
+    ending: Ending,
     root_ended: Option<Ended>,
+    /// Followed descendants lived on when the command ended: what they use, nobody tells.
+    pub(super) outlived: bool,
     // Children other than the root may live (subreaper only).
     orphans: bool,
 }
@@ -45,7 +56,8 @@ impl Watch {
             follower,
             wait_all,
             deadline,
-            terminated: None,
+            ending: Ending::Not,
+            outlived: false,
             root_ended: None,
             orphans: true,
         }
@@ -69,7 +81,7 @@ impl Watch {
                 continue;
             };
             let end = match arrived {
-                _ if self.terminated.is_some() => End::Duration,
+                _ if self.ending != Ending::Not => End::Duration,
                 _ if !self.descendants_awaited() => End::Command,
                 _ if timed_out => End::Duration,
                 Some(signal) => End::Interrupted(signal as i32),
@@ -91,9 +103,10 @@ impl Watch {
 
     /// Until the next moment at which something is due.
     fn patience(&self) -> PollTimeout {
-        let due = match self.terminated {
-            Some(at) => Some(at + GRACE),
-            None => self.deadline,
+        let due = match self.ending {
+            Ending::Not => self.deadline,
+            Ending::Asked(at) => Some(at + GRACE),
+            Ending::Forced => None,
         };
         let Some(due) = due else {
             return PollTimeout::NONE;
@@ -112,7 +125,11 @@ impl Watch {
                     signal: Signal::SIGCHLD,
                     ..
                 } => self.reap()?,
-                Arrived { signal, .. } if self.root_ended.is_some() => own = Some(signal),
+                arrived if self.root_ended.is_some() => {
+                    own = Some(arrived.signal)
+                        .filter(|_| arrived.asks_to_stop())
+                        .or(own);
+                }
                 // The terminal sent it to the whole process group, the command included.
                 Arrived {
                     by_kernel: true, ..
@@ -128,16 +145,22 @@ impl Watch {
             match account::reap()? {
                 Reaped::Child(ended) if ended.pid == self.root => {
                     self.root_ended = Some(ended);
+                    self.outlived = self.follower.as_ref().is_some_and(|it| it.live() > 0);
                     if let (true, Some(follower)) = (self.wait_all, &self.follower) {
                         follower.wake_on_exit();
                     }
                 }
-                Reaped::Child(_) => {}
+                Reaped::Child(orphan) => {
+                    if let Some(root) = &mut self.root_ended {
+                        root.usage.add(&orphan.usage);
+                    }
+                }
                 Reaped::NoneYet => return Ok(()),
-                Reaped::NoChildren => {
+                Reaped::NoChildren if self.root_ended.is_some() => {
                     self.orphans = false;
                     return Ok(());
                 }
+                Reaped::NoChildren => return Err(io::Error::from_raw_os_error(libc::ECHILD)),
             }
         }
     }
@@ -151,20 +174,23 @@ impl Watch {
     }
 
     fn terminate(&mut self) {
-        match self.terminated {
-            None => {
-                self.terminated = Some(Instant::now());
+        match self.ending {
+            Ending::Not => {
+                self.ending = Ending::Asked(Instant::now());
                 self.send(Signal::SIGTERM);
                 // A stopped process acts on SIGTERM only once it continues.
                 self.send(Signal::SIGCONT);
             }
-            Some(at) if at.elapsed() >= GRACE => self.send(Signal::SIGKILL),
-            Some(_) => {}
+            Ending::Asked(at) if at.elapsed() >= GRACE => {
+                self.ending = Ending::Forced;
+                self.send(Signal::SIGKILL);
+            }
+            Ending::Asked(_) | Ending::Forced => {}
         }
     }
 
     fn send(&self, signal: Signal) {
-        // ESRCH: it just ended, and SIGCHLD says so.
+        // ESRCH: it just ended, and SIGCHLD says so. EPERM: it has become somebody else's, set-user-id.
         let sent = kill(self.root, signal);
         tracing::debug!(%signal, ?sent, "signal to the command");
     }

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::finding::Finding;
-use crate::profile::model::{Backend, CallCount, End, Losses, Process, Run, SyscallProfile};
+use crate::profile::model::{
+    Backend, CallCount, End, Losses, Overhead, Process, Run, SyscallProfile,
+};
 use crate::sys::account::Exit;
 use crate::syscalls::Category;
 
@@ -79,6 +81,7 @@ pub fn summary(run: &Run, top: usize) -> Value {
             End::Interrupted(_) => "interrupt",
         },
         "sample_count": 0,
+        "usage_complete": run.usage_is_whole,
         "cpu_user_secs": usage.user.as_secs_f64(),
         "cpu_system_secs": usage.system.as_secs_f64(),
         "avg_cpu_usage": if wall > 0.0 { 100.0 * cpu / wall } else { 0.0 },
@@ -134,11 +137,16 @@ fn ebpf(profile: &SyscallProfile, top: usize) -> Value {
         },
         "processes": profile.processes.iter().map(|one| process(one, top)).collect::<Vec<_>>(),
         "quality": quality(profile.total, &profile.losses),
-        "overhead": {
-            "ns_per_syscall": profile.overhead.ns_per_syscall,
-            "share_of_runtime": profile.overhead.share_of_runtime,
-        },
+        "overhead": overhead(&profile.overhead),
     })
+}
+
+fn overhead(overhead: &Overhead) -> Value {
+    let mut value = json!({"ns_per_syscall": overhead.ns_per_syscall});
+    if let Some(share) = overhead.share_of_runtime {
+        value["share_of_runtime"] = share.into();
+    }
+    value
 }
 
 fn quality(total: u64, losses: &Losses) -> Value {

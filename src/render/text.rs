@@ -13,6 +13,7 @@ use super::layout::{
 };
 use crate::finding::Finding;
 use crate::profile::model::{CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile};
+use crate::shell::quoted;
 use crate::sys::account::Exit;
 use crate::syscalls::Category;
 
@@ -20,6 +21,9 @@ const TITLE: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Processes that still run are named up to so many.
+const RUNNING_NAMED: usize = 10;
 
 /// Wider lines are harder to read.
 const WIDEST: usize = 100;
@@ -78,11 +82,15 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     writeln!(to)?;
     behaviour(to, profile, width)?;
     quality(to, profile, width)?;
-    still_running(to, profile, width)?;
+    still_running(to, profile, report.run.end, width)?;
+    let share = profile.overhead.share_of_runtime.map(|share| {
+        let share = percent(share);
+        format!(", {share} of the command's CPU time")
+    });
     let cost = format!(
-        "{:.0} ns per syscall, {} of the command's CPU time; denet used",
+        "{:.0} ns per syscall{}; denet used",
         profile.overhead.ns_per_syscall,
-        percent(profile.overhead.share_of_runtime),
+        share.unwrap_or_default(),
     );
     own_cost(to, &cost, &report.own, width)
 }
@@ -91,7 +99,7 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
     let words: Vec<_> = report
         .command
         .iter()
-        .map(|word| printable(&word.to_string_lossy()))
+        .map(|word| printable(&quoted(&word.to_string_lossy())))
         .collect();
     let command = shortened(&words.join(" "), width.saturating_sub(7));
     writeln!(to, "\n{} {command}", paint(FAINT, "denet:"))?;
@@ -118,9 +126,15 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
             time(usage.user),
             time(usage.system)
         ),
-        format!("{} peak memory", bytes(usage.max_rss_kb * 1024)),
+        format!("peak {}", bytes(usage.max_rss_kb * 1024)),
     ];
-    lines(to, "", &used.join(" · "), width)
+    lines(to, "", &used.join(" · "), width)?;
+    if run.usage_is_whole {
+        return Ok(());
+    }
+    let missing = "CPU and memory are those of the command and the children it waited for; \
+        descendants that outlived it are missing";
+    lines(to, "", &paint(FAINT, missing), width)
 }
 
 fn syscalls(to: &mut dyn Write, profile: &SyscallProfile, top: usize) -> io::Result<()> {
@@ -226,13 +240,18 @@ fn processes(
         writeln!(to, "{}", paint(FAINT, row))?;
     }
     let count = grouped(all.len() as u64);
+    let bound = if profile.losses.none() {
+        "at most"
+    } else {
+        "at least"
+    };
     writeln!(
         to,
         "{}",
         paint(
             FAINT,
             format!(
-                "{count} processes, at most {} at once, {} threads",
+                "{count} processes, {bound} {} of them and {} threads at once",
                 grouped(profile.max_processes),
                 grouped(profile.max_threads)
             )
@@ -285,7 +304,12 @@ fn lost(losses: &Losses) -> Vec<String> {
     .collect()
 }
 
-fn still_running(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result<()> {
+fn still_running(
+    to: &mut dyn Write,
+    profile: &SyscallProfile,
+    end: End,
+    width: usize,
+) -> io::Result<()> {
     let running: Vec<_> = profile
         .still_running()
         .map(|process| format!("{} ({})", printable(&process.command), process.pid))
@@ -293,13 +317,17 @@ fn still_running(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> 
     if running.is_empty() {
         return Ok(());
     }
-    let names = running.join(", ");
-    lines(
-        to,
-        "running",
-        &format!("{names}: counted until the command ended (--wait-all waits for them)"),
-        width,
-    )
+    let more = running.len().saturating_sub(RUNNING_NAMED);
+    let mut names = running[..running.len() - more].join(", ");
+    if more > 0 {
+        names += &format!(" and {} more", grouped(more as u64));
+    }
+    let until = match end {
+        End::Command => "counted until the command ended (--wait-all waits for them)",
+        End::Duration => "counted until --duration was over",
+        End::Interrupted(_) => "counted until the signal came",
+    };
+    lines(to, "running", &format!("{names}: {until}"), width)
 }
 
 fn own_cost(to: &mut dyn Write, what: &str, own: &OwnCost, width: usize) -> io::Result<()> {

@@ -34,6 +34,17 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Adds what another process used; memory is that of the larger one.
+    pub fn add(&mut self, other: &Self) {
+        self.user += other.user;
+        self.system += other.system;
+        self.max_rss_kb = self.max_rss_kb.max(other.max_rss_kb);
+        self.minor_faults += other.minor_faults;
+        self.major_faults += other.major_faults;
+        self.blocks_in += other.blocks_in;
+        self.blocks_out += other.blocks_out;
+    }
+
     /// CPU time altogether.
     pub fn cpu(&self) -> Duration {
         self.user + self.system

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::limits;
 
-/// SIGPIPE, and glibc's SIGCANCEL and SIGSETXID.
-const CHANGED: [i32; 3] = [libc::SIGPIPE, 32, 33];
+/// SIGPIPE, SIGCHLD (ignored, the kernel would reap the command itself), and glibc's SIGCANCEL and
+/// SIGSETXID.
+const CHANGED: [i32; 4] = [libc::SIGPIPE, libc::SIGCHLD, 32, 33];
 
 // A bit for each standard descriptor that was closed, and for each signal of CHANGED ignored.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
@@ -29,7 +30,7 @@ extern "C" fn look() {
         }
     }
     for (at, signal) in CHANGED.into_iter().enumerate() {
-        if disposition(signal, None) == Some(libc::SIG_IGN) {
+        if is_ignored(signal) {
             IGNORED.fetch_or(1 << at, Ordering::Relaxed);
         }
     }
@@ -68,6 +69,16 @@ fn disposition(signal: i32, new: Option<usize>) -> Option<usize> {
         )
     };
     (result == 0).then_some(old.handler)
+}
+
+/// Is this signal ignored?
+pub(super) fn is_ignored(signal: i32) -> bool {
+    disposition(signal, None) == Some(libc::SIG_IGN)
+}
+
+/// Lets the kernel tell of ended children, whatever this process was started with.
+pub(super) fn accept_children() {
+    disposition(libc::SIGCHLD, Some(libc::SIG_DFL));
 }
 
 /// Was this standard descriptor (0, 1 or 2) closed when denet was started?

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::shell::quoted;
 use nix::fcntl::AtFlags;
 use nix::unistd::{AccessFlags, faccessat};
 
@@ -27,7 +28,7 @@ pub enum Unrunnable {
 /// # Errors
 /// [`Unrunnable`], in the way shells tell the two cases apart.
 pub fn find(name: &OsStr, path: Option<OsString>) -> Result<PathBuf, Unrunnable> {
-    let shown = || name.to_string_lossy().into_owned();
+    let shown = || quoted(&name.to_string_lossy());
     if name.as_bytes().contains(&b'/') {
         let file = PathBuf::from(name);
         return match runnable(&file) {

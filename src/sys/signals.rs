@@ -4,15 +4,18 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::inherited;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// What denet takes notice of. A signal that was ignored at start stays ignored.
-const WATCHED: [Signal; 5] = [
+/// What denet takes notice of, unless it was started with it ignored.
+const WATCHED: [Signal; 7] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
     Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
     Signal::SIGCHLD,
 ];
 
@@ -30,8 +33,16 @@ pub struct Arrived {
     /// Which one.
     pub signal: Signal,
     /// Sent by the kernel to the whole process group (the terminal's Ctrl-C): the command has it
-    /// too. Otherwise some process sent it to denet alone.
+    /// too. Whether a process sent it to denet alone or to its group cannot be told.
     pub by_kernel: bool,
+}
+
+impl Arrived {
+    /// Asks whoever gets it to stop.
+    pub fn asks_to_stop(&self) -> bool {
+        use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+        matches!(self.signal, SIGINT | SIGTERM | SIGHUP | SIGQUIT)
+    }
 }
 
 impl Signals {
@@ -40,7 +51,9 @@ impl Signals {
     /// # Errors
     /// What `sigprocmask(2)` or `signalfd(2)` answers.
     pub fn watch() -> io::Result<Self> {
-        let watched = WATCHED.into_iter().collect::<SigSet>();
+        inherited::accept_children();
+        let heard = |signal: &Signal| !inherited::is_ignored(*signal as i32);
+        let watched = WATCHED.into_iter().filter(heard).collect::<SigSet>();
         let mut inherited_mask = SigSet::empty();
         sigprocmask(
             SigmaskHow::SIG_BLOCK,
@@ -68,6 +81,14 @@ impl Signals {
             }
         }
         Ok(None)
+    }
+}
+
+impl Drop for Signals {
+    /// What comes from now on ends denet, as it would any other program; what came before was heard.
+    fn drop(&mut self) {
+        while let Ok(Some(_)) = self.next() {}
+        let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.inherited_mask), None);
     }
 }
 

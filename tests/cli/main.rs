@@ -53,6 +53,14 @@ fn help_and_version_go_to_stdout() {
 
 #[test]
 fn commands_that_cannot_run() {
+    assert_eq!(
+        run(&["run", ""]),
+        (
+            Some(127),
+            String::new(),
+            "denet: '': command not found\n".to_owned()
+        )
+    );
     let (code, _, text) = run(&["run", "no-such-command"]);
     assert_eq!(
         (code, text.as_str()),
@@ -89,6 +97,24 @@ fn a_file_that_cannot_be_written_is_refused_before_the_command_starts() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_fifo_without_a_reader_is_refused_and_one_with_a_reader_is_written() {
+    let scratch = Scratch::new();
+    let fifo = scratch.path("fifo");
+    output(Command::new("mkfifo").arg(&fifo));
+    let refused = output(denet(["--out"]).arg(&fifo).args(["run", "echo", "ran"]));
+    assert_eq!(
+        (refused.status.code(), stdout(&refused).as_str()),
+        (Some(125), "")
+    );
+    let script = format!(
+        "cat {0} & sleep 0.2; {DENET} -q --out {0} run true; wait",
+        fifo.display()
+    );
+    let read = output(Command::new("sh").args(["-c", &script]));
+    assert_eq!(records(&stdout(&read)).len(), 2, "{}", stderr(&read));
 }
 
 #[test]

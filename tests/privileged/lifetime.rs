@@ -259,6 +259,60 @@ fn a_signal_for_denet_alone_is_passed_on() {
 }
 
 #[test]
+fn signals_ignored_from_the_start_change_nothing() {
+    need_root();
+    let ignoring = |signals: &str, rest: &str| {
+        let script = format!("trap '' {signals}; exec {DENET} --enable-ebpf --json {rest}");
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", &script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().expect("bash starts")
+    };
+    // Ignored, SIGCHLD lets the kernel reap the command before anyone can ask how it ended.
+    let reaped = ignoring("CHLD", "run sh -c 'exit 6'")
+        .wait_with_output()
+        .expect("it ends");
+    assert_eq!(reaped.status.code(), Some(6), "{}", stderr(&reaped));
+    let waiting = ignoring("HUP INT", "--wait-all run sh -c 'sleep 1 & exit 4'");
+    sleep(ms(400));
+    send(&waiting, Signal::SIGHUP);
+    send(&waiting, Signal::SIGINT);
+    let waited = waiting.wait_with_output().expect("it ends");
+    assert_eq!(waited.status.code(), Some(4), "{}", stderr(&waited));
+    assert_eq!(summary(&waited)["still_running"], serde_json::json!([]));
+}
+
+/// A kernel stack is used again at once: whoever gets that of a task which ended while denet was
+/// detaching must not be taken for it.
+#[test]
+fn nobody_elses_calls_are_counted_at_the_end() {
+    need_root();
+    let mut strangers: Vec<Child> = (0..2)
+        .map(|_| {
+            Command::new(workload())
+                .args(["strangers", "8"])
+                .spawn()
+                .expect("it starts")
+        })
+        .collect();
+    for _ in 0..40 {
+        let run = output(
+            denet(["--enable-ebpf", "--json", "--top", "0", "run"])
+                .arg(workload())
+                .args(["leave", "2", "400"]),
+        );
+        let counts = crate::support::counts(&summary(&run));
+        assert_eq!(counts.get("getpgrp"), None, "{counts:?}");
+    }
+    for stranger in &mut strangers {
+        stranger.kill().expect("ours");
+        stranger.wait().expect("ours");
+    }
+}
+
+#[test]
 fn duration_ends_a_command_that_ignores_sigterm() {
     need_root();
     let script = "trap '' TERM; while :; do sleep 0.05; done";

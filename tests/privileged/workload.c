@@ -283,6 +283,32 @@ static void live(int n, int seconds)
 	reap(n);
 }
 
+/* leave N FORKS: so many children, left behind, that go on forking. */
+static void leave(int n, int forks)
+{
+	for (int i = 0; i < n; i++) {
+		if (must(fork()) == 0) {
+			children(forks);
+			_exit(0);
+		}
+	}
+	usleep(20000);
+}
+
+/* strangers SECONDS: short lives with a call that nobody else makes. */
+static void strangers(int seconds)
+{
+	time_t end = time(0) + seconds;
+
+	while (time(0) < end) {
+		if (must(fork()) == 0) {
+			call(SYS_getpgrp, 20);
+			_exit(0);
+		}
+		reap(1);
+	}
+}
+
 extern char **environ;
 
 int main(int argc, char **argv)
@@ -334,6 +360,10 @@ int main(int argc, char **argv)
 		hammer(number(argv, 2), number(argv, 3));
 	} else if (!strcmp(mode, "daemonise")) {
 		daemonise(number(argv, 2), number(argv, 3));
+	} else if (!strcmp(mode, "leave")) {
+		leave(number(argv, 2), number(argv, 3));
+	} else if (!strcmp(mode, "strangers")) {
+		strangers(number(argv, 2));
 	} else if (!strcmp(mode, "live")) {
 		live(number(argv, 2), number(argv, 3));
 	} else {
