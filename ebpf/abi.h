@@ -60,7 +60,7 @@ struct denet_control {
 #define DENET_SAMPLE_COOKIE 0x64656e6574ULL
 struct denet_sample {
 	__u64 pid_tgid; /* bpf_get_current_pid_tgid(); 0: no sample was taken */
-	__u64 regs; /* what sys_enter was given in this task; 0: it was not seen there */
+	__u64 regs; /* what sys_exit was given in this task; 0: it was not seen there */
 	__u8 task[DENET_SAMPLE_BYTES];
 };
 

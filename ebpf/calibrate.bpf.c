@@ -2,7 +2,9 @@
 /*
  * Where does this kernel keep what denet reads of a task, and what does it call us? Run in the
  * asking task by BPF_PROG_TEST_RUN with the cookie; attached, it makes syscall tracing real and
- * says where the pt_regs of a sampled task lie, and leaves every other task alone.
+ * says where the pt_regs of a sampled task lie, and leaves every other task alone. On sys_exit,
+ * which is given the same pt_regs: joining and leaving another program's tracepoint waits for all
+ * CPUs, and denet_count is about to be attached to sys_enter.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -18,7 +20,7 @@ struct {
 	__type(value, struct denet_sample);
 } denet_samples SEC(".maps");
 
-SEC("raw_tp/sys_enter")
+SEC("raw_tp/sys_exit")
 int denet_sample(__u64 *ctx)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();

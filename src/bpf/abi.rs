@@ -83,7 +83,7 @@ pub struct Control {
 pub struct Sample {
     /// `bpf_get_current_pid_tgid()`: tgid above, tid below; 0 if no sample was taken.
     pub pid_tgid: u64,
-    /// Where its `pt_regs` lie, as `sys_enter` was told; 0 if it was not seen there.
+    /// Where its `pt_regs` lie, as `sys_exit` was told; 0 if it was not seen there.
     pub regs: u64,
     /// The first bytes of its `task_struct`.
     pub task: [u8; SAMPLE_BYTES],

@@ -2,7 +2,7 @@
 //! command.
 //!
 //! The kernel is asked rather than its BTF read: a program copies the asking task's `task_struct`
-//! beside what `bpf_get_current_pid_tgid()` and `sys_enter` say of it: in a thread of denet, in its
+//! beside what `bpf_get_current_pid_tgid()` and `sys_exit` say of it: in a thread of denet, in its
 //! main thread and in the waiting command. Their different ids leave one place for each field. That takes a
 //! millisecond, needs no BTF, and holds for randomised layouts and backports.
 
@@ -14,7 +14,6 @@ use aya::maps::{Array, Map};
 use super::abi::{SAMPLE_BYTES, SAMPLE_COOKIE, SAMPLES, Sample};
 use super::kernel::{self, KernelError};
 use super::object::{self, Maps, Program};
-use crate::sys::account;
 use crate::sys::gate::Rehearsal;
 
 /// What the programs have to be told about this kernel: offsets in `task_struct`, in bytes.
@@ -75,7 +74,7 @@ impl Calibration {
         let samples_fd = samples.fd().as_fd().as_raw_fd();
         let samples = Array::try_from(Map::Array(samples))
             .map_err(|error| KernelError::new("denet_samples", io::Error::other(error)))?;
-        let link = program.attach(c"sys_enter")?;
+        let link = program.attach(c"sys_exit")?;
         let calibration = Self {
             program,
             samples,
@@ -104,11 +103,9 @@ impl Calibration {
         })
     }
 
+    /// The end of this very call shows the program where the task's pt_regs are.
     fn sample(&self, which: Sampled) -> io::Result<()> {
-        kernel::run_raw_tracepoint(self.program.fd.as_fd(), &which.context())?;
-        // Shows sys_enter where this task's pt_regs are.
-        account::trivial_syscall();
-        Ok(())
+        kernel::run_raw_tracepoint(self.program.fd.as_fd(), &which.context())
     }
 
     /// Samples the caller in the command's place, for where there is no command.

@@ -9,6 +9,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::FromRawFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork};
@@ -157,6 +158,27 @@ impl Gate {
                 }
             }
         }
+    }
+
+    /// Waits until the gate sleeps in its `read`: whatever it calls from then on is the command's.
+    ///
+    /// # Errors
+    /// If its state cannot be read, or it does not come to rest within ten seconds.
+    pub fn settle(&self) -> io::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+            // pid (comm) state: the name may hold anything, parentheses too.
+            if stat
+                .rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('S'))
+            {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        Err(io::Error::from_raw_os_error(libc::ETIMEDOUT))
     }
 
     /// Lets the command go and waits until its `execve` is done.
