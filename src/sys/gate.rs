@@ -168,12 +168,13 @@ impl Gate {
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-            // pid (comm) state: the name may hold anything, parentheses too.
-            if stat
+            // pid (comm) state: the name may hold anything, parentheses too. A gate that a signal
+            // ended is at rest as well; its release tells.
+            let state = stat
                 .rsplit(") ")
                 .next()
-                .is_some_and(|rest| rest.starts_with('S'))
-            {
+                .and_then(|rest| rest.chars().next());
+            if matches!(state, Some('S' | 'Z' | 'X')) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_micros(100));
