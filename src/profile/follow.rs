@@ -27,7 +27,7 @@ const SLOTS: u32 = 4096;
 /// be taken ahead.
 const OVERFLOW_ON_DEMAND: u32 = 32_768;
 const OVERFLOW_AHEAD: u32 = 10_240;
-/// Same as in `ebpf/common.h`; a quarter full, the ring buffer wakes us.
+/// A quarter of the ring buffer of `ebpf/common.h`: unread, so much wakes us.
 const WAKE_AT_BYTES: u32 = 512 * 1024;
 /// Kernels from here on allocate hash entries safely in a tracing program (`bpf_mem_alloc`); before,
 /// they warn, and a table allocated ahead is the only safe one.

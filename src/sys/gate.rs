@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::FromRawFd as _;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ pub type Rehearsal<'a> = Box<dyn Fn() -> io::Result<()> + 'a>;
 pub struct Execution {
     file: CString,
     argv: Strings,
-    // `execvp(3)` and every shell run a file that the kernel does not know as a program this way.
-    script_argv: Strings,
+    // Every shell runs a text that the kernel does not know as a program this way.
+    script_argv: Option<Strings>,
     envp: Strings,
 }
 
@@ -36,20 +36,16 @@ impl Execution {
     /// # Errors
     /// If a string holds a NUL byte.
     pub fn new(file: &Path, argv: &[OsString], environment: &[OsString]) -> io::Result<Self> {
+        let shell = [OsString::from("sh"), file.as_os_str().to_owned()];
+        let script_argv: Vec<_> = shell.iter().chain(argv.iter().skip(1)).cloned().collect();
+        let script_argv = is_text(file)
+            .then(|| Strings::new(&script_argv))
+            .transpose()?;
         let file = CString::new(file.as_os_str().as_bytes())?;
-        let shell = [
-            OsString::from("sh"),
-            OsString::from_vec(file.as_bytes().to_vec()),
-        ];
-        let script_argv = shell
-            .iter()
-            .chain(argv.iter().skip(1))
-            .cloned()
-            .collect::<Vec<_>>();
         Ok(Self {
             file,
             argv: Strings::new(argv)?,
-            script_argv: Strings::new(&script_argv)?,
+            script_argv,
             envp: Strings::new(environment)?,
         })
     }
@@ -57,11 +53,24 @@ impl Execution {
     /// Becomes the command; returns only if that failed. Async-signal-safe.
     fn exec(&self) -> i32 {
         let errno = exec(&self.file, &self.argv, &self.envp);
-        if errno == libc::ENOEXEC {
-            return exec(c"/bin/sh", &self.script_argv, &self.envp);
+        match &self.script_argv {
+            Some(argv) if errno == libc::ENOEXEC => exec(c"/bin/sh", argv, &self.envp),
+            Some(_) | None => errno,
         }
-        errno
     }
+}
+
+/// As bash decides it: no NUL byte in the first line.
+fn is_text(file: &Path) -> bool {
+    let mut start = [0; 128];
+    let read = File::open(file).and_then(|mut file| file.read(&mut start));
+    let line = read.map(|len| {
+        start[..len]
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default()
+    });
+    line.is_ok_and(|line| !line.contains(&0))
 }
 
 /// A NULL-terminated array of C strings.

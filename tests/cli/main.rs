@@ -8,7 +8,7 @@ use serde_json::Value;
 #[expect(dead_code, reason = "other tiers use the rest")]
 mod support;
 
-use support::{DENET, Scratch, denet, output, records, stderr, stdout, summary};
+use support::{DENET, Scratch, denet, executable, output, records, stderr, stdout, summary};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = output(&mut denet(arguments));
@@ -80,9 +80,17 @@ fn commands_that_cannot_run() {
         "{text}"
     );
     let scratch = Scratch::new();
+    let binary = scratch.path("binary");
+    executable(&binary, b"\x7fELF\0 of no machine");
+    let foreign = output(denet(["run"]).arg(&binary));
+    assert_eq!(foreign.status.code(), Some(126), "{}", stderr(&foreign));
+    assert!(
+        stderr(&foreign).contains("Exec format error"),
+        "{}",
+        stderr(&foreign)
+    );
     let script = scratch.path("script");
-    std::fs::write(&script, "#!/no/such/interpreter\n").expect("room");
-    output(Command::new("chmod").arg("755").arg(&script));
+    executable(&script, b"#!/no/such/interpreter\n");
     let broken = output(denet(["run"]).arg(&script));
     assert_eq!(broken.status.code(), Some(127), "{}", stderr(&broken));
 }

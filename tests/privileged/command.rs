@@ -3,7 +3,9 @@
 use std::process::Command;
 
 use crate::need_root;
-use crate::support::{DENET, Scratch, denet, output, records, stderr, stdout, summary, workload};
+use crate::support::{
+    DENET, Scratch, denet, executable, output, records, stderr, stdout, summary, workload,
+};
 
 /// What a script prints, run by the shell and by denet.
 fn same(script: &str) {
@@ -86,8 +88,7 @@ fn a_script_without_an_interpreter_line_is_run_by_the_shell() {
     need_root();
     let scratch = Scratch::new();
     let script = scratch.path("script");
-    std::fs::write(&script, "echo ran $1\n").expect("room");
-    output(Command::new("chmod").arg("755").arg(&script));
+    executable(&script, b"echo ran $1\n");
     let run = output(
         denet(["--enable-ebpf", "-q", "run"])
             .arg(&script)

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -75,6 +76,25 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Makes an executable file, by another process: a descriptor of ours, open for writing, might be
+/// inherited by a command that another test starts just then, and the file be "busy".
+pub fn executable(path: &Path, content: &[u8]) {
+    let mut write = Command::new("sh");
+    write
+        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped());
+    let mut child = write.spawn().unwrap_or_else(|error| panic!("sh: {error}"));
+    let mut to = child.stdin.take().expect("piped");
+    to.write_all(content).expect("sh reads");
+    drop(to);
+    assert!(
+        child.wait().expect("sh ends").success(),
+        "{}",
+        path.display()
+    );
 }
 
 /// The records of a run with `--json`, apart from what the command wrote.
