@@ -43,6 +43,7 @@ struct {
 	__type(value, __u32);
 } denet_uncounted SEC(".maps");
 
+/* Calls that found no cell in their task, by process. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);

@@ -2,9 +2,9 @@
 //! command.
 //!
 //! The kernel is asked rather than its BTF read: a program copies the asking task's `task_struct`
-//! beside what `bpf_get_current_pid_tgid()` and `sys_exit` say of it: in a thread of denet, in its
-//! main thread and in the waiting command. Their different ids leave one place for each field. That takes a
-//! millisecond, needs no BTF, and holds for randomised layouts and backports.
+//! beside what `bpf_get_current_pid_tgid()` and `sys_exit` say of it, in a thread of denet, in its
+//! main thread and in the waiting command. Their different ids leave one place for each field. That
+//! takes a millisecond, needs no BTF, and holds for randomised layouts and backports.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
@@ -52,7 +52,8 @@ pub(crate) struct Calibration {
     program: Program,
     samples: Array<aya::maps::MapData, Sample>,
     samples_fd: RawFd,
-    // Attached so that this kernel marks every task as traced: see `compat_word`.
+    // Attached, the program learns where pt_regs are, and this kernel marks every task as traced:
+    // see `compat_word`.
     link: OwnedFd,
 }
 
