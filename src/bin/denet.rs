@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use denet::{cli, run};
 
 fn main() -> ExitCode {
-    let (options, output, debug) = cli::Cli::parse().into_parts();
+    let (options, output, debug) = cli::Cli::from_words(std::env::args_os())
+        .unwrap_or_else(|error| error.exit())
+        .into_parts();
     run::start_log(debug);
     ExitCode::from(run::run(options, &output))
 }

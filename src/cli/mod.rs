@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::profile::session::{Ebpf, Options};
@@ -89,7 +90,7 @@ pub enum EbpfMode {
 pub enum Verb {
     /// Start a command and profile it and its descendants until it ends
     Run {
-        /// The command and its arguments
+        /// The command and its arguments; options of denet's stand before it
         #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
@@ -109,6 +110,22 @@ pub struct Output {
 }
 
 impl Cli {
+    /// Parses the command line.
+    ///
+    /// # Errors
+    /// clap's, with a word for those who leave out the verb.
+    pub fn from_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(words).map_err(|mut error| {
+            if error.kind() == ErrorKind::InvalidSubcommand
+                && error.get(ContextKind::SuggestedSubcommand).is_none()
+            {
+                let tip = "to run a command: denet [OPTIONS] run -- CMD [ARG]...".into();
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+            }
+            error
+        })
+    }
+
     /// Plain options, free of the parser.
     pub fn into_parts(self) -> (Options, Output, bool) {
         let Self {

@@ -72,6 +72,12 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     };
     header(to, report, width)?;
     let Some(profile) = &report.run.syscalls else {
+        lines(
+            to,
+            "syscalls",
+            "not counted (--enable-ebpf counts them)",
+            width,
+        )?;
         return own_cost(to, "denet used", &report.own, width);
     };
     syscalls(to, profile, top)?;

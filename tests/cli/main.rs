@@ -25,6 +25,11 @@ fn usage_errors_say_what_to_do() {
     assert!(code == Some(2) && text.contains("'--enable-ebpf"), "{text}");
     let (code, _, text) = run(&["runn", "true"]);
     assert!(code == Some(2) && text.contains("'run'"), "{text}");
+    let (code, _, text) = run(&["ls", "-l"]);
+    assert!(
+        code == Some(2) && text.contains("denet [OPTIONS] run -- CMD"),
+        "{text}"
+    );
     let (code, _, text) = run(&["--enable-ebpf=maybe", "run", "true"]);
     assert!(code == Some(2) && text.contains("require, auto"), "{text}");
     let (code, _, text) = run(&["-d", "soon", "run", "true"]);
@@ -175,6 +180,10 @@ fn closed_stderr() {
 fn streams_are_kept_apart() {
     let (code, out, text) = run(&["run", "sh", "-c", "echo out; echo err >&2; exit 3"]);
     assert_eq!((code, out.as_str()), (Some(3), "out\n"));
+    assert!(
+        text.contains("not counted (--enable-ebpf counts them)"),
+        "{text}"
+    );
     assert!(
         text.starts_with("err\n") && text.contains("exit 3"),
         "{text}"
