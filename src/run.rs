@@ -82,6 +82,7 @@ pub fn run(options: Options, output: &Output) -> u8 {
         ));
         return exit::FAILED;
     }
+    let refused = prepared.refused.is_some();
     let (run, map_bytes) = match prepared.run() {
         Ok(done) => done,
         Err(error) => return refuse(&error),
@@ -90,7 +91,7 @@ pub fn run(options: Options, output: &Output) -> u8 {
         records.write(&json::summary(&run, output.top));
     }
     if output.text {
-        show(&command, &run, map_bytes, output.top);
+        show(&command, &run, refused, map_bytes, output.top);
     }
     match records.failure() {
         Some((name, error)) => {
@@ -120,10 +121,11 @@ fn metadata(prepared: &Prepared, command: &[OsString], mode: Option<&'static str
     })
 }
 
-fn show(command: &[OsString], run: &Run, map_bytes: Option<u64>, top: usize) {
+fn show(command: &[OsString], run: &Run, refused: bool, map_bytes: Option<u64>, top: usize) {
     let report = Report {
         command,
         run,
+        refused,
         own: OwnCost {
             cpu: account::own_cpu(),
             peak_rss_kb: account::own_peak_rss_kb(),

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
@@ -12,6 +13,7 @@ use super::layout::{
     time,
 };
 use crate::finding::Finding;
+use crate::profile::analyse::SHORTEST;
 use crate::profile::model::{CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile};
 use crate::shell::quoted;
 use crate::sys::account::Exit;
@@ -51,6 +53,8 @@ pub struct Report<'a> {
     pub command: &'a [OsString],
     /// What happened.
     pub run: &'a Run,
+    /// Syscalls were to be counted and could not.
+    pub refused: bool,
     /// What denet itself used.
     pub own: OwnCost,
     /// Rows of each table, 0 for all.
@@ -72,12 +76,12 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     };
     header(to, report, width)?;
     let Some(profile) = &report.run.syscalls else {
-        lines(
-            to,
-            "syscalls",
-            "not counted (--enable-ebpf counts them)",
-            width,
-        )?;
+        let why = if report.refused {
+            "not counted: eBPF cannot be used here, for the reason given at the start"
+        } else {
+            "not counted (--enable-ebpf counts them)"
+        };
+        lines(to, "syscalls", why, width)?;
         return own_cost(to, "denet used", &report.own, width);
     };
     syscalls(to, profile, top)?;
@@ -86,7 +90,7 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
         processes(to, profile, top, width)?;
     }
     writeln!(to)?;
-    behaviour(to, profile, width)?;
+    behaviour(to, profile, report.run.wall, width)?;
     quality(to, profile, width)?;
     still_running(to, profile, report.run.end, width)?;
     let share = profile.overhead.share_of_runtime.map(|share| {
@@ -265,10 +269,20 @@ fn processes(
     )
 }
 
-fn behaviour(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result<()> {
+fn behaviour(
+    to: &mut dyn Write,
+    profile: &SyscallProfile,
+    wall: Duration,
+    width: usize,
+) -> io::Result<()> {
     let analysis = &profile.analysis;
+    let too_short = if wall < SHORTEST {
+        " (too short to tell)"
+    } else {
+        ""
+    };
     let numbers = format!(
-        "{}: {} syscalls per second; {} file_io, {} memory, {} network; CPU {} busy",
+        "{}{too_short}: {} syscalls per second; {} file_io, {} memory, {} network; CPU {} busy",
         paint(TITLE, analysis.behavior.name()),
         grouped(analysis.rate_per_sec.round() as u64),
         percent(analysis.io_intensity),

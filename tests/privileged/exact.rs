@@ -229,6 +229,14 @@ fn a_daemon_that_outlives_the_command_is_named() {
         "{summary}"
     );
     assert_eq!(summary["ebpf"]["quality"]["complete"], true);
+    // What the daemon uses nobody tells, so no share of it is claimed.
+    assert_eq!(summary["usage_complete"], false);
+    assert!(
+        summary["ebpf"]["overhead"]
+            .get("share_of_runtime")
+            .is_none(),
+        "{summary}"
+    );
     counts(&summary);
 }
 

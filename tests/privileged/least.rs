@@ -150,6 +150,14 @@ fn auto_goes_on_and_says_why_not() {
     );
     assert_eq!(metadata["why_not"][0]["id"], "file-capabilities-missing");
     assert!(summary(&output).get("ebpf").is_none());
+    let in_text = as_nobody(&binary)
+        .args(["--enable-ebpf=auto", "run", "true"])
+        .output();
+    let text = stderr(&in_text.expect("denet starts"));
+    assert!(
+        text.contains("not counted: eBPF cannot be used here"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -240,22 +240,35 @@ fn ctrl_c_at_any_moment_of_the_start() {
 #[test]
 fn a_signal_for_denet_alone_is_passed_on() {
     need_root();
-    let scratch = Scratch::new();
-    let marker = scratch.path("start");
-    let script = format!(
-        "trap 'exit 7' TERM; touch {}; while :; do sleep 0.05; done",
-        marker.display()
-    );
-    let child = denet(["--enable-ebpf", "--json", "run", "sh", "-c", &script])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("denet starts");
-    started(&marker);
-    send(&child, Signal::SIGTERM);
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
-    assert_eq!(summary(&output)["exit"]["exit_code"], 7);
+    for signal in [
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+    ] {
+        let scratch = Scratch::new();
+        let marker = scratch.path("start");
+        let script = format!(
+            "trap 'exit 7' {}; touch {}; while :; do sleep 0.05; done",
+            signal as i32,
+            marker.display()
+        );
+        let child = denet(["--enable-ebpf", "--json", "run", "sh", "-c", &script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("denet starts");
+        started(&marker);
+        send(&child, signal);
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(
+            output.status.code(),
+            Some(7),
+            "{signal}: {}",
+            stderr(&output)
+        );
+        assert_eq!(summary(&output)["exit"]["exit_code"], 7);
+    }
 }
 
 #[test]
