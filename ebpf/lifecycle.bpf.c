@@ -7,8 +7,14 @@
 /* Offsets in task_struct, and of pt_regs in a kernel stack, found by src/bpf/calibrate.rs. */
 const volatile __u32 task_pid_offset = 0;
 const volatile __u32 task_tgid_offset = 0;
-const volatile __u32 task_stack_offset = 0;
+const volatile __u32 task_stack_offset = 0; /* of the stack, or for typed tasks of a pointer into it */
 const volatile __u32 stack_regs_offset = 0;
+const volatile __u32 stack_bytes = 16384;
+/*
+ * 0: attached to raw_tp, where a task is a number, and a helper reads it. 1: attached to tp_btf, where
+ * the verifier knows it for a task; what lockdown=confidentiality forbids the helper, it allows.
+ */
+const volatile __u32 tasks_are_typed = 0;
 /* Unread bytes in the ring buffer from which user space is woken. */
 const volatile __u32 wake_at_bytes = 0;
 
@@ -20,9 +26,23 @@ static __always_inline __u64 regs_of(const void *task)
 {
 	__u64 stack = 0;
 
-	if (bpf_probe_read_kernel(&stack, sizeof(stack), task + task_stack_offset) || !stack)
-		return 0;
-	return stack + stack_regs_offset;
+	/* The stack itself is a pointer, of which newer verifiers make no number. */
+	if (tasks_are_typed)
+		stack = *(const volatile __u64 *)(task + task_stack_offset) & -(__u64)stack_bytes;
+	else
+		bpf_probe_read_kernel(&stack, sizeof(stack), task + task_stack_offset);
+	return stack ? stack + stack_regs_offset : 0;
+}
+
+/* A thread or process id of a task, 0 if it cannot be read. */
+static __always_inline __u32 id_of(const void *task, __u32 offset)
+{
+	__u32 id = 0;
+
+	if (tasks_are_typed)
+		return *(const volatile __u32 *)(task + offset);
+	bpf_probe_read_kernel(&id, sizeof(id), task + offset);
+	return id;
 }
 
 static __always_inline struct denet_task *find_task(__u64 regs)
@@ -150,21 +170,18 @@ static __always_inline void report(struct denet_task *task)
 	}
 }
 
-SEC("raw_tp/sched_process_fork")
-int denet_fork(__u64 *ctx)
+static __always_inline int on_fork(__u64 parent_regs, const void *child)
 {
-	__u64 parent_regs = regs_of((const void *)ctx[0]), child_regs;
-	const void *child = (const void *)ctx[1];
-	struct denet_task *parent;
-	__u64 process_start_ns = 0;
-	__u32 tid = 0, tgid = 0;
+	struct denet_task *parent = find_task(parent_regs);
+	__u64 process_start_ns = 0, child_regs;
+	__u32 tid, tgid;
 
-	parent = find_task(parent_regs);
 	if (!parent && !bpf_map_lookup_elem(&denet_uncounted, &parent_regs))
 		return 0;
-	child_regs = regs_of(child);
-	if (!child_regs || bpf_probe_read_kernel(&tid, sizeof(tid), child + task_pid_offset) ||
-	    bpf_probe_read_kernel(&tgid, sizeof(tgid), child + task_tgid_offset)) {
+	child_regs = child ? regs_of(child) : 0;
+	tid = child ? id_of(child, task_pid_offset) : 0;
+	tgid = child ? id_of(child, task_tgid_offset) : 0;
+	if (!child_regs || !tid || !tgid) {
 		count_in_control(tasks_unfollowed, 1);
 		return 0;
 	}
@@ -175,10 +192,9 @@ int denet_fork(__u64 *ctx)
 }
 
 /* The stack, and so the identity, outlives exec; a thread that is not the leader becomes it. */
-SEC("raw_tp/sched_process_exec")
-int denet_exec(__u64 *ctx)
+static __always_inline int on_exec(__u64 regs)
 {
-	struct denet_task *task = find_task(regs_of((const void *)ctx[0]));
+	struct denet_task *task = find_task(regs);
 
 	if (!task)
 		return 0;
@@ -187,10 +203,8 @@ int denet_exec(__u64 *ctx)
 	return 0;
 }
 
-SEC("raw_tp/sched_process_exit")
-int denet_exit(__u64 *ctx)
+static __always_inline int on_exit(__u64 regs)
 {
-	__u64 regs = regs_of((const void *)ctx[0]);
 	__u32 slot = slot_of(regs);
 	struct denet_task *home = bpf_map_lookup_elem(&denet_slots, &slot), *task;
 
@@ -214,4 +228,60 @@ int denet_exit(__u64 *ctx)
 	}
 	count_end();
 	return 0;
+}
+
+SEC("raw_tp/sched_process_fork")
+int denet_fork(__u64 *ctx)
+{
+	return on_fork(regs_of((const void *)ctx[0]), (const void *)ctx[1]);
+}
+
+SEC("raw_tp/sched_process_exec")
+int denet_exec(__u64 *ctx)
+{
+	return on_exec(regs_of((const void *)ctx[0]));
+}
+
+SEC("raw_tp/sched_process_exit")
+int denet_exit(__u64 *ctx)
+{
+	return on_exit(regs_of((const void *)ctx[0]));
+}
+
+/*
+ * The same as perf events, which are told less, but which no kernel preempts: from Linux 7.0 on a raw
+ * tracepoint's program may be, and what happens to other tasks on that CPU meanwhile it is not told.
+ */
+
+/* In the record of sched_process_fork: 44 with the names in it, 20 where they follow it. */
+const volatile __u32 child_pid_offset = 20;
+
+/* Functions of the kernel's, which have no number here: the loader puts in what BTF says. */
+#define bpf_task_from_pid(pid) ((void *(*)(__s32))0x64656e01)(pid)
+#define bpf_task_release(task) ((void (*)(void *))0x64656e02)(task)
+
+SEC("tp/sched/sched_process_fork")
+int denet_fork_tp(void *ctx)
+{
+	__u64 parent_regs = regs_of(bpf_get_current_task_btf());
+	/* The verifier wants to see each offset. */
+	__s32 pid = child_pid_offset == 44 ? *(volatile __s32 *)(ctx + 44) : *(volatile __s32 *)(ctx + 20);
+	void *child = bpf_task_from_pid(pid);
+	int result = on_fork(parent_regs, child);
+
+	if (child)
+		bpf_task_release(child);
+	return result;
+}
+
+SEC("tp/sched/sched_process_exec")
+int denet_exec_tp(void *ctx)
+{
+	return on_exec(regs_of(bpf_get_current_task_btf()));
+}
+
+SEC("tp/sched/sched_process_exit")
+int denet_exit_tp(void *ctx)
+{
+	return on_exit(regs_of(bpf_get_current_task_btf()));
 }

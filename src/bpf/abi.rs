@@ -89,6 +89,15 @@ pub struct Sample {
     pub task: [u8; SAMPLE_BYTES],
 }
 
+impl Sample {
+    /// None was taken.
+    pub(crate) const NONE: Self = Self {
+        pid_tgid: 0,
+        regs: 0,
+        task: [0; SAMPLE_BYTES],
+    };
+}
+
 // SAFETY: repr(C), integers only, no padding (tests/contract.rs), valid for every bit pattern.
 unsafe impl aya::Pod for Task {}
 // SAFETY: as above.

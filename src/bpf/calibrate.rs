@@ -8,12 +8,15 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::Duration;
 
 use aya::maps::{Array, Map};
 
 use super::abi::{SAMPLE_BYTES, SAMPLE_COOKIE, SAMPLES, Sample};
-use super::kernel::{self, KernelError};
-use super::object::{self, Maps, Program};
+use super::kernel::{self, KernelError, Kind};
+use super::object::{self, Maps, Program, Request};
+use super::types::{KernelTypes, VMLINUX_BTF};
 use crate::sys::gate::Rehearsal;
 
 /// What the programs have to be told about this kernel: offsets in `task_struct`, in bytes.
@@ -27,6 +30,15 @@ pub(crate) struct Layout {
     /// Of a 32-bit word in `thread_info`, and the bit in it that marks a 32-bit call.
     pub(crate) compat: u32,
     pub(crate) compat_mask: u32,
+    /// No helper reads kernel memory here: what has no types cannot be followed.
+    pub(crate) typed_only: bool,
+}
+
+impl Layout {
+    /// Size of a kernel stack in bytes: `pt_regs` are the last thing in it.
+    pub(crate) fn stack_bytes(&self) -> u32 {
+        self.regs_in_stack.next_power_of_two()
+    }
 }
 
 /// A task as the kernel knows it: ids in the initial pid namespace, which need not be ours, and
@@ -55,13 +67,37 @@ pub(crate) struct Calibration {
     // Attached, the program learns where pt_regs are, and this kernel marks every task as traced:
     // see `compat_word`.
     link: OwnedFd,
+    /// Where the kernel does not let a program copy tasks: what its BTF says of them instead, and why.
+    instead: Option<(KernelTypes, KernelError)>,
 }
 
 impl Calibration {
-    /// Loads and attaches the sampling program, and samples a thread of denet.
-    pub(crate) fn start() -> Result<Self, KernelError> {
+    /// Loads and attaches the sampling program, and samples a thread of denet. `btf` is read where
+    /// the kernel does not let a program copy tasks.
+    pub(crate) fn start(btf: &Path) -> Result<Self, KernelError> {
         let mut maps = Maps::new();
-        let mut programs = object::load(super::CALIBRATE, false, &[], &[], &mut maps)?;
+        let load = |maps: &mut Maps, copies_tasks: u32| {
+            let request = Request {
+                bytes: super::CALIBRATE,
+                programs: &[("denet_sample", Kind::Raw)],
+                with_types: false,
+                constants: &[("copies_tasks", copies_tasks)],
+                functions: &[],
+                settings: &[],
+            };
+            object::load(&request, maps)
+        };
+        let (mut programs, instead) = match load(&mut maps, 1) {
+            Ok(programs) => (programs, None),
+            Err(refusal) => {
+                tracing::debug!(%refusal, log = refusal.log, "not: tasks copied by a program");
+                // Where the second way is closed as well, it was the first refusal that matters.
+                match (KernelTypes::read(btf), load(&mut maps, 0)) {
+                    (Ok(types), Ok(programs)) => (programs, Some((types, refusal))),
+                    _ => return Err(refusal),
+                }
+            }
+        };
         let missing = |what: &str| {
             KernelError::new(
                 "embedded eBPF object",
@@ -81,6 +117,7 @@ impl Calibration {
             samples,
             samples_fd,
             link,
+            instead,
         };
         // A thread that is not the leader: only there do tid and tgid differ.
         std::thread::scope(|scope| scope.spawn(|| calibration.sample(Sampled::Thread)).join())
@@ -88,6 +125,11 @@ impl Calibration {
             .and_then(|()| calibration.sample(Sampled::Own))
             .map_err(|source| KernelError::new("BPF_PROG_TEST_RUN denet_sample", source))?;
         Ok(calibration)
+    }
+
+    /// Why tasks could not be copied, where they could not.
+    pub(crate) fn instead(&self) -> Option<&KernelError> {
+        self.instead.as_ref().map(|(_, refusal)| refusal)
     }
 
     /// What the waiting command is to do before it reports that it is ready.
@@ -104,14 +146,24 @@ impl Calibration {
         })
     }
 
-    /// The end of this very call shows the program where the task's pt_regs are.
+    /// The end of this very call shows the program where the task's pt_regs are. Async-signal-safe.
     fn sample(&self, which: Sampled) -> io::Result<()> {
-        kernel::run_raw_tracepoint(self.program.fd.as_fd(), &which.context())
+        let mut sample = Sample::NONE;
+        // The kernel skips a program that is being preempted on the same CPU, and says nothing.
+        for _ in 0..TRIES {
+            kernel::run_raw_tracepoint(self.program.fd.as_fd(), &which.context())?;
+            kernel::look_up(self.samples_fd, &(which as u32), &mut sample)?;
+            if sample.pid_tgid != 0 && sample.regs != 0 {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
     }
 
     /// Samples the caller in the command's place, for where there is no command.
     pub(crate) fn of_this_process() -> Result<(Layout, KernelTask), KernelError> {
-        let calibration = Self::start()?;
+        let calibration = Self::start(Path::new(VMLINUX_BTF))?;
         calibration
             .sample(Sampled::Gate)
             .map_err(|source| KernelError::new("BPF_PROG_TEST_RUN denet_sample", source))?;
@@ -128,7 +180,12 @@ impl Calibration {
         };
         let [thread, own, gate] = [Sampled::Thread, Sampled::Own, Sampled::Gate].map(read);
         let (own, gate) = (own?, gate?);
-        let layout = locate(&[thread?, own, gate])
+        let samples = [thread?, own, gate];
+        let layout = match &self.instead {
+            None => locate(&samples),
+            Some((types, _)) => described(types, &samples),
+        };
+        let layout = layout
             .map_err(|error| KernelError::new("layout of task_struct", io::Error::other(error)))?;
         tracing::debug!(?layout, "calibrated");
         let task = |sample: &Sample| {
@@ -142,6 +199,10 @@ impl Calibration {
         Ok((layout, task(&own), task(&gate)))
     }
 }
+
+/// How often and after which pauses a sample is asked for.
+const TRIES: usize = 200;
+const PAUSE: Duration = Duration::from_millis(2);
 
 #[derive(Clone, Copy)]
 enum Sampled {
@@ -194,14 +255,38 @@ fn locate(samples: &[Sample; SAMPLES]) -> Result<Layout, LayoutError> {
             && long(&samples[0], at).is_multiple_of(STACK_ALIGNMENT)
             && everywhere(&|sample| regs_in(sample, at) == offset)
     })?;
-    let (compat, compat_mask) = compat_word(&samples[0]);
+    let compat = compat_word(&samples[0]);
     Ok(Layout {
         pid,
         tgid,
         stack,
         regs_in_stack: regs_in(&samples[0], stack as usize) as u32,
         compat,
-        compat_mask,
+        compat_mask: COMPAT_MASK,
+        typed_only: false,
+    })
+}
+
+/// The layout that BTF describes, where only ids and `pt_regs` were sampled.
+fn described(types: &KernelTypes, samples: &[Sample; SAMPLES]) -> Result<Layout, LayoutError> {
+    if samples.iter().any(|sample| sample.regs == 0) {
+        return Err(LayoutError::NoSample);
+    }
+    let regs_in_stack = samples[0].regs % STACK_BYTES;
+    if samples
+        .iter()
+        .any(|sample| sample.regs % STACK_BYTES != regs_in_stack)
+    {
+        return Err(LayoutError::Ambiguous(0, "stack"));
+    }
+    Ok(Layout {
+        pid: types.pid,
+        tgid: types.tgid,
+        stack: types.sp,
+        regs_in_stack: regs_in_stack as u32,
+        compat: types.compat,
+        compat_mask: COMPAT_MASK,
+        typed_only: true,
     })
 }
 
@@ -224,22 +309,29 @@ fn only(
 /// Every architecture aligns kernel stacks to at least this, and none is of 128 KiB (KASAN's are 64).
 const STACK_ALIGNMENT: u64 = 4096;
 const STACK_LIMIT: u64 = 128 * 1024;
+/// `THREAD_SIZE` of x86-64 and arm64 without KASAN, which says nothing of itself in BTF.
+const STACK_BYTES: u64 = 16 * 1024;
+
+/// `TS_COMPAT` in `thread_info.status` (arch/x86/include/asm/thread_info.h).
+#[cfg(target_arch = "x86_64")]
+const COMPAT_MASK: u32 = 2;
+/// `TIF_32BIT` in `thread_info.flags`.
+#[cfg(target_arch = "aarch64")]
+const COMPAT_MASK: u32 = 1 << 22;
 
 /// `TS_COMPAT` in `thread_info.status`, which stands behind `syscall_work` where that exists
 /// (5.11). While a syscall tracepoint is attached, `syscall_work` has `SYSCALL_WORK_SYSCALL_TRACEPOINT`
 /// set (bit 1), and `status` of a 64-bit task has not: so the word at 8 tells which of both it is.
 #[cfg(target_arch = "x86_64")]
-fn compat_word(traced: &Sample) -> (u32, u32) {
-    const TS_COMPAT: u32 = 2;
+fn compat_word(traced: &Sample) -> u32 {
     const SYSCALL_WORK_SYSCALL_TRACEPOINT: u32 = 2;
     let has_syscall_work = word(traced, 8) & SYSCALL_WORK_SYSCALL_TRACEPOINT != 0;
-    (if has_syscall_work { 16 } else { 8 }, TS_COMPAT)
+    if has_syscall_work { 16 } else { 8 }
 }
 
-/// `TIF_32BIT` in `thread_info.flags`.
 #[cfg(target_arch = "aarch64")]
-fn compat_word(_: &Sample) -> (u32, u32) {
-    (0, 1 << 22)
+fn compat_word(_: &Sample) -> u32 {
+    0
 }
 
 #[cfg(test)]
@@ -290,8 +382,8 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn status_stands_behind_syscall_work_where_that_exists() {
-        assert_eq!(compat_word(&task(1, 1, STACKS[0], &[(8, 2)])), (16, 2));
-        assert_eq!(compat_word(&task(1, 1, STACKS[0], &[])), (8, 2));
+        assert_eq!(compat_word(&task(1, 1, STACKS[0], &[(8, 2)])), 16);
+        assert_eq!(compat_word(&task(1, 1, STACKS[0], &[])), 8);
     }
 
     #[test]

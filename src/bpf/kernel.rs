@@ -8,7 +8,10 @@ use std::ffi::{CStr, c_long};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use aya_obj::generated::{bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type};
+use super::perf;
+use aya_obj::generated::{
+    bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
+};
 
 /// A `bpf(2)` command, or the making of a map, that the kernel refused.
 #[derive(Debug, thiserror::Error)]
@@ -64,9 +67,21 @@ fn bpf_fd(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
 /// Bytes of verifier log that are fetched after a refusal.
 const LOG_BYTES: usize = 1 << 20;
 
-/// Loads a raw tracepoint program; after a refusal once more, for the verifier's words.
-pub(crate) fn load_raw_tracepoint(
+/// What a program for a tracepoint is, and so what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The tracepoint's arguments as numbers (`raw_tp`).
+    Raw,
+    /// With the types of the kernel's BTF (`tp_btf`); the id of the tracepoint's `btf_trace_` typedef.
+    Typed(u32),
+    /// The record of a perf event (`tp`), which is never preempted; the event's id in tracefs.
+    Event(u64),
+}
+
+/// Loads a program for a tracepoint; after a refusal once more, for the verifier's words.
+pub(crate) fn load_program(
     name: &str,
+    kind: Kind,
     license: &CStr,
     instructions: &[bpf_insn],
 ) -> Result<OwnedFd, KernelError> {
@@ -74,7 +89,15 @@ pub(crate) fn load_raw_tracepoint(
         let mut attr = zeroed();
         // SAFETY: writing plain fields of the union's program-load variant.
         let load = unsafe { &mut attr.__bindgen_anon_3 };
-        load.prog_type = bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT as u32;
+        match kind {
+            Kind::Raw => load.prog_type = bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT as u32,
+            Kind::Event(_) => load.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT as u32,
+            Kind::Typed(typedef) => {
+                load.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACING as u32;
+                load.expected_attach_type = bpf_attach_type::BPF_TRACE_RAW_TP as u32;
+                load.attach_btf_id = typedef;
+            }
+        }
         load.insn_cnt = instructions.len() as u32;
         load.insns = instructions.as_ptr() as u64;
         load.license = license.as_ptr() as u64;
@@ -117,13 +140,19 @@ pub(crate) fn load_btf(types: &[u8]) -> Result<OwnedFd, KernelError> {
         .map_err(|source| KernelError::new("BPF_BTF_LOAD", source))
 }
 
-/// Attaches a program; the link lasts as long as the descriptor.
-pub(crate) fn open_raw_tracepoint(
+/// Attaches a program; that lasts as long as the descriptor.
+pub(crate) fn attach(
     program: BorrowedFd<'_>,
+    kind: Kind,
     tracepoint: &CStr,
 ) -> Result<OwnedFd, KernelError> {
     let mut attr = zeroed();
-    attr.raw_tracepoint.name = tracepoint.as_ptr() as u64;
+    match kind {
+        Kind::Raw => attr.raw_tracepoint.name = tracepoint.as_ptr() as u64,
+        // Its type names the tracepoint already.
+        Kind::Typed(_) => {}
+        Kind::Event(id) => return perf::attach(program, id),
+    }
     attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
     bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr).map_err(|source| {
         let name = tracepoint.to_string_lossy();
@@ -138,6 +167,17 @@ pub(crate) fn run_raw_tracepoint(program: BorrowedFd<'_>, context: &[u64]) -> io
     attr.test.ctx_in = context.as_ptr() as u64;
     attr.test.ctx_size_in = size_of_val(context) as u32;
     bpf(bpf_cmd::BPF_PROG_TEST_RUN, &mut attr).map(drop)
+}
+
+/// Reads a map's value. Async-signal-safe.
+pub(crate) fn look_up<T: Copy>(map: RawFd, key: &u32, value: &mut T) -> io::Result<()> {
+    let mut attr = zeroed();
+    // SAFETY: writing plain fields of the union's map-element variant.
+    let element = unsafe { &mut attr.__bindgen_anon_2 };
+    element.map_fd = map as u32;
+    element.key = std::ptr::from_ref(key) as u64;
+    element.__bindgen_anon_1.value = std::ptr::from_mut(value) as u64;
+    bpf(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr).map(drop)
 }
 
 /// Closes a forked child's copy of a descriptor that the parent owns. Async-signal-safe.

@@ -11,7 +11,9 @@ pub mod abi;
 pub(crate) mod calibrate;
 pub(crate) mod kernel;
 pub(crate) mod object;
+pub(crate) mod perf;
 pub(crate) mod tables;
+pub(crate) mod types;
 
 pub use kernel::KernelError;
 

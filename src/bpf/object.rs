@@ -7,9 +7,10 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use aya::maps::{MapData, MapError};
 use aya_obj::btf::BtfFeatures;
+use aya_obj::generated::bpf_insn;
 use aya_obj::{EbpfSectionKind, Map, Object};
 
-use super::kernel::{self, KernelError};
+use super::kernel::{self, KernelError, Kind};
 
 /// Programs of several objects find each other through maps of the same name.
 pub(crate) type Maps = HashMap<String, MapData>;
@@ -26,29 +27,45 @@ pub(crate) struct MapSetting {
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) name: String,
+    kind: Kind,
     pub(crate) fd: OwnedFd,
 }
 
 impl Program {
     /// Attaches it to the raw tracepoint.
     pub(crate) fn attach(&self, tracepoint: &CStr) -> Result<OwnedFd, KernelError> {
-        let link = kernel::open_raw_tracepoint(self.fd.as_fd(), tracepoint);
+        let link = kernel::attach(self.fd.as_fd(), self.kind, tracepoint);
         tracing::debug!(program = self.name, ?tracepoint, error = ?link.as_ref().err(), "attach");
         link
     }
 }
 
-/// Loads an embedded object: makes the maps that `maps` lacks, sets the `const volatile` values,
-/// loads every program.
-///
-/// `with_btf` gives the kernel the object's own types, which a map of kernel pointers needs.
-pub(crate) fn load(
-    bytes: &[u8],
-    with_btf: bool,
-    constants: &[(&str, u32)],
-    settings: &[MapSetting],
-    maps: &mut Maps,
-) -> Result<Vec<Program>, KernelError> {
+/// What to load, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    /// The embedded object.
+    pub(crate) bytes: &'a [u8],
+    /// Of which programs, and what each is to be.
+    pub(crate) programs: &'a [(&'a str, Kind)],
+    /// Gives the kernel the object's own types, which a map of kernel pointers needs.
+    pub(crate) with_types: bool,
+    /// Values of its `const volatile`.
+    pub(crate) constants: &'a [(&'a str, u32)],
+    /// Types of the kernel's functions that the programs call, by the number that they call them by.
+    pub(crate) functions: &'a [(i32, u32)],
+    pub(crate) settings: &'a [MapSetting],
+}
+
+/// Makes the maps that `maps` lacks, sets the constants, loads the programs.
+pub(crate) fn load(request: &Request<'_>, maps: &mut Maps) -> Result<Vec<Program>, KernelError> {
+    let Request {
+        bytes,
+        programs,
+        with_types,
+        constants,
+        functions,
+        settings,
+    } = *request;
     let mut object = Object::parse(bytes).map_err(|error| broken(&error))?;
     let values: Vec<[u8; 4]> = constants
         .iter()
@@ -63,7 +80,7 @@ pub(crate) fn load(
         .patch_map_data(globals)
         .map_err(|error| broken(&error))?;
 
-    let types = if with_btf {
+    let types = if with_types {
         Some(load_btf(&mut object)?)
     } else {
         None
@@ -104,18 +121,39 @@ pub(crate) fn load(
         .relocate_calls(&text)
         .map_err(|error| broken(&error))?;
 
-    let mut programs = Vec::with_capacity(object.programs.len());
-    for (name, program) in &object.programs {
-        let function = &object.functions[&program.function_key()];
-        let fd = kernel::load_raw_tracepoint(name, &object.license, &function.instructions);
-        let instructions = function.instructions.len();
-        tracing::debug!(program = name, instructions, error = ?fd.as_ref().err(), "load");
-        programs.push(Program {
-            name: name.clone(),
+    let mut loaded = Vec::with_capacity(programs.len());
+    for (name, kind) in programs {
+        let program = object.programs.get(*name);
+        let program = program.ok_or_else(|| broken(&io::Error::other(format!("no {name}"))))?;
+        let mut instructions = object.functions[&program.function_key()]
+            .instructions
+            .clone();
+        call_functions(&mut instructions, functions);
+        let fd = kernel::load_program(name, *kind, &object.license, &instructions);
+        let instructions = instructions.len();
+        tracing::debug!(program = name, ?kind, instructions, error = ?fd.as_ref().err(), "load");
+        loaded.push(Program {
+            name: (*name).to_owned(),
+            kind: *kind,
             fd: fd?,
         });
     }
-    Ok(programs)
+    Ok(loaded)
+}
+
+/// Makes calls of the kernel's own functions of what clang took for calls of numbered helpers.
+fn call_functions(instructions: &mut [bpf_insn], functions: &[(i32, u32)]) {
+    const CALL: u8 = 0x85;
+    const BPF_PSEUDO_KFUNC_CALL: u8 = 2;
+    for instruction in instructions {
+        let function = functions
+            .iter()
+            .find(|(number, _)| instruction.code == CALL && *number == instruction.imm);
+        if let Some((_, id)) = function {
+            instruction.set_src_reg(BPF_PSEUDO_KFUNC_CALL);
+            instruction.imm = *id as i32;
+        }
+    }
 }
 
 fn create(

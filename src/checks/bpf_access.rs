@@ -98,7 +98,7 @@ fn memlock(facts: &Facts, refusal: Refusal<'_>) -> Finding {
     }
 }
 
-fn unexplained(refusal: Refusal<'_>, mut evidence: Vec<String>) -> Finding {
+pub(super) fn unexplained(refusal: Refusal<'_>, mut evidence: Vec<String>) -> Finding {
     evidence.extend(refusal.log.into_iter().flat_map(last_lines));
     Finding {
         id: "kernel-refused",
@@ -133,7 +133,7 @@ fn seccomp(refusal: Refusal<'_>, privileges: &Privileges) -> Finding {
     }
 }
 
-fn lockdown(refusal: Refusal<'_>) -> Finding {
+pub(super) fn lockdown(refusal: Refusal<'_>) -> Finding {
     Finding {
         id: "lockdown",
         cause: "kernel lockdown in confidentiality mode forbids programs to read kernel memory"

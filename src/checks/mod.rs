@@ -1,5 +1,6 @@
 //! Judgements over facts. Pure: nothing here reads, runs or prints.
 
+pub mod backend;
 mod bpf_access;
 
 pub use bpf_access::{Refusal, explain};

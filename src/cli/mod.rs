@@ -8,6 +8,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::profile::Limits;
 use crate::profile::session::{Ebpf, Options};
 
 const STYLES: Styles = Styles::styled()
@@ -74,6 +75,14 @@ pub struct Profile {
     /// Follow no more tasks than this, to test what happens beyond
     #[arg(long, global = true, hide = true, value_parser = clap::value_parser!(u32).range(1..=16384))]
     pub max_tasks: Option<u32>,
+    /// Look here for the kernel's types, to test what happens without
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        default_value = "/sys/kernel/btf/vmlinux"
+    )]
+    pub btf: PathBuf,
 }
 
 /// Whether the syscall profile must work.
@@ -141,7 +150,10 @@ impl Cli {
             },
             duration: Some(profile.duration).filter(|duration| !duration.is_zero()),
             wait_all: profile.wait_all,
-            max_tasks: profile.max_tasks,
+            limits: Limits {
+                max_tasks: profile.max_tasks,
+                btf: profile.btf,
+            },
         };
         let elsewhere = profile.json || profile.out.is_some();
         let output = Output {

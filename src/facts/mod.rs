@@ -1,6 +1,7 @@
 //! What is so on this machine, for this process: read, not judged.
 
 pub mod binary;
+pub mod btf;
 pub mod kernel;
 pub mod privileges;
 

@@ -7,9 +7,11 @@ use std::os::fd::AsFd as _;
 
 use aya_obj::generated::bpf_insn;
 
+use super::Limits;
 use super::follow::Follower;
+use crate::bpf::KernelError;
 use crate::bpf::calibrate::Calibration;
-use crate::bpf::{KernelError, kernel};
+use crate::bpf::kernel::{self, Kind};
 use crate::sys::account;
 
 /// Nanoseconds of one `getppid`, measured one after the other.
@@ -42,17 +44,18 @@ pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
         instruction
     };
     // r0 = 0; exit
-    let empty = kernel::load_raw_tracepoint(
+    let empty = kernel::load_program(
         "denet_empty",
+        Kind::Raw,
         c"Dual MIT/GPL",
         &[instruction(0xb7), instruction(0x95)],
     )?;
     let (layout, own) = Calibration::of_this_process()?;
-    let mut follower = Follower::load(layout, None)?;
+    let mut follower = Follower::load(layout, None, &Limits::default())?;
     let mut measured = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let bare = account::syscall_ns();
-        let link = kernel::open_raw_tracepoint(empty.as_fd(), c"sys_enter")?;
+        let link = kernel::attach(empty.as_fd(), Kind::Raw, c"sys_enter")?;
         let empty = account::syscall_ns();
         drop(link);
         follower.attach()?;

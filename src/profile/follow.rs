@@ -1,18 +1,17 @@
 //! The eBPF side of a profile: loaded, attached, told what to follow, read.
 
-use std::ffi::CStr;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::StartError;
 use super::model::{Backend, Losses, Snapshot};
 use super::tally::Tally;
+use super::ways::{self, Hook};
+use super::{Limits, StartError};
+use crate::bpf::KernelError;
 use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
 use crate::bpf::kernel;
-use crate::bpf::object::{self, MapSetting, Maps, Program};
-use crate::bpf::tables::{Tables, slot_shift};
-use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS};
+use crate::bpf::object::{MapSetting, Maps};
+use crate::bpf::tables::Tables;
 use crate::checks::{Refusal, explain};
 use crate::facts::Facts;
 use crate::facts::kernel::Release;
@@ -27,8 +26,6 @@ const SLOTS: u32 = 4096;
 /// be taken ahead.
 const OVERFLOW_ON_DEMAND: u32 = 32_768;
 const OVERFLOW_AHEAD: u32 = 10_240;
-/// A quarter of the ring buffer of `ebpf/common.h`: unread, so much wakes us.
-const WAKE_AT_BYTES: u32 = 512 * 1024;
 /// Kernels from here on allocate hash entries safely in a tracing program (`bpf_mem_alloc`); before,
 /// they warn, and a table allocated ahead is the only safe one.
 const ALLOCATES_SAFELY: Release = Release(6, 1);
@@ -36,21 +33,14 @@ const BPF_F_NO_PREALLOC: u32 = 1;
 /// Kernels from here on ask for CAP_BPF only to make maps and to load programs, not to read maps.
 const READS_UNPRIVILEGED: Release = Release(5, 19);
 
-/// Where each program goes; a task is followed before its calls are counted.
-const HOOKS: [(&str, &CStr); 4] = [
-    ("denet_exit", c"sched_process_exit"),
-    ("denet_exec", c"sched_process_exec"),
-    ("denet_fork", c"sched_process_fork"),
-    ("denet_count", c"sys_enter"),
-];
-
 /// A program runs for microseconds; after this long none that began before is left.
 const SETTLED: Duration = Duration::from_millis(20);
 
 /// Programs attached, command waiting, nothing lost so far.
 pub(crate) struct Follower {
     tables: Tables,
-    programs: Vec<Program>,
+    hooks: Vec<Hook>,
+    may_miss_ends: bool,
     links: Vec<OwnedFd>,
     tally: Tally,
     backend: Backend,
@@ -66,15 +56,14 @@ struct Cost {
 }
 
 impl Follower {
-    /// Prepares everything and starts the command stopped. `max_tasks` limits how many tasks can be
-    /// followed, for tests of what happens beyond.
+    /// Prepares everything and starts the command stopped.
     pub(crate) fn start(
         execution: &Execution,
         mask: &nix::sys::signal::SigSet,
-        max_tasks: Option<u32>,
+        limits: &Limits,
     ) -> Result<(Self, Gate), StartError> {
         let bare_ns = account::syscall_ns();
-        let calibration = Calibration::start().map_err(refused)?;
+        let calibration = Calibration::start(&limits.btf).map_err(refused)?;
         let gate = match Gate::new(execution, mask, &calibration.in_gate()) {
             Err(GateError::Rehearsal(source)) => {
                 return Err(refused(KernelError::new(
@@ -84,7 +73,7 @@ impl Follower {
             }
             gate => gate.map_err(StartError::Gate)?,
         };
-        let follower = Self::around(calibration, &gate, bare_ns, max_tasks).map_err(refused)?;
+        let follower = Self::around(calibration, &gate, bare_ns, limits).map_err(refused)?;
         Ok((follower, gate))
     }
 
@@ -93,10 +82,10 @@ impl Follower {
         calibration: Calibration,
         gate: &Gate,
         bare_ns: f64,
-        max_tasks: Option<u32>,
+        limits: &Limits,
     ) -> Result<Self, KernelError> {
         let (layout, own, root) = calibration.finish()?;
-        let mut follower = Self::load(layout, max_tasks)?;
+        let mut follower = Self::load(layout, calibration.instead(), limits)?;
         follower.attach()?;
         // Not before: an attach that follows a detach waits for all CPUs, measurably (12 of 40 ms).
         drop(calibration);
@@ -118,7 +107,13 @@ impl Follower {
         Ok(follower)
     }
 
-    pub(crate) fn load(layout: Layout, max_tasks: Option<u32>) -> Result<Self, KernelError> {
+    /// `uncopied` says why tasks could not be copied, if they could not.
+    pub(crate) fn load(
+        layout: Layout,
+        uncopied: Option<&KernelError>,
+        limits: &Limits,
+    ) -> Result<Self, KernelError> {
+        let max_tasks = limits.max_tasks;
         let slots = max_tasks.map_or(SLOTS, |tasks| tasks.next_power_of_two().clamp(2, SLOTS));
         let (on_demand, overflow) = if is_at_least(ALLOCATES_SAFELY) {
             (BPF_F_NO_PREALLOC, OVERFLOW_ON_DEMAND)
@@ -138,40 +133,31 @@ impl Follower {
             setting("denet_uncounted", overflow, on_demand),
         ];
         let mut maps = Maps::new();
-        let mut programs = object::load(
-            LIFECYCLE,
-            false,
-            &[
-                ("slot_shift", slot_shift(slots)),
-                ("task_pid_offset", layout.pid),
-                ("task_tgid_offset", layout.tgid),
-                ("task_stack_offset", layout.stack),
-                ("stack_regs_offset", layout.regs_in_stack),
-                ("wake_at_bytes", WAKE_AT_BYTES),
-            ],
+        let loaded = ways::load(
+            &ways::Kernel::new(layout, slots, limits),
+            uncopied,
             &settings,
             &mut maps,
         )?;
-        let (backend, counting) = load_counting(layout, slots, &settings, &mut maps)?;
-        programs.extend(counting);
         let tables = Tables::new(maps, slots)?;
         Ok(Self {
             tables,
-            programs,
+            hooks: loaded.hooks,
+            may_miss_ends: loaded.may_miss_ends,
             links: Vec::new(),
             tally: Tally::default(),
-            backend,
+            backend: loaded.backend,
             cost: None,
         })
     }
 
     pub(crate) fn attach(&mut self) -> Result<(), KernelError> {
-        for (name, tracepoint) in HOOKS {
-            let program = self.programs.iter().find(|program| program.name == name);
-            let missing =
-                || KernelError::new(name, io::Error::other("not in the embedded objects"));
-            self.links
-                .push(program.ok_or_else(missing)?.attach(tracepoint)?);
+        for hook in &mut self.hooks {
+            let link = match hook.link.take() {
+                Some(link) => link,
+                None => hook.program.attach(hook.tracepoint)?,
+            };
+            self.links.push(link);
         }
         Ok(())
     }
@@ -192,8 +178,13 @@ impl Follower {
     }
 
     /// Which way calls are counted and tasks followed.
-    pub(crate) fn backend(&self) -> Backend {
-        self.backend
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// The end of a task may go unseen here, and `live` be too high for good.
+    pub(crate) fn may_miss_ends(&self) -> bool {
+        self.may_miss_ends
     }
 
     /// Nanoseconds of a call that is counted.
@@ -269,7 +260,7 @@ impl Follower {
         let Self {
             tables,
             mut tally,
-            programs,
+            hooks,
             ..
         } = self;
         let control = tables.control();
@@ -278,7 +269,7 @@ impl Follower {
         }
         tables.each_spilled(|key, count| tally.add_spilled(key, count))?;
         let mut skipped_runs = 0;
-        for program in &programs {
+        for Hook { program, .. } in &hooks {
             skipped_runs += kernel::recursion_misses(program.fd.as_fd()).map_err(|source| {
                 KernelError::new(format!("BPF_OBJ_GET_INFO_BY_FD {}", program.name), source)
             })?;
@@ -313,63 +304,20 @@ impl AsFd for Follower {
 /// Says what is behind a refusal.
 fn refused(error: KernelError) -> StartError {
     let what = error.to_string();
-    let refusal = Refusal {
-        what: &what,
-        errno: error.source.raw_os_error(),
-        log: error.log.as_deref(),
-    };
+    let refusal = as_refusal(&error, &what);
     StartError::Refused(Box::new(explain(&Facts::probe(), refusal)))
 }
 
-/// Ways to tell a 32-bit call, cheapest first, as `ebpf/syscalls.bpf.c` numbers them; each needs an
-/// older kernel than the one before.
-const COMPAT_SOURCES: [(u32, &str); 3] = [
-    (2, "raw_tp/sys_enter, table per task, kept task pointer"),
-    (1, "raw_tp/sys_enter, table per task, current task by BTF"),
-    (
-        0,
-        "raw_tp/sys_enter, table per task, current task by probe_read",
-    ),
-];
-
-fn load_counting(
-    layout: Layout,
-    slots: u32,
-    settings: &[MapSetting],
-    maps: &mut Maps,
-) -> Result<(Backend, Vec<Program>), KernelError> {
-    let mut refusal = None;
-    for (source, syscalls) in COMPAT_SOURCES {
-        let constants = [
-            ("slot_shift", slot_shift(slots)),
-            ("compat_offset", layout.compat),
-            ("compat_mask", layout.compat_mask),
-            ("compat_source", source),
-        ];
-        let keeps_pointers = source == 2;
-        match object::load(SYSCALLS, keeps_pointers, &constants, settings, maps) {
-            Ok(programs) => {
-                let backend = Backend {
-                    syscalls,
-                    follow: "raw_tp/sched_process_{fork,exec,exit}",
-                };
-                return Ok((backend, programs));
-            }
-            Err(error) => {
-                tracing::debug!(%error, log = error.log, "not: {syscalls}");
-                // It was made for pointers, which the next way does not keep.
-                maps.remove("denet_kept");
-                refusal = refusal.or(Some(error));
-            }
-        }
+pub(super) fn as_refusal<'a>(error: &'a KernelError, what: &'a str) -> Refusal<'a> {
+    Refusal {
+        what,
+        errno: error.source.raw_os_error(),
+        log: error.log.as_deref(),
     }
-    Err(refusal.unwrap_or_else(|| {
-        KernelError::new("embedded eBPF object", io::Error::other("no program"))
-    }))
 }
 
 /// A kernel whose version is not known counts as old.
-fn is_at_least(release: Release) -> bool {
+pub(super) fn is_at_least(release: Release) -> bool {
     Release::probe()
         .known()
         .is_some_and(|running| *running >= release)

@@ -17,9 +17,31 @@ pub mod session;
 #[cfg(feature = "ebpf")]
 pub mod tally;
 mod watch;
+#[cfg(feature = "ebpf")]
+mod ways;
+
+use std::path::PathBuf;
 
 use crate::finding::Finding;
 use crate::sys::gate::GateError;
+
+/// What tests ask for, to see what happens then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Follow no more tasks than this.
+    pub max_tasks: Option<u32>,
+    /// Look here for the kernel's types.
+    pub btf: PathBuf,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_tasks: None,
+            btf: "/sys/kernel/btf/vmlinux".into(),
+        }
+    }
+}
 
 /// Why a [`follow::Follower`] could not be started.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::finding::Finding;
 use crate::sys::account::{Exit, Usage};
 use crate::syscalls::{Call, Category};
 
@@ -192,12 +193,24 @@ pub struct Run {
 }
 
 /// How the kernel is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     /// Hook and method of counting.
     pub syscalls: &'static str,
     /// Hooks of following.
     pub follow: &'static str,
+    /// What would have been better and did not run, best first.
+    pub why_not: Vec<WhyNot>,
+}
+
+/// A way of asking that this kernel does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct WhyNot {
+    /// As in [`Backend`].
+    pub backend: &'static str,
+    /// What stood in its way.
+    #[serde(flatten)]
+    pub finding: Finding,
 }
 
 /// What denet itself used.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::StartError;
 use super::analyse;
 use super::follow::Follower;
 use super::model::{Backend, Run};
 use super::watch::Watch;
+use super::{Limits, StartError};
 use crate::finding::Finding;
 use crate::sys::account;
 use crate::sys::environment;
@@ -41,8 +41,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Go on until the last descendant has ended.
     pub wait_all: bool,
-    /// Follow no more tasks than this: for tests of what happens beyond.
-    pub max_tasks: Option<u32>,
+    /// For tests.
+    pub limits: Limits,
 }
 
 /// Why there was no run.
@@ -100,8 +100,7 @@ impl Prepared {
         };
         let (gate, follower, refused) = match options.ebpf {
             Ebpf::Off => (start_plain(), None, None),
-            wanted => match Follower::start(&execution, &signals.inherited_mask, options.max_tasks)
-            {
+            wanted => match Follower::start(&execution, &signals.inherited_mask, &options.limits) {
                 Ok((follower, gate)) => (Ok(gate), Some(follower), None),
                 Err(StartError::Gate(error)) => (Err(error), None, None),
                 Err(StartError::Refused(finding)) if wanted == Ebpf::Require => {
@@ -131,7 +130,7 @@ impl Prepared {
     }
 
     /// How syscalls are counted, if they are.
-    pub fn backend(&self) -> Option<Backend> {
+    pub fn backend(&self) -> Option<&Backend> {
         self.follower.as_ref().map(Follower::backend)
     }
 
@@ -152,8 +151,8 @@ impl Prepared {
         if let Some(follower) = &follower {
             follower.log_memory("at the start");
         }
-        if options.wait_all && follower.is_none() {
-            // Without eBPF nobody tells us of descendants that detach; as their reaper we see them.
+        if options.wait_all && follower.as_ref().is_none_or(Follower::may_miss_ends) {
+            // Nobody else tells us for sure of descendants that detach; as their reaper we see them.
             account::become_subreaper()
                 .map_err(|error| SessionError::Failed("cannot wait for descendants", error))?;
         }

@@ -4,19 +4,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::signal::SigSet;
 
-use super::StartError;
 use super::model::{Backend, Snapshot};
+use super::{Limits, StartError};
 use crate::finding::Finding;
 use crate::sys::gate::{Execution, Gate};
 
 pub(crate) enum Follower {}
 
 impl Follower {
-    pub(crate) fn start(
-        _: &Execution,
-        _: &SigSet,
-        _: Option<u32>,
-    ) -> Result<(Self, Gate), StartError> {
+    pub(crate) fn start(_: &Execution, _: &SigSet, _: &Limits) -> Result<(Self, Gate), StartError> {
         Err(StartError::Refused(Box::new(Finding {
             id: "built-without-ebpf",
             cause: "this denet was built without eBPF".to_owned(),
@@ -26,7 +22,11 @@ impl Follower {
         })))
     }
 
-    pub(crate) fn backend(&self) -> Backend {
+    pub(crate) fn backend(&self) -> &Backend {
+        match *self {}
+    }
+
+    pub(crate) fn may_miss_ends(&self) -> bool {
         match *self {}
     }
 

@@ -167,6 +167,7 @@ impl Watch {
 
     fn descendants_awaited(&self) -> bool {
         let live = match &self.follower {
+            Some(follower) if follower.may_miss_ends() => follower.live() > 0 && self.orphans,
             Some(follower) => follower.live() > 0,
             None => self.orphans,
         };

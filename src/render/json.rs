@@ -37,7 +37,7 @@ pub struct EbpfMetadata<'a> {
     /// `require` or `auto`.
     pub mode: &'static str,
     /// What counts; `None` if nothing could.
-    pub backend: Option<Backend>,
+    pub backend: Option<&'a Backend>,
     /// Why nothing does.
     pub refused: Option<&'a Finding>,
 }
@@ -58,10 +58,15 @@ pub fn metadata(metadata: &Metadata<'_>) -> Value {
         let backend = ebpf.backend.map(|backend| {
             json!({"syscalls": backend.syscalls, "follow": backend.follow, "latency": null})
         });
+        let why_not = match (ebpf.refused, ebpf.backend) {
+            (Some(finding), _) => json!([finding]),
+            (None, Some(backend)) => json!(backend.why_not),
+            (None, None) => json!([]),
+        };
         line["ebpf"] = json!({
             "mode": ebpf.mode,
             "backend": backend,
-            "why_not": ebpf.refused.into_iter().collect::<Vec<_>>(),
+            "why_not": why_not,
         });
     }
     line

@@ -113,12 +113,13 @@ fn the_records_tell_what_runs() {
     );
     assert_eq!(metadata["executable"].as_str(), workload().to_str());
     assert_eq!(metadata["ebpf"]["mode"], "require");
+    // Which one, tests/kernels knows.
     assert!(
         metadata["ebpf"]["backend"]["syscalls"]
             .as_str()
-            .is_some_and(|way| way.starts_with("raw_tp/sys_enter"))
+            .is_some_and(|way| way.contains("sys_enter")),
+        "{metadata}"
     );
-    assert_eq!(metadata["ebpf"]["why_not"], serde_json::json!([]));
     let ebpf = &summary(&run)["ebpf"];
     assert_eq!(
         ebpf["syscalls"]["top_syscalls"].as_array().map(Vec::len),
@@ -145,8 +146,8 @@ fn debug_says_what_is_loaded_attached_and_how_large() {
     ])));
     for what in [
         "create map=\"denet_slots\"",
-        "load program=\"denet_count\"",
-        "attach program=\"denet_fork\"",
+        "load program=\"denet_count",
+        "attach program=\"denet_fork",
         "kernel memory of all maps",
     ] {
         assert!(text.contains(what), "no {what}: {text}");

@@ -203,6 +203,10 @@ fn ctrl_c_ends_the_wait_for_descendants() {
         "30",
         "5",
     ]);
+    wait_until("the daemon runs", || {
+        let daemons = output(Command::new("ps").args(["-C", "daemon", "-o", "pid="]));
+        !daemons.stdout.is_empty()
+    });
     sleep(ms(600));
     terminal.ctrl_c();
     let (code, _, text) = terminal.end();
@@ -305,12 +309,14 @@ fn nobody_elses_calls_are_counted_at_the_end() {
     let mut strangers: Vec<Child> = (0..2)
         .map(|_| {
             Command::new(workload())
-                .args(["strangers", "8"])
+                .args(["strangers", "60"])
                 .spawn()
                 .expect("it starts")
         })
         .collect();
-    for _ in 0..40 {
+    // A guest without KVM takes a second for each.
+    let runs = if crate::support::in_guest() { 10 } else { 40 };
+    for _ in 0..runs {
         let run = output(
             denet(["--enable-ebpf", "--json", "--top", "0", "run"])
                 .arg(workload())

@@ -185,19 +185,25 @@ static void compat(long n)
 	}
 }
 
-/* seccomp N: getppid is denied before the tracepoint, getpid is not. */
-static void seccomp(long n)
+/* From here on seccomp answers this call with an errno. */
+static void deny(unsigned nr, unsigned with)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | with),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
 
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+/* seccomp N: getppid is denied before the tracepoint, getpid is not. */
+static void seccomp(long n)
+{
+	deny(SYS_getppid, EPERM);
 	for (long i = 0; i < n; i++) {
 		syscall(SYS_getppid);
 		syscall(SYS_getpid);
@@ -268,18 +274,22 @@ static void daemonise(int seconds, long calls)
 	_exit(0);
 }
 
-/* live N SECONDS: so many processes at once. */
-static void live(int n, int seconds)
+/* live N: so many processes at once; each waits until the last has begun. */
+static void live(int n)
 {
+	int started[2];
+	char none;
+
+	must(pipe(started));
 	for (int i = 0; i < n; i++) {
 		if (must(fork()) == 0) {
-			struct timespec nap = { .tv_sec = seconds };
-
 			call(SYS_getppid, 2);
-			syscall(SYS_nanosleep, &nap, 0);
+			close(started[1]);
+			read(started[0], &none, 1);
 			_exit(0);
 		}
 	}
+	close(started[1]);
 	reap(n);
 }
 
@@ -352,6 +362,10 @@ int main(int argc, char **argv)
 		compat(number(argv, 2));
 	} else if (!strcmp(mode, "seccomp")) {
 		seccomp(number(argv, 2));
+	} else if (!strcmp(mode, "deny-bpf")) {
+		deny(SYS_bpf, number(argv, 2));
+		execv(argv[3], argv + 3);
+		return 98;
 	} else if (!strcmp(mode, "odd")) {
 		odd();
 	} else if (!strcmp(mode, "many")) {
@@ -365,7 +379,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "strangers")) {
 		strangers(number(argv, 2));
 	} else if (!strcmp(mode, "live")) {
-		live(number(argv, 2), number(argv, 3));
+		live(number(argv, 2));
 	} else {
 		return 97;
 	}

@@ -160,7 +160,12 @@ pub fn counts(summary: &Value) -> Counts {
         .collect()
 }
 
-/// The workload program, compiled once.
+/// Whether this runs in a guest of tests/kernels.
+pub fn in_guest() -> bool {
+    std::env::var_os("DENET_TEST_GUEST").is_some()
+}
+
+/// The workload program, compiled once, or brought along to where there is no compiler.
 pub fn workload() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| compile("workload", &[]))
@@ -173,6 +178,9 @@ pub fn static_workload() -> &'static Path {
 }
 
 fn compile(name: &str, flags: &[&str]) -> PathBuf {
+    if let Some(brought) = std::env::var_os("DENET_WORKLOADS") {
+        return Path::new(&brought).join(name);
+    }
     let target =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/privileged/workload.c");

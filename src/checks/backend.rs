@@ -1,0 +1,144 @@
+//! Why a better way of asking the kernel did not run, where a worse one does.
+
+use std::path::Path;
+
+use super::bpf_access::{self, Refusal};
+use crate::facts::Fact;
+use crate::facts::kernel::{Kernel, Lockdown, Release};
+use crate::finding::Finding;
+
+/// What a way of asking takes from the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// The mainline version that brought it. Distributions backport: it explains a refusal, and
+    /// never makes one.
+    pub since: Release,
+    /// Types of the kernel itself.
+    pub btf: bool,
+}
+
+/// The kernel has no types of its own.
+pub fn without_btf(path: &Path) -> Finding {
+    Finding {
+        id: "kernel-without-btf",
+        cause: "this kernel does not describe its own types (CONFIG_DEBUG_INFO_BTF)".to_owned(),
+        evidence: vec![format!("{}: absent", path.display())],
+        fix: Vec::new(),
+        risk: String::new(),
+    }
+}
+
+/// What is behind a refusal that only costs something.
+pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
+    let release = kernel.release.known();
+    match refusal.errno {
+        Some(libc::EINVAL | libc::EPERM)
+            if kernel.lockdown == Fact::Known(Lockdown::Confidentiality) && !needs.btf =>
+        {
+            bpf_access::lockdown(refusal)
+        }
+        Some(libc::EINVAL) if release.is_some_and(|running| *running < needs.since) => {
+            let Release(major, minor) = needs.since;
+            let running = release.map_or(String::new(), |Release(a, b)| format!("Linux {a}.{b}"));
+            Finding {
+                id: "kernel-too-old",
+                cause: format!("this came with Linux {major}.{minor}"),
+                evidence: vec![refusal.what.to_owned(), running],
+                fix: Vec::new(),
+                risk: String::new(),
+            }
+        }
+        Some(libc::EACCES | libc::ENOENT) if refusal.what.starts_with("tracefs") => Finding {
+            id: "tracefs",
+            cause: "the id of a tracepoint can be read only in tracefs, which is not readable here"
+                .to_owned(),
+            evidence: vec![refusal.what.to_owned()],
+            fix: vec![
+                "sudo mount -o remount,gid=$(id -g),mode=0750 /sys/kernel/tracing".to_owned(),
+            ],
+            risk: "members of that group can read what is traced there, and write nothing but trace_marker"
+                .to_owned(),
+        },
+        Some(libc::EACCES | libc::EPERM) if refusal.what.starts_with("perf_event_open") => Finding {
+            id: "perf-event-paranoid",
+            cause: "this distribution's kernel lets only root open perf events (perf_event_paranoid 3 or \
+                    higher), whatever CAP_PERFMON says"
+                .to_owned(),
+            evidence: vec![refusal.what.to_owned()],
+            fix: vec!["sudo sysctl kernel.perf_event_paranoid=2".to_owned()],
+            risk: "users without privileges may then measure their own processes with perf_event_open"
+                .to_owned(),
+        },
+        _ => bpf_access::unexplained(refusal, Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(release: Release, lockdown: Lockdown) -> Kernel {
+        Kernel {
+            release: Fact::Known(release),
+            memlock: Fact::Known(u64::MAX),
+            lockdown: Fact::Known(lockdown),
+        }
+    }
+
+    fn id(kernel: &Kernel, btf: bool, what: &str, errno: i32) -> &'static str {
+        let needs = Needs {
+            since: Release(6, 4),
+            btf,
+        };
+        let refusal = Refusal {
+            what,
+            errno: Some(errno),
+            log: None,
+        };
+        why_not(kernel, needs, refusal).id
+    }
+
+    #[test]
+    fn a_version_explains_what_the_kernel_does_not_know() {
+        let old = kernel(Release(6, 1), Lockdown::None);
+        assert_eq!(
+            id(&old, true, "BPF_MAP_CREATE", libc::EINVAL),
+            "kernel-too-old"
+        );
+        assert_eq!(
+            id(&old, true, "BPF_MAP_CREATE", libc::ENOMEM),
+            "kernel-refused"
+        );
+        let new = kernel(Release(6, 12), Lockdown::None);
+        assert_eq!(
+            id(&new, true, "BPF_MAP_CREATE", libc::EINVAL),
+            "kernel-refused"
+        );
+    }
+
+    #[test]
+    fn lockdown_stands_in_the_way_of_reading_helpers_only() {
+        let locked = kernel(Release(6, 1), Lockdown::Confidentiality);
+        assert_eq!(
+            id(&locked, false, "BPF_PROG_LOAD", libc::EINVAL),
+            "lockdown"
+        );
+        assert_eq!(
+            id(&locked, true, "BPF_PROG_LOAD", libc::EINVAL),
+            "kernel-too-old"
+        );
+    }
+
+    #[test]
+    fn tracepoint_events_have_two_doors() {
+        let new = kernel(Release(7, 2), Lockdown::None);
+        assert_eq!(
+            id(&new, true, "tracefs events/x/id", libc::EACCES),
+            "tracefs"
+        );
+        assert_eq!(
+            id(&new, true, "perf_event_open x", libc::EACCES),
+            "perf-event-paranoid"
+        );
+    }
+}
