@@ -1,7 +1,9 @@
 //! What is so on this machine, for this process: read, not judged.
 
 pub mod binary;
+pub mod btf;
 pub mod kernel;
+pub mod object;
 pub mod privileges;
 
 use std::io;
