@@ -291,6 +291,8 @@ fn kernel_version(elf: &Elf<'_>) -> Fact<u32> {
 }
 
 #[cfg(test)]
+mod mutations;
+#[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
