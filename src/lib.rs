@@ -4,8 +4,8 @@
 //! reads the eBPF programs of `ebpf/`; [`profile`] runs a command between them. What is made of
 //! their data takes no part in that: [`syscalls`] names numbers, [`profile::tally`] and
 //! [`profile::analyse`] add up and conclude, [`facts`] are judged by [`checks`] into a
-//! [`finding::Finding`], and [`render`] turns it all into text and JSON lines. [`cli`] parses,
-//! [`run`] is the verb, `src/bin/denet.rs` calls it.
+//! [`finding::Finding`] ([`uapi`] knows the numbers of eBPF), and [`render`] turns it all into text
+//! and JSON lines. [`cli`] parses, [`run`] is the verb, `src/bin/denet.rs` calls it.
 
 #[cfg(feature = "ebpf")]
 pub mod bpf;
@@ -20,3 +20,4 @@ pub mod run;
 pub mod shell;
 pub mod sys;
 pub mod syscalls;
+pub mod uapi;

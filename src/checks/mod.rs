@@ -2,5 +2,6 @@
 
 pub mod backend;
 mod bpf_access;
+pub mod object;
 
 pub use bpf_access::{Refusal, explain};

@@ -18,7 +18,9 @@ pub enum Lockdown {
 
 /// A kernel's version, as far as features go by it. Distributions backport: where a feature can be
 /// tried, trying decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct Release(pub u32, pub u32);
 
 impl Release {
@@ -29,6 +31,12 @@ impl Release {
             parse_release(&text).ok_or_else(malformed)
         });
         read.into()
+    }
+}
+
+impl std::fmt::Display for Release {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
     }
 }
 

@@ -3,12 +3,14 @@
 pub mod binary;
 pub mod btf;
 pub mod kernel;
+pub mod object;
 pub mod privileges;
 
 use std::io;
 
 /// Something that was looked for. "No" is not "could not look".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fact<T> {
     /// It is so.
     Known(T),

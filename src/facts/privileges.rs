@@ -9,19 +9,25 @@ use super::Fact;
 pub struct CapSet(pub u64);
 
 /// A capability that matters for eBPF.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Cap {
     /// `bpf(2)` (Linux 5.8).
     Bpf,
     /// Tracing programs and perf events (Linux 5.8).
     Perfmon,
-    /// Stands for both.
+    /// Programs and maps of the network.
+    NetAdmin,
+    /// Stands for the first two, and for the third when loading.
     SysAdmin,
 }
 
 impl Cap {
     const fn number(self) -> u32 {
         match self {
+            Self::NetAdmin => 12,
             Self::SysAdmin => 21,
             Self::Perfmon => 38,
             Self::Bpf => 39,
@@ -33,6 +39,7 @@ impl Cap {
         match self {
             Self::Bpf => "cap_bpf",
             Self::Perfmon => "cap_perfmon",
+            Self::NetAdmin => "cap_net_admin",
             Self::SysAdmin => "cap_sys_admin",
         }
     }
