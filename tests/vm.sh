@@ -129,6 +129,8 @@ vm_boot() {
         -append "console=ttyS0 panic=-1 quiet loglevel=${DENET_GUEST_LOGLEVEL:-4} $parameters" "$@" </dev/null >"$WORK/$name.qemu" 2>&1 9>&- &
     guest=$!
     while kill -0 $guest 2>/dev/null; do
+        # Somebody killed the script, of which this may be a part in the background.
+        kill -0 $$ 2>/dev/null || { kill -KILL $guest; exit 1; }
         size=$(cat "$WORK/$name.console" "$WORK/$name.results" | wc -c)
         [ "$size" = "$last" ] || { last=$size since=$SECONDS; }
         if [ $((SECONDS - since)) -gt "$SILENT_S" ]; then

@@ -37,7 +37,11 @@ pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
         {
             bpf_access::lockdown(refusal)
         }
-        Some(libc::EINVAL) if release.is_some_and(|running| *running < needs.since) => {
+        // What it does not know of it calls invalid, or its verifier does not trust it.
+        Some(libc::EINVAL | libc::EACCES)
+            if release.is_some_and(|running| *running < needs.since)
+                && refusal.what.starts_with("BPF_") =>
+        {
             let Release(major, minor) = needs.since;
             let running = release.map_or(String::new(), |Release(a, b)| format!("Linux {a}.{b}"));
             Finding {
@@ -108,6 +112,10 @@ mod tests {
         assert_eq!(
             id(&old, true, "BPF_MAP_CREATE", libc::ENOMEM),
             "kernel-refused"
+        );
+        assert_eq!(
+            id(&old, true, "BPF_PROG_LOAD", libc::EACCES),
+            "kernel-too-old"
         );
         let new = kernel(Release(6, 12), Lockdown::None);
         assert_eq!(

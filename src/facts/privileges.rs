@@ -46,6 +46,11 @@ impl Cap {
 }
 
 impl CapSet {
+    /// The set of one.
+    pub fn of(cap: Cap) -> Self {
+        Self(1 << cap.number())
+    }
+
     /// Is it in the set?
     pub fn has(self, cap: Cap) -> bool {
         self.0 & (1 << cap.number()) != 0

@@ -15,6 +15,7 @@ use crate::bpf::tables::Tables;
 use crate::checks::{Refusal, explain};
 use crate::facts::Facts;
 use crate::facts::kernel::Release;
+use crate::facts::privileges::{Cap, CapSet};
 use crate::sys::account;
 use crate::sys::capabilities;
 use crate::sys::gate::{Execution, Gate, GateError};
@@ -98,11 +99,16 @@ impl Follower {
             .map_err(|error| KernelError::new("the waiting command", error))?;
         follower.enroll(root)?;
         follower.tables.set_started(1);
-        // From here on descriptors and mapped memory are enough, where the kernel (5.19) lets
-        // their holder read maps. Root remains root: it would only pretend.
-        if !nix::unistd::geteuid().is_root() && is_at_least(READS_UNPRIVILEGED) {
-            let dropped = capabilities::drop_all();
-            tracing::debug!(error = ?dropped.err(), "capabilities given up");
+        // From here on descriptors and mapped memory are enough, but for kernels that ask for CAP_BPF
+        // also of who reads maps. Root remains root: it would only pretend.
+        if !nix::unistd::geteuid().is_root() {
+            let kept = if is_at_least(READS_UNPRIVILEGED) {
+                CapSet::default()
+            } else {
+                CapSet::of(Cap::Bpf)
+            };
+            let given_up = capabilities::keep_only(kept);
+            tracing::debug!(%kept, error = ?given_up.err(), "capabilities given up");
         }
         Ok(follower)
     }

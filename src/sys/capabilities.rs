@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::facts::privileges::CapSet;
+
 /// `_LINUX_CAPABILITY_VERSION_3`: two words each.
 const VERSION_3: u32 = 0x2008_0522;
 
@@ -12,25 +14,30 @@ struct Header {
 }
 
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Sets {
     effective: u32,
     permitted: u32,
     inheritable: u32,
 }
 
-/// Gives up every capability of the calling thread, for good.
+/// Gives up every capability of the calling thread but these, for good. They must be held.
 ///
 /// # Errors
 /// What `capset(2)` answers.
-pub fn drop_all() -> io::Result<()> {
+pub fn keep_only(kept: CapSet) -> io::Result<()> {
     let header = Header {
         version: VERSION_3,
         pid: 0,
     };
-    let none = [Sets::default(); 2];
+    let half = |word: u64| Sets {
+        effective: word as u32,
+        permitted: word as u32,
+        inheritable: 0,
+    };
+    let sets = [half(kept.0), half(kept.0 >> 32)];
     // SAFETY: a header and, as its version demands, two sets.
-    match unsafe { libc::syscall(libc::SYS_capset, &header, none.as_ptr()) } {
+    match unsafe { libc::syscall(libc::SYS_capset, &header, sets.as_ptr()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -282,11 +282,25 @@ fn the_same_run_twice_counts_the_same() {
 fn runs_side_by_side_do_not_mix() {
     need_root();
     let run = |calls: &'static str| {
-        std::thread::spawn(move || counts(&profile(workload(), &["hammer", "4", calls])))
+        std::thread::spawn(move || {
+            let arguments = ["hammer", "4", calls];
+            let output = output(denet(ALL).arg("--").arg(workload()).args(arguments));
+            assert!(output.status.success(), "{}", stderr(&output));
+            summary(&output)
+        })
     };
-    let runs = [run("30000"), run("50000"), run("70000")];
-    let seen = runs.map(|run| run.join().expect("a profile")["getppid"]);
-    assert_eq!(seen, [120_000, 200_000, 280_000]);
+    let runs = [run("30000"), run("50000"), run("70000")].map(|run| run.join().expect("it ends"));
+    for (summary, calls) in runs.iter().zip([120_000, 200_000, 280_000]) {
+        let quality = &summary["ebpf"]["quality"];
+        let seen = counts(summary)["getppid"];
+        // Linux 7.0 and later skip programs at perf events on a CPU where somebody, here another
+        // denet, is preempted within bpf(2).
+        let skipped = quality["skipped_runs"].as_u64().expect("a count");
+        let may_skip = std::env::var("DENET_TEST_GUEST").is_ok_and(|guest| guest == "sid");
+        assert_eq!(quality["complete"], skipped == 0, "{quality}");
+        assert!(skipped == 0 || may_skip, "{quality}");
+        assert!(seen <= calls && seen + skipped >= calls, "{seen} {quality}");
+    }
 }
 
 #[test]

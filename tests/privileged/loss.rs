@@ -66,7 +66,7 @@ fn more_ended_tasks_than_the_ring_buffer_holds_while_denet_is_stopped() {
         let scratch = Scratch::new();
         let (start, end) = (scratch.path("start"), scratch.path("end"));
         let script = format!(
-            "touch {}; sleep 0.5; {} children 16000; touch {}",
+            "touch {}; sleep 0.5; {} children 26000; touch {}",
             start.display(),
             workload().display(),
             end.display()
