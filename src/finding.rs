@@ -1,5 +1,7 @@
 //! What stands in the way, why, and what mends it.
 
+use crate::step::Step;
+
 /// One thing that is wrong, for the person who has to mend it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
@@ -9,8 +11,6 @@ pub struct Finding {
     pub cause: String,
     /// What was seen that says so.
     pub evidence: Vec<String>,
-    /// What to do: a command each, or a sentence where no command does it.
-    pub fix: Vec<String>,
-    /// What the fix gives away; empty if nothing.
-    pub risk: String,
+    /// What mends it: one after the other.
+    pub fix: Vec<Step>,
 }

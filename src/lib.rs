@@ -18,6 +18,7 @@ pub mod profile;
 pub mod render;
 pub mod run;
 pub mod shell;
+pub mod step;
 pub mod sys;
 pub mod syscalls;
 pub mod uapi;

@@ -6,6 +6,7 @@ use super::bpf_access::{self, Refusal};
 use crate::facts::Fact;
 use crate::facts::kernel::{Kernel, Lockdown, Release};
 use crate::finding::Finding;
+use crate::step::Step;
 
 /// What a way of asking takes from the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +25,6 @@ pub fn without_btf(path: &Path) -> Finding {
         cause: "this kernel does not describe its own types (CONFIG_DEBUG_INFO_BTF)".to_owned(),
         evidence: vec![format!("{}: absent", path.display())],
         fix: Vec::new(),
-        risk: String::new(),
     }
 }
 
@@ -49,7 +49,6 @@ pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
                 cause: format!("this came with Linux {major}.{minor}"),
                 evidence: vec![refusal.what.to_owned(), running],
                 fix: Vec::new(),
-                risk: String::new(),
             }
         }
         Some(libc::EACCES | libc::ENOENT) if refusal.what.starts_with("tracefs") => Finding {
@@ -57,11 +56,12 @@ pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
             cause: "the id of a tracepoint can be read only in tracefs, which is not readable here"
                 .to_owned(),
             evidence: vec![refusal.what.to_owned()],
-            fix: vec![
-                "sudo mount -o remount,gid=$(id -g),mode=0750 /sys/kernel/tracing".to_owned(),
-            ],
-            risk: "members of that group can read what is traced there, and write nothing but trace_marker"
-                .to_owned(),
+            fix: vec![Step::Remount {
+                at: "/sys/kernel/tracing",
+                options: "gid=$(id -g),mode=0750",
+                before: "gid=0,mode=0700",
+                risk: "members of that group can read what is traced there, and write nothing but trace_marker",
+            }],
         },
         Some(libc::EACCES | libc::EPERM) if refusal.what.starts_with("perf_event_open") => Finding {
             id: "perf-event-paranoid",
@@ -69,9 +69,12 @@ pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
                     higher), whatever CAP_PERFMON says"
                 .to_owned(),
             evidence: vec![refusal.what.to_owned()],
-            fix: vec!["sudo sysctl kernel.perf_event_paranoid=2".to_owned()],
-            risk: "users without privileges may then measure their own processes with perf_event_open"
-                .to_owned(),
+            fix: vec![Step::Sysctl {
+                key: "kernel.perf_event_paranoid",
+                value: 2,
+                before: None,
+                risk: "users without privileges may then measure their own processes with perf_event_open",
+            }],
         },
         _ => bpf_access::unexplained(refusal, Vec::new()),
     }

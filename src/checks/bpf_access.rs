@@ -7,6 +7,7 @@ use crate::facts::privileges::{Cap, Privileges};
 use crate::facts::{Fact, Facts};
 use crate::finding::Finding;
 use crate::shell::quoted;
+use crate::step::Step;
 
 /// What was refused.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +23,6 @@ pub struct Refusal<'a> {
 /// What tracing takes: `cap_bpf` for maps and programs, `cap_perfmon` for programs that read the
 /// kernel (`bpf_prog_load`, kernel/bpf/syscall.c).
 const NEEDED: &str = "cap_bpf,cap_perfmon";
-
-const RISK: &str = "whoever may run that file can then read kernel memory: keep it owned by root and, \
-    on a shared machine, executable for a trusted group only (chown root:GROUP, chmod 0750)";
 
 /// The finding behind a refusal.
 pub fn explain(facts: &Facts, refusal: Refusal<'_>) -> Finding {
@@ -42,11 +40,9 @@ pub fn explain(facts: &Facts, refusal: Refusal<'_>) -> Finding {
                 refusal.what.to_owned(),
                 "no seccomp filter is in force".to_owned(),
             ],
-            fix: vec![
-                "boot a kernel with CONFIG_BPF_SYSCALL=y: every current distribution's has it"
-                    .to_owned(),
-            ],
-            risk: String::new(),
+            fix: vec![Step::manual(
+                "boot a kernel with CONFIG_BPF_SYSCALL=y: every current distribution's has it",
+            )],
         },
         Some(libc::EPERM | libc::EACCES)
             if privileges.initial_user_namespace == Fact::Known(false) =>
@@ -93,8 +89,7 @@ fn memlock(facts: &Facts, refusal: Refusal<'_>) -> Finding {
             refusal.what.to_owned(),
             format!("RLIMIT_MEMLOCK {limit} bytes, Linux before 5.11"),
         ],
-        fix: vec!["sudo prlimit --pid $$ --memlock=unlimited:unlimited".to_owned()],
-        risk: "programs started from this shell may lock any amount of memory".to_owned(),
+        fix: vec![Step::RaiseMemlock],
     }
 }
 
@@ -104,8 +99,9 @@ pub(super) fn unexplained(refusal: Refusal<'_>, mut evidence: Vec<String>) -> Fi
         id: "kernel-refused",
         cause: format!("{}; no privilege is missing for it", refusal.what),
         evidence,
-        fix: vec!["run again with --debug, and look at the kernel log (dmesg) for a security module's word".to_owned()],
-        risk: String::new(),
+        fix: vec![Step::manual(
+            "run again with --debug, and look at the kernel log (dmesg) for a security module's word",
+        )],
     }
 }
 
@@ -126,10 +122,10 @@ fn seccomp(refusal: Refusal<'_>, privileges: &Privileges) -> Finding {
             refusal.what.to_owned(),
             format!("Seccomp: {}, CapEff {}", privileges.seccomp, privileges.effective),
         ],
-        fix: vec![
-            "start the container with a seccomp profile that allows bpf; Docker's own allows it with --cap-add BPF".to_owned(),
-        ],
-        risk: "the container may then ask for whatever its capabilities allow of bpf(2)".to_owned(),
+        fix: vec![Step::Manual {
+            what: "start the container with a seccomp profile that allows bpf; Docker's own allows it with --cap-add BPF".to_owned(),
+            risk: "the container may then ask for whatever its capabilities allow of bpf(2)",
+        }],
     }
 }
 
@@ -142,10 +138,11 @@ pub(super) fn lockdown(refusal: Refusal<'_>) -> Finding {
             refusal.what.to_owned(),
             "/sys/kernel/security/lockdown: [confidentiality]".to_owned(),
         ],
-        fix: vec![
-            "boot with lockdown=integrity, which still protects the kernel from change".to_owned(),
-        ],
-        risk: "root can then read kernel memory".to_owned(),
+        fix: vec![Step::Manual {
+            what: "boot with lockdown=integrity, which still protects the kernel from change"
+                .to_owned(),
+            risk: "root can then read kernel memory",
+        }],
     }
 }
 
@@ -157,8 +154,7 @@ fn user_namespace(refusal: Refusal<'_>, privileges: &Privileges) -> Finding {
             refusal.what.to_owned(),
             format!("uid {}, CapEff {} within the namespace", privileges.uid, privileges.effective),
         ],
-        fix: vec!["run denet outside the user namespace: on the host, or in a container that is not rootless".to_owned()],
-        risk: String::new(),
+        fix: vec![Step::manual("run denet outside the user namespace: on the host, or in a container that is not rootless")],
     }
 }
 
@@ -178,7 +174,10 @@ fn missing_capabilities(
         .path
         .known()
         .map_or_else(|| Path::new("denet"), PathBuf::as_path);
-    let setcap = |file: &str| format!("sudo setcap {NEEDED}=ep {file}");
+    let grant = |file: &Path| Step::GrantCaps {
+        file: file.to_owned(),
+        caps: NEEDED,
+    };
     let here = quoted(&path.display().to_string());
     let mut evidence = vec![
         refusal.what.to_owned(),
@@ -187,12 +186,11 @@ fn missing_capabilities(
             privileges.uid, privileges.effective
         ),
     ];
-    let finding = |id, cause: String, evidence, fix: Vec<String>| Finding {
+    let finding = |id, cause: String, evidence, fix: Vec<Step>| Finding {
         id,
         cause,
         evidence,
         fix,
-        risk: RISK.to_owned(),
     };
     let outside: Vec<_> = privileges.bounding.lacks_for_tracing();
     if !outside.is_empty() {
@@ -201,30 +199,36 @@ fn missing_capabilities(
             "bounding-set",
             format!("{names}: outside the bounding set of this process, so nothing it runs can gain it (a container, most likely)"),
             evidence,
-            vec!["start the container with --cap-add BPF --cap-add PERFMON (Docker, Podman), or add both to securityContext.capabilities.add (Kubernetes)".to_owned()],
+            vec![Step::Manual {
+                what: "start the container with --cap-add BPF --cap-add PERFMON (Docker, Podman), or add both to securityContext.capabilities.add (Kubernetes)".to_owned(),
+                risk: "whoever is root in the container can then read the host's kernel memory",
+            }],
         );
     }
     if binary.nosuid == Fact::Known(true) {
         evidence.push(format!("{here} is on a file system mounted nosuid"));
-        let target = "/usr/local/bin/denet";
+        let target = Path::new("/usr/local/bin/denet");
         return finding(
             "nosuid-mount",
             format!("{here} is on a nosuid mount, where file capabilities have no effect"),
             evidence,
-            vec![format!(
-                "sudo install -o root -g root -m 0755 {here} {target} && {}",
-                setcap(target)
-            )],
+            vec![
+                Step::Install {
+                    from: path.to_owned(),
+                    to: target.to_owned(),
+                },
+                grant(target),
+            ],
         );
     }
     let given = binary.capabilities.known();
     if privileges.no_new_privs {
         evidence.push("NoNewPrivs: 1".to_owned());
-        let mut fix = vec![
-            "start denet from a process without no_new_privs (systemd: NoNewPrivileges=no; setpriv without --no-new-privs; Docker without no-new-privileges)".to_owned(),
-        ];
+        let mut fix = vec![Step::manual(
+            "start denet from a process without no_new_privs (systemd: NoNewPrivileges=no; setpriv without --no-new-privs; Docker without no-new-privileges)",
+        )];
         if given.is_none_or(|caps| !caps.permitted.lacks_for_tracing().is_empty()) {
-            fix.push(setcap(&here));
+            fix.push(grant(path));
         }
         let cause = "no_new_privs is set on this process, so capabilities of files have no effect";
         return finding("no-new-privs", cause.to_owned(), evidence, fix);
@@ -259,7 +263,7 @@ fn missing_capabilities(
             )
         }
     };
-    finding(id, cause, evidence, vec![setcap(&here)])
+    finding(id, cause, evidence, vec![grant(path)])
 }
 
 #[cfg(test)]
@@ -406,7 +410,7 @@ mod tests {
         };
         let fix = explain(&facts(|_, _, _| ()), refusal).fix;
         assert_eq!(
-            fix,
+            fix.iter().map(Step::text).collect::<Vec<_>>(),
             ["sudo setcap cap_bpf,cap_perfmon=ep '/opt/my tools/denet'"]
         );
     }

@@ -7,6 +7,7 @@ use nix::sys::signal::SigSet;
 use super::model::{Backend, Snapshot};
 use super::{Limits, StartError};
 use crate::finding::Finding;
+use crate::step::Step;
 use crate::sys::gate::{Execution, Gate};
 
 pub(crate) enum Follower {}
@@ -17,8 +18,7 @@ impl Follower {
             id: "built-without-ebpf",
             cause: "this denet was built without eBPF".to_owned(),
             evidence: vec!["cargo feature ebpf: off".to_owned()],
-            fix: vec!["cargo build --release".to_owned()],
-            risk: String::new(),
+            fix: vec![Step::Run("cargo build --release".to_owned())],
         })))
     }
 

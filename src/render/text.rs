@@ -378,14 +378,24 @@ pub fn finding(to: &mut dyn Write, finding: &Finding, columns: usize) -> io::Res
         &format!("{} [{}]", finding.cause, finding.id),
         width,
     )?;
-    for (label, texts) in [("evidence", &finding.evidence), ("fix", &finding.fix)] {
-        for (at, text) in texts.iter().enumerate() {
-            // Commands are to be copied: never broken.
-            writeln!(to, "{:LABEL$}{text}", if at == 0 { label } else { "" })?;
+    for (at, text) in finding.evidence.iter().enumerate() {
+        writeln!(to, "{:LABEL$}{text}", if at == 0 { "evidence" } else { "" })?;
+    }
+    let mut risks: Vec<&str> = Vec::new();
+    for (at, step) in finding.fix.iter().enumerate() {
+        // Commands are to be copied: never broken.
+        writeln!(
+            to,
+            "{:LABEL$}{}",
+            if at == 0 { "fix" } else { "" },
+            step.text()
+        )?;
+        if !step.risk().is_empty() && !risks.contains(&step.risk()) {
+            risks.push(step.risk());
         }
     }
-    if finding.risk.is_empty() {
-        return Ok(());
+    for risk in risks {
+        lines(to, "risk", risk, width)?;
     }
-    lines(to, "risk", &finding.risk, width)
+    Ok(())
 }

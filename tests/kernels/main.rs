@@ -91,7 +91,7 @@ const EXPECTED: [Expected; 6] = [
 fn expected() -> &'static Expected {
     let column = std::env::var("DENET_TEST_GUEST").expect("run by tests/run kernels");
     let row = EXPECTED.iter().find(|row| row.column == column);
-    row.unwrap_or_else(|| panic!("nothing is known of a kernel {column}"))
+    row.expect("a column that EXPECTED knows")
 }
 
 fn profile(options: &[&str]) -> Output {

@@ -3,6 +3,7 @@
 use crate::facts::Fact;
 use crate::facts::object::{Class, Code, Endianness, HelperCall, Map, MapDefinition, ObjectFacts};
 use crate::finding::Finding;
+use crate::step::Step;
 use crate::uapi::{helpers, maps, sections};
 
 /// Instructions that kernels before 5.2, and those who lack CAP_BPF, may load (BPF_MAXINSNS).
@@ -35,8 +36,7 @@ fn finding(id: &'static str, cause: String, evidence: Vec<String>, fix: &str) ->
         id,
         cause,
         evidence,
-        fix: vec![fix.to_owned()],
-        risk: String::new(),
+        fix: vec![Step::manual(fix)],
     })
 }
 
