@@ -6,6 +6,8 @@ CACHE=${DENET_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/denet-tests}
 NEEDED_MIB=3000
 # A guest that prints nothing for so long hangs. Without KVM the longest test takes a minute.
 SILENT_S=${DENET_GUEST_SILENT_S:-300}
+# And one that goes on printing does so no longer than this.
+LIMIT_S=2400
 
 vm_say() { echo "$(date +%H:%M:%S) $*"; }
 
@@ -49,7 +51,7 @@ debian_uri() {
 suite_apt() {
     local tool=$1 suite=$2 dir=$WORK/apt-$2
     shift 2
-    timeout 900 "$tool" -q -o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=- \
+    timeout --foreground 900 "$tool" -q -o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=- \
         -o Dir::State="$dir" -o Dir::State::Lists="$dir/lists" -o Dir::State::status="$dir/status" \
         -o Dir::Cache="$dir/cache" -o APT::Sandbox::User= -o Acquire::http::Timeout=20 -o Acquire::Retries=2 \
         -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false -o APT::Architecture=amd64 "$@"
@@ -117,7 +119,7 @@ vm_initramfs() {
 # Its console goes to $WORK/NAME.console, what it writes to ttyS1 to $WORK/NAME.results.
 # Fails where it does not end of its own accord, or where the kernel panicked.
 vm_boot() {
-    local name=$1 kernel=$2 initramfs=$3 parameters=$4 size last=-1 since=$SECONDS guest ended
+    local name=$1 kernel=$2 initramfs=$3 parameters=$4 size last=-1 start=$SECONDS since=$SECONDS guest ended
     shift 4
     : >"$WORK/$name.console" >"$WORK/$name.results"
     # No guest outlives this script, however it ends. One thread for both CPUs: with two, qemu 7.2 goes
@@ -133,10 +135,10 @@ vm_boot() {
         kill -0 $$ 2>/dev/null || { kill -KILL $guest; exit 1; }
         size=$(cat "$WORK/$name.console" "$WORK/$name.results" | wc -c)
         [ "$size" = "$last" ] || { last=$size since=$SECONDS; }
-        if [ $((SECONDS - since)) -gt "$SILENT_S" ]; then
+        if [ $((SECONDS - since)) -gt "$SILENT_S" ] || [ $((SECONDS - start)) -gt $LIMIT_S ]; then
             kill -KILL $guest
             wait $guest 2>/dev/null
-            echo "the guest $name hangs: nothing printed for $SILENT_S s" >&2
+            echo "the guest $name hangs: nothing printed for $((SECONDS - since)) s, begun $((SECONDS - start)) s ago" >&2
             vm_tail "$name"
             return 1
         fi
