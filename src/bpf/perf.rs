@@ -14,23 +14,34 @@ const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 /// `_IOW('$', 8, __u32)` (include/uapi/linux/perf_event.h).
 const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 
-/// The id of a tracepoint, e.g. `raw_syscalls/sys_enter`. Where tracefs is not mounted, root mounts
-/// it for denet alone, in no directory.
+/// The id of a tracepoint, e.g. `raw_syscalls/sys_enter`. Where tracefs is not mounted, `mounting`
+/// allows to mount it for denet alone, in no directory.
 ///
 /// # Errors
 /// tracefs is not mounted, or not readable for us.
-pub(crate) fn tracepoint_id(event: &str) -> Result<u64, KernelError> {
+pub(crate) fn tracepoint_id(event: &str, mounting: bool) -> Result<u64, KernelError> {
     let name = format!("events/{event}/id");
-    let mounted = TRACEFS
-        .iter()
-        .map(|root| fs::read_to_string(format!("{root}/{name}")));
-    let text = mounted
-        .reduce(|first, second| first.or(second))
-        .unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
-    let text = match text {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => read_unmounted(&name),
-        text => text,
+    let mut text = Err(io::ErrorKind::NotFound.into());
+    for root in TRACEFS {
+        match fs::read_to_string(format!("{root}/{name}")) {
+            // The other may not be there at all: it is this refusal that matters.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            read => {
+                text = read;
+                break;
+            }
+        }
+    }
+    let absent = |text: &io::Result<String>| {
+        let error = text.as_ref().err();
+        error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
+    if mounting
+        && absent(&text)
+        && let Ok(unmounted) = read_unmounted(&name)
+    {
+        text = Ok(unmounted);
+    }
     text.and_then(|text| text.trim().parse().map_err(io::Error::other))
         .map_err(|error| KernelError::new(format!("tracefs {name}"), error))
 }

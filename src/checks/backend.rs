@@ -31,9 +31,10 @@ pub fn without_btf(path: &Path) -> Finding {
 /// What is behind a refusal that only costs something.
 pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
     let release = kernel.release.known();
+    let locked = kernel.lockdown == Fact::Known(Lockdown::Confidentiality);
     match refusal.errno {
         Some(libc::EINVAL | libc::EPERM)
-            if kernel.lockdown == Fact::Known(Lockdown::Confidentiality) && !needs.btf =>
+            if locked && !needs.btf =>
         {
             bpf_access::lockdown(refusal)
         }
@@ -51,7 +52,11 @@ pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
                 fix: Vec::new(),
             }
         }
-        Some(libc::EACCES | libc::ENOENT) if refusal.what.starts_with("tracefs") => Finding {
+        // tracefs is empty there, and perf events of tracepoints are invalid.
+        _ if locked && (refusal.what.starts_with("tracefs") || refusal.what.starts_with("perf_event_open")) => {
+            bpf_access::lockdown(refusal)
+        }
+        _ if refusal.what.starts_with("tracefs") => Finding {
             id: "tracefs",
             cause: "the id of a tracepoint can be read only in tracefs, which is not readable here"
                 .to_owned(),
@@ -146,6 +151,11 @@ mod tests {
         assert_eq!(
             id(&new, true, "tracefs events/x/id", libc::EACCES),
             "tracefs"
+        );
+        let locked = kernel(Release(7, 2), Lockdown::Confidentiality);
+        assert_eq!(
+            id(&locked, true, "tracefs events/x/id", libc::ENOENT),
+            "lockdown"
         );
         assert_eq!(
             id(&new, true, "perf_event_open x", libc::EACCES),

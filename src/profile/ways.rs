@@ -15,7 +15,7 @@ use crate::bpf::tables::slot_shift;
 use crate::bpf::types::KernelTypes;
 use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS, perf};
 use crate::checks::backend::{self, Needs};
-use crate::facts::kernel::{self, Release};
+use crate::facts::kernel::{self, Lockdown, Release};
 use crate::finding::Finding;
 
 /// Kernels from here on may preempt a raw tracepoint's program, and then skip its runs for other tasks
@@ -232,15 +232,15 @@ fn broken(what: &'static str) -> KernelError {
 /// Loads and attaches everything: whether a perf event may be opened shows only when it is, and to
 /// close it again takes long.
 fn load_events(
-    kernel: &Kernel,
+    running: &Kernel,
     settings: &[MapSetting],
     maps: &mut Maps,
 ) -> Result<Vec<Hook>, KernelError> {
     let layout = Layout {
         typed_only: true,
-        ..kernel.layout
+        ..running.layout
     };
-    let types = KernelTypes::read(&kernel.btf)?;
+    let types = KernelTypes::read(&running.btf)?;
     let event_types = types.events.ok_or_else(|| {
         let missing = io::Error::from_raw_os_error(libc::EINVAL);
         KernelError::new(
@@ -253,22 +253,26 @@ fn load_events(
             stack: types.sp,
             ..layout
         },
-        kernel.slots,
+        running.slots,
     );
     following.push(("child_pid_offset", event_types.child_pid));
-    let mut counting = counting_constants(&layout, kernel.slots, 1);
+    let mut counting = counting_constants(&layout, running.slots, 1);
     counting.push(("task_sp_offset", types.sp));
     let functions: Vec<_> = TASK_FUNCTIONS
         .into_iter()
         .zip(event_types.task_functions)
         .collect();
+    // Under lockdown=confidentiality tracefs is empty, and Linux 6.12 crashes when it goes.
+    let mounting = kernel::Kernel::probe().lockdown.known() != Some(&Lockdown::Confidentiality)
+        && !std::fs::read_to_string("/proc/cmdline")
+            .is_ok_and(|words| words.contains("lockdown=confidentiality"));
     let mut hooks = Vec::with_capacity(EVENTS.len());
     for (bytes, name, group, tracepoint) in EVENTS {
         let of_tasks = group == "sched";
         let event = format!("{group}/{}", tracepoint.to_string_lossy());
         let request = Request {
             bytes,
-            programs: &[(name, Kind::Event(perf::tracepoint_id(&event)?))],
+            programs: &[(name, Kind::Event(perf::tracepoint_id(&event, mounting)?))],
             with_types: false,
             constants: if of_tasks { &following } else { &counting },
             functions: &functions,

@@ -31,7 +31,7 @@ struct Expected {
 
 const RAW: &str = "raw_tp/sched_process_{fork,exec,exit}";
 const TYPED: &str = "tp_btf/sched_process_{fork,exec,exit}";
-const EXPECTED: [Expected; 6] = [
+const EXPECTED: [Expected; 7] = [
     Expected {
         column: "5.10",
         task_storage: false,
@@ -67,6 +67,15 @@ const EXPECTED: [Expected; 6] = [
         counting: Ok("tp/raw_syscalls/sys_enter, table per task, current task by BTF"),
         following: "tp/sched/sched_process_{fork,exec,exit}",
         why_not: &[],
+    },
+    Expected {
+        column: "sid+lockdown",
+        task_storage: true,
+        charges_memlock: false,
+        lockdown: "confidentiality",
+        counting: Ok("raw_tp/sys_enter, table per task, kept task pointer"),
+        following: TYPED,
+        why_not: &["lockdown", "lockdown"],
     },
     Expected {
         column: "6.12+lockdown",

@@ -36,14 +36,13 @@ fn reachable_workload(scratch: &Scratch) -> PathBuf {
 }
 
 /// Before Linux 5.11 maps count as locked memory, of which a user may have little: what then happens
-/// is for tests/kernels.
+/// is for tests/kernels. Where the limit cannot be raised it matters only on those kernels.
 fn raise_memlock() {
     static RAISED: Once = Once::new();
     RAISED.call_once(|| {
         let own = std::process::id().to_string();
         let limit = "--memlock=unlimited:unlimited";
-        let raised = output(Command::new("prlimit").args(["--pid", &own, limit]));
-        assert!(raised.status.success(), "{}", stderr(&raised));
+        output(Command::new("prlimit").args(["--pid", &own, limit]));
     });
 }
 
