@@ -17,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::cli::Output;
 use crate::exit;
 use crate::finding::Finding;
-use crate::profile::model::{OwnCost, Run};
+use crate::profile::model::{OwnCost, Run, WhyNot};
 use crate::profile::session::{Ebpf, Options, Prepared, SessionError};
 use crate::render::json::{self, EbpfMetadata, Metadata};
 use crate::render::text::{self, Report};
@@ -83,6 +83,9 @@ pub fn run(options: Options, output: &Output) -> u8 {
         return exit::FAILED;
     }
     let refused = prepared.refused.is_some();
+    let why_not = prepared
+        .backend()
+        .map_or_else(Vec::new, |backend| backend.why_not.clone());
     let (run, map_bytes) = match prepared.run() {
         Ok(done) => done,
         Err(error) => return refuse(&error),
@@ -91,7 +94,7 @@ pub fn run(options: Options, output: &Output) -> u8 {
         records.write(&json::summary(&run, output.top));
     }
     if output.text {
-        show(&command, &run, refused, map_bytes, output.top);
+        show(&command, &run, refused, &why_not, map_bytes, output.top);
     }
     match records.failure() {
         Some((name, error)) => {
@@ -121,11 +124,19 @@ fn metadata(prepared: &Prepared, command: &[OsString], mode: Option<&'static str
     })
 }
 
-fn show(command: &[OsString], run: &Run, refused: bool, map_bytes: Option<u64>, top: usize) {
+fn show(
+    command: &[OsString],
+    run: &Run,
+    refused: bool,
+    why_not: &[WhyNot],
+    map_bytes: Option<u64>,
+    top: usize,
+) {
     let report = Report {
         command,
         run,
         refused,
+        why_not,
         own: OwnCost {
             cpu: account::own_cpu(),
             peak_rss_kb: account::own_peak_rss_kb(),

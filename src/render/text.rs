@@ -14,7 +14,9 @@ use super::layout::{
 };
 use crate::finding::Finding;
 use crate::profile::analyse::SHORTEST;
-use crate::profile::model::{CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile};
+use crate::profile::model::{
+    CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile, WhyNot,
+};
 use crate::shell::quoted;
 use crate::sys::account::Exit;
 use crate::syscalls::Category;
@@ -55,6 +57,8 @@ pub struct Report<'a> {
     pub run: &'a Run,
     /// Syscalls were to be counted and could not.
     pub refused: bool,
+    /// Better ways to count that the kernel did not allow, best first.
+    pub why_not: &'a [WhyNot],
     /// What denet itself used.
     pub own: OwnCost,
     /// Rows of each table, 0 for all.
@@ -92,6 +96,11 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     writeln!(to)?;
     behaviour(to, profile, report.run.wall, width)?;
     quality(to, profile, width)?;
+    if let (true, Some(better)) = (profile.losses.skipped_runs > 0, report.why_not.first()) {
+        let advice = format!("{} would skip less, but is not to be had:", better.backend);
+        lines(to, "better", &advice, width)?;
+        finding(to, &better.finding, report.columns)?;
+    }
     still_running(to, profile, report.run.end, width)?;
     let share = profile.overhead.share_of_runtime.map(|share| {
         let share = percent(share);
