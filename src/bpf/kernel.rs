@@ -8,7 +8,6 @@ use std::ffi::{CStr, c_long};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use super::perf;
 use aya_obj::generated::{
     bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
 };
@@ -140,22 +139,17 @@ pub(crate) fn load_btf(types: &[u8]) -> Result<OwnedFd, KernelError> {
         .map_err(|source| KernelError::new("BPF_BTF_LOAD", source))
 }
 
-/// Attaches a program; that lasts as long as the descriptor.
-pub(crate) fn attach(
+/// Attaches a program to a raw tracepoint, or where its type names that already, without a name; the
+/// link lasts as long as the descriptor.
+pub(crate) fn open_raw_tracepoint(
     program: BorrowedFd<'_>,
-    kind: Kind,
-    tracepoint: &CStr,
+    tracepoint: Option<&CStr>,
 ) -> Result<OwnedFd, KernelError> {
     let mut attr = zeroed();
-    match kind {
-        Kind::Raw => attr.raw_tracepoint.name = tracepoint.as_ptr() as u64,
-        // Its type names the tracepoint already.
-        Kind::Typed(_) => {}
-        Kind::Event(id) => return perf::attach(program, id),
-    }
+    attr.raw_tracepoint.name = tracepoint.map_or(0, |name| name.as_ptr() as u64);
     attr.raw_tracepoint.prog_fd = program.as_raw_fd() as u32;
     bpf_fd(bpf_cmd::BPF_RAW_TRACEPOINT_OPEN, &mut attr).map_err(|source| {
-        let name = tracepoint.to_string_lossy();
+        let name = tracepoint.map_or("tp_btf".into(), CStr::to_string_lossy);
         KernelError::new(format!("BPF_RAW_TRACEPOINT_OPEN {name}"), source)
     })
 }

@@ -11,6 +11,7 @@ use aya_obj::generated::bpf_insn;
 use aya_obj::{EbpfSectionKind, Map, Object};
 
 use super::kernel::{self, KernelError, Kind};
+use super::perf;
 
 /// Programs of several objects find each other through maps of the same name.
 pub(crate) type Maps = HashMap<String, MapData>;
@@ -32,9 +33,14 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Attaches it to the raw tracepoint.
+    /// Attaches it to the tracepoint.
     pub(crate) fn attach(&self, tracepoint: &CStr) -> Result<OwnedFd, KernelError> {
-        let link = kernel::attach(self.fd.as_fd(), self.kind, tracepoint);
+        let program = self.fd.as_fd();
+        let link = match self.kind {
+            Kind::Raw => kernel::open_raw_tracepoint(program, Some(tracepoint)),
+            Kind::Typed(_) => kernel::open_raw_tracepoint(program, None),
+            Kind::Event(id) => perf::attach(program, id),
+        };
         tracing::debug!(program = self.name, ?tracepoint, error = ?link.as_ref().err(), "attach");
         link
     }

@@ -32,6 +32,13 @@ impl Release {
         });
         read.into()
     }
+
+    /// The running kernel is this one or newer. One whose version is not known counts as old.
+    pub fn is_reached(self) -> bool {
+        Self::probe()
+            .known()
+            .is_some_and(|running| *running >= self)
+    }
 }
 
 impl std::fmt::Display for Release {

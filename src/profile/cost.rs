@@ -55,7 +55,7 @@ pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
     let mut measured = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let bare = account::syscall_ns();
-        let link = kernel::attach(empty.as_fd(), Kind::Raw, c"sys_enter")?;
+        let link = kernel::open_raw_tracepoint(empty.as_fd(), Some(c"sys_enter"))?;
         let empty = account::syscall_ns();
         drop(link);
         follower.attach()?;

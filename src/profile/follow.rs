@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::model::{Backend, Losses, Snapshot};
 use super::tally::Tally;
-use super::ways::{self, Hook};
+use super::ways::{self, Hook, as_refusal};
 use super::{Limits, StartError};
 use crate::bpf::KernelError;
 use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
 use crate::bpf::kernel;
 use crate::bpf::object::{MapSetting, Maps};
 use crate::bpf::tables::Tables;
-use crate::checks::{Refusal, explain};
+use crate::checks::explain;
 use crate::facts::Facts;
 use crate::facts::kernel::Release;
 use crate::facts::privileges::{Cap, CapSet};
@@ -102,7 +102,7 @@ impl Follower {
         // From here on descriptors and mapped memory are enough, but for kernels that ask for CAP_BPF
         // also of who reads maps. Root remains root: it would only pretend.
         if !nix::unistd::geteuid().is_root() {
-            let kept = if is_at_least(READS_UNPRIVILEGED) {
+            let kept = if READS_UNPRIVILEGED.is_reached() {
                 CapSet::default()
             } else {
                 CapSet::of(Cap::Bpf)
@@ -121,7 +121,7 @@ impl Follower {
     ) -> Result<Self, KernelError> {
         let max_tasks = limits.max_tasks;
         let slots = max_tasks.map_or(SLOTS, |tasks| tasks.next_power_of_two().clamp(2, SLOTS));
-        let (on_demand, overflow) = if is_at_least(ALLOCATES_SAFELY) {
+        let (on_demand, overflow) = if ALLOCATES_SAFELY.is_reached() {
             (BPF_F_NO_PREALLOC, OVERFLOW_ON_DEMAND)
         } else {
             (0, OVERFLOW_AHEAD)
@@ -312,19 +312,4 @@ fn refused(error: KernelError) -> StartError {
     let what = error.to_string();
     let refusal = as_refusal(&error, &what);
     StartError::Refused(Box::new(explain(&Facts::probe(), refusal)))
-}
-
-pub(super) fn as_refusal<'a>(error: &'a KernelError, what: &'a str) -> Refusal<'a> {
-    Refusal {
-        what,
-        errno: error.source.raw_os_error(),
-        log: error.log.as_deref(),
-    }
-}
-
-/// A kernel whose version is not known counts as old.
-pub(super) fn is_at_least(release: Release) -> bool {
-    Release::probe()
-        .known()
-        .is_some_and(|running| *running >= release)
 }

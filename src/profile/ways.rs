@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use super::Limits;
-use super::follow::{as_refusal, is_at_least};
 use super::model::{Backend, WhyNot};
 use crate::bpf::calibrate::Layout;
 use crate::bpf::kernel::Kind;
@@ -14,6 +13,7 @@ use crate::bpf::object::{self, MapSetting, Maps, Program, Request};
 use crate::bpf::tables::slot_shift;
 use crate::bpf::types::KernelTypes;
 use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS, perf};
+use crate::checks::Refusal;
 use crate::checks::backend::{self, Needs};
 use crate::facts::kernel::{self, Lockdown, Release};
 use crate::finding::Finding;
@@ -121,7 +121,7 @@ pub(crate) fn load(
     maps: &mut Maps,
 ) -> Result<Loaded, KernelError> {
     let mut refused = Vec::new();
-    let preempts = is_at_least(PREEMPTS_PROGRAMS);
+    let preempts = PREEMPTS_PROGRAMS.is_reached();
     if preempts {
         match attempt(kernel, COUNTED_EVENTS, EVENTS_NEED, maps, |maps| {
             load_events(kernel, settings, maps)
@@ -366,4 +366,13 @@ fn counting_constants(layout: &Layout, slots: u32, compat_source: u32) -> Consta
         ("stack_bytes", layout.stack_bytes()),
         ("stack_regs_offset", layout.regs_in_stack),
     ]
+}
+
+/// What the kernel refused, for those who explain it.
+pub(super) fn as_refusal<'a>(error: &'a KernelError, what: &'a str) -> Refusal<'a> {
+    Refusal {
+        what,
+        errno: error.source.raw_os_error(),
+        log: error.log.as_deref(),
+    }
 }
