@@ -21,7 +21,7 @@ const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 /// tracefs is not mounted, or not readable for us.
 pub(crate) fn tracepoint_id(event: &str, mounting: bool) -> Result<u64, KernelError> {
     let name = format!("events/{event}/id");
-    let mut text = Err(io::ErrorKind::NotFound.into());
+    let mut text = Err(io::Error::from_raw_os_error(libc::ENOENT));
     for root in TRACEFS {
         match fs::read_to_string(format!("{root}/{name}")) {
             // The other may not be there at all: it is this refusal that matters.

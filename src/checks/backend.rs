@@ -28,6 +28,23 @@ pub fn without_btf(path: &Path) -> Finding {
     }
 }
 
+/// The least that lets a group read tracefs, on every kernel tried; it cannot write there.
+fn readable_tracefs(mount_first: bool) -> Vec<Step> {
+    const AT: &str = "/sys/kernel/tracing";
+    let mount = Step::Mount {
+        kind: "tracefs",
+        at: AT,
+    };
+    let remount = Step::Remount {
+        at: AT,
+        options: "gid=$(id -g),mode=0750",
+        before: "gid=0,mode=0700",
+        risk: "members of that group can read what is traced there, and write nothing but trace_marker",
+    };
+    let mount = mount_first.then_some(mount);
+    mount.into_iter().chain([remount]).collect()
+}
+
 /// What is behind a refusal that only costs something.
 pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
     let release = kernel.release.known();
@@ -61,12 +78,7 @@ pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
             cause: "the id of a tracepoint can be read only in tracefs, which is not readable here"
                 .to_owned(),
             evidence: vec![refusal.what.to_owned()],
-            fix: vec![Step::Remount {
-                at: "/sys/kernel/tracing",
-                options: "gid=$(id -g),mode=0750",
-                before: "gid=0,mode=0700",
-                risk: "members of that group can read what is traced there, and write nothing but trace_marker",
-            }],
+            fix: readable_tracefs(refusal.errno == Some(libc::ENOENT)),
         },
         Some(libc::EACCES | libc::EPERM) if refusal.what.starts_with("perf_event_open") => Finding {
             id: "perf-event-paranoid",
