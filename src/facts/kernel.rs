@@ -6,7 +6,7 @@ use super::Fact;
 use crate::sys::limits;
 
 /// How far the kernel protects itself from root (`kernel_lockdown(7)`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lockdown {
     /// Not at all.
     None,

@@ -22,13 +22,22 @@ pub enum Cap {
     NetAdmin,
     /// Stands for the first two, and for the third when loading.
     SysAdmin,
+    /// Any file, whatever its mode.
+    DacOverride,
+    /// Reading any file and searching any directory.
+    DacReadSearch,
+    /// Addresses of the kernel.
+    Syslog,
 }
 
 impl Cap {
     const fn number(self) -> u32 {
         match self {
+            Self::DacOverride => 1,
+            Self::DacReadSearch => 2,
             Self::NetAdmin => 12,
             Self::SysAdmin => 21,
+            Self::Syslog => 34,
             Self::Perfmon => 38,
             Self::Bpf => 39,
         }
@@ -41,6 +50,9 @@ impl Cap {
             Self::Perfmon => "cap_perfmon",
             Self::NetAdmin => "cap_net_admin",
             Self::SysAdmin => "cap_sys_admin",
+            Self::DacOverride => "cap_dac_override",
+            Self::DacReadSearch => "cap_dac_read_search",
+            Self::Syslog => "cap_syslog",
         }
     }
 }

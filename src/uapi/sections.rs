@@ -89,6 +89,12 @@ impl ProgramKind {
         )
     }
 
+    /// The first kernel that loads one; `None` if that is not known.
+    pub fn since(self) -> Option<Release> {
+        let rules = RULES.iter().filter(|rule| rule.kind == self);
+        rules.filter_map(|rule| rule.since).min()
+    }
+
     /// The kernel loads one only under a license compatible with the GPL: `bpf_lsm_verify_prog`,
     /// `check_struct_ops_btf_id`.
     pub fn needs_gpl(self) -> bool {
