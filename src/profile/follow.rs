@@ -12,7 +12,7 @@ use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
 use crate::bpf::kernel;
 use crate::bpf::object::{MapSetting, Maps};
 use crate::bpf::tables::Tables;
-use crate::checks::{Refusal, explain};
+use crate::checks::explain;
 use crate::facts::Facts;
 use crate::facts::kernel::Release;
 use crate::facts::privileges::{Cap, CapSet};
@@ -310,16 +310,7 @@ impl AsFd for Follower {
 /// Says what is behind a refusal.
 fn refused(error: KernelError) -> StartError {
     let what = error.to_string();
-    let refusal = as_refusal(&error, &what);
-    StartError::Refused(Box::new(explain(&Facts::probe(), refusal)))
-}
-
-pub(super) fn as_refusal<'a>(error: &'a KernelError, what: &'a str) -> Refusal<'a> {
-    Refusal {
-        what,
-        errno: error.source.raw_os_error(),
-        log: error.log.as_deref(),
-    }
+    StartError::Refused(Box::new(explain(&Facts::probe(), error.as_refusal(&what))))
 }
 
 /// A kernel whose version is not known counts as old.

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use super::Limits;
-use super::follow::{as_refusal, is_at_least};
+use super::follow::is_at_least;
 use super::model::{Backend, WhyNot};
 use crate::bpf::calibrate::Layout;
 use crate::bpf::kernel::Kind;
@@ -222,7 +222,7 @@ fn attempt<T>(
 
 fn why_not(needs: Needs, error: &KernelError) -> Finding {
     let what = error.to_string();
-    backend::why_not(&kernel::Kernel::probe(), needs, as_refusal(error, &what))
+    backend::why_not(&kernel::Kernel::probe(), needs, error.as_refusal(&what))
 }
 
 fn broken(what: &'static str) -> KernelError {
