@@ -3,5 +3,6 @@
 pub mod backend;
 mod bpf_access;
 pub mod object;
+pub mod smoke;
 
 pub use bpf_access::{Refusal, explain};

@@ -10,12 +10,18 @@ use denet::facts::kernel::Release;
 use crate::need_root;
 use crate::support::{DENET, Scratch, counts, output, records, stderr, stdout, summary, workload};
 
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 /// A copy of denet with file capabilities.
 fn installed(scratch: &Scratch, capabilities: Option<&str>) -> PathBuf {
-    let binary = scratch.path("denet");
-    copy(Path::new(DENET), &binary);
+    installed_from(DENET, scratch, capabilities)
+}
+
+/// A copy of a binary with file capabilities.
+pub fn installed_from(from: &str, scratch: &Scratch, capabilities: Option<&str>) -> PathBuf {
+    let from = Path::new(from);
+    let binary = scratch.0.join(from.file_name().unwrap_or_default());
+    copy(from, &binary);
     if let Some(capabilities) = capabilities {
         let set = output(Command::new("setcap").arg(capabilities).arg(&binary));
         assert!(set.status.success(), "{}", stderr(&set));
@@ -55,7 +61,7 @@ fn raise_memlock() {
     });
 }
 
-fn as_nobody(binary: &Path) -> Command {
+pub fn as_nobody(binary: &Path) -> Command {
     raise_memlock();
     let mut command = Command::new(binary);
     command
