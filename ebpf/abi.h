@@ -64,4 +64,10 @@ struct denet_sample {
 	__u8 task[DENET_SAMPLE_BYTES];
 };
 
+/* Whose calls the smoke test counts, and how many there were. */
+struct denet_smoke {
+	__u64 caller; /* bpf_get_current_pid_tgid() */
+	__u64 calls;
+};
+
 #endif

@@ -1,4 +1,4 @@
-//! Exit codes. Where the command ran to its end, denet's is the command's own.
+//! Exit codes; 0 is success. Where the command ran to its end, denet's is the command's own.
 
 use crate::profile::model::{End, Run};
 use crate::sys::account::Exit;
@@ -15,6 +15,13 @@ pub const FAILED: u8 = 125;
 pub const NOT_EXECUTABLE: u8 = 126;
 /// The command was not found.
 pub const NOT_FOUND: u8 = 127;
+
+/// `ebpf_test`: a stage failed, and with it what eBPF was to do here.
+pub const STAGE_FAILED: u8 = 1;
+/// `ebpf_test`: wrong options or arguments (EX_USAGE of sysexits.h).
+pub const TOOL_USAGE: u8 = 64;
+/// `ebpf_test`: the tool itself failed, or could not write its output (EX_SOFTWARE).
+pub const TOOL_FAILED: u8 = 70;
 
 /// A process killed by signal N ends with this plus N, as shells say it.
 const KILLED_BY: i32 = 128;

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use denet::bpf::abi::{self, Control, Sample, SpillKey, Task};
+use denet::bpf::abi::{self, Control, Sample, Smoke, SpillKey, Task};
 use denet::syscalls::Table;
 
 fn root() -> &'static Path {
@@ -87,6 +87,7 @@ fn rust_and_c_lay_out_the_abi_alike() {
         wake_on_exit
     );
     layout!(c, "denet_sample", Sample, pid_tgid, regs, task);
+    layout!(c, "denet_smoke", Smoke, caller, calls);
     let constants = [
         ("DENET_CELLS", abi::CELLS as u64),
         ("DENET_CELL_KEY_BITS", u64::from(abi::CELL_KEY_BITS)),

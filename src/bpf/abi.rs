@@ -98,6 +98,16 @@ impl Sample {
     };
 }
 
+/// `struct denet_smoke`: whose calls the smoke test counts, and how many there were.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Smoke {
+    /// `bpf_get_current_pid_tgid()`: tgid above, tid below, in the initial pid namespace; 0 until learnt.
+    pub caller: u64,
+    /// Calls of the one syscall by that task.
+    pub calls: u64,
+}
+
 // SAFETY: repr(C), integers only, no padding (tests/contract.rs), valid for every bit pattern.
 unsafe impl aya::Pod for Task {}
 // SAFETY: as above.

@@ -22,5 +22,6 @@ pub(crate) static CALIBRATE: &[u8] =
     aya::include_bytes_aligned!("../../ebpf/objects/calibrate.bpf.o");
 pub(crate) static LIFECYCLE: &[u8] =
     aya::include_bytes_aligned!("../../ebpf/objects/lifecycle.bpf.o");
+pub(crate) static SMOKE: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/smoke.bpf.o");
 pub(crate) static SYSCALLS: &[u8] =
     aya::include_bytes_aligned!("../../ebpf/objects/syscalls.bpf.o");

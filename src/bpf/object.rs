@@ -62,89 +62,105 @@ pub(crate) struct Request<'a> {
     pub(crate) settings: &'a [MapSetting],
 }
 
+/// An object whose maps are made: its programs can be loaded.
+pub(crate) struct Opened {
+    object: Object,
+    // Until a program is loaded, nothing else keeps them.
+    _constants: Maps,
+}
+
 /// Makes the maps that `maps` lacks, sets the constants, loads the programs.
 pub(crate) fn load(request: &Request<'_>, maps: &mut Maps) -> Result<Vec<Program>, KernelError> {
-    let Request {
-        bytes,
-        programs,
-        with_types,
-        constants,
-        functions,
-        settings,
-    } = *request;
-    let mut object = Object::parse(bytes).map_err(|error| broken(&error))?;
-    let values: Vec<[u8; 4]> = constants
-        .iter()
-        .map(|(_, value)| value.to_ne_bytes())
-        .collect();
-    let globals = constants
-        .iter()
-        .zip(&values)
-        .map(|((name, _), value)| (*name, (value.as_slice(), false)))
-        .collect();
-    object
-        .patch_map_data(globals)
-        .map_err(|error| broken(&error))?;
+    Opened::new(request, maps)?.load(request.programs, request.functions)
+}
 
-    let types = if with_types {
-        Some(load_btf(&mut object)?)
-    } else {
-        None
-    };
+impl Opened {
+    /// Makes the maps that `maps` lacks and sets the constants.
+    pub(crate) fn new(request: &Request<'_>, maps: &mut Maps) -> Result<Self, KernelError> {
+        let mut object = Object::parse(request.bytes).map_err(|error| broken(&error))?;
+        let values: Vec<[u8; 4]> = request
+            .constants
+            .iter()
+            .map(|(_, value)| value.to_ne_bytes())
+            .collect();
+        let globals = request
+            .constants
+            .iter()
+            .zip(&values)
+            .map(|((name, _), value)| (*name, (value.as_slice(), false)))
+            .collect();
+        object
+            .patch_map_data(globals)
+            .map_err(|error| broken(&error))?;
 
-    // `.rodata` belongs to this object alone, whatever another object's is called.
-    let mut own = Maps::new();
-    for (name, map) in &object.maps {
-        if map.section_kind() == EbpfSectionKind::Rodata {
-            own.insert(name.clone(), constant_map(name, map)?);
-        } else if !maps.contains_key(name) {
-            let setting = settings.iter().find(|setting| setting.name == name);
-            maps.insert(
-                name.clone(),
-                create(
-                    name,
-                    map,
-                    setting.copied().unwrap_or_default(),
-                    types.as_ref(),
-                )?,
-            );
+        let types = if request.with_types {
+            Some(load_btf(&mut object)?)
+        } else {
+            None
+        };
+
+        // `.rodata` belongs to this object alone, whatever another object's is called.
+        let mut own = Maps::new();
+        for (name, map) in &object.maps {
+            if map.section_kind() == EbpfSectionKind::Rodata {
+                own.insert(name.clone(), constant_map(name, map)?);
+            } else if !maps.contains_key(name) {
+                let setting = request
+                    .settings
+                    .iter()
+                    .find(|setting| setting.name == name)
+                    .copied()
+                    .unwrap_or_default();
+                maps.insert(name.clone(), create(name, map, setting, types.as_ref())?);
+            }
         }
-    }
-    let text: HashSet<usize> = object
-        .functions
-        .keys()
-        .map(|(section, _)| *section)
-        .collect();
-    let definitions = object.maps.clone();
-    let placed = definitions.iter().filter_map(|(name, definition)| {
-        let map = own.get(name).or_else(|| maps.get(name))?;
-        Some((name.as_str(), map.fd().as_fd().as_raw_fd(), definition))
-    });
-    object
-        .relocate_maps(placed, &text)
-        .map_err(|error| broken(&error))?;
-    object
-        .relocate_calls(&text)
-        .map_err(|error| broken(&error))?;
-
-    let mut loaded = Vec::with_capacity(programs.len());
-    for (name, kind) in programs {
-        let program = object.programs.get(*name);
-        let program = program.ok_or_else(|| broken(&io::Error::other(format!("no {name}"))))?;
-        let mut instructions = object.functions[&program.function_key()]
-            .instructions
-            .clone();
-        call_functions(&mut instructions, functions);
-        let fd = kernel::load_program(name, *kind, &object.license, &instructions);
-        let instructions = instructions.len();
-        tracing::debug!(program = name, ?kind, instructions, error = ?fd.as_ref().err(), "load");
-        loaded.push(Program {
-            name: (*name).to_owned(),
-            kind: *kind,
-            fd: fd?,
+        let text: HashSet<usize> = object
+            .functions
+            .keys()
+            .map(|(section, _)| *section)
+            .collect();
+        let definitions = object.maps.clone();
+        let placed = definitions.iter().filter_map(|(name, definition)| {
+            let map = own.get(name).or_else(|| maps.get(name))?;
+            Some((name.as_str(), map.fd().as_fd().as_raw_fd(), definition))
         });
+        object
+            .relocate_maps(placed, &text)
+            .map_err(|error| broken(&error))?;
+        object
+            .relocate_calls(&text)
+            .map_err(|error| broken(&error))?;
+        Ok(Self {
+            object,
+            _constants: own,
+        })
     }
-    Ok(loaded)
+
+    /// Loads programs; `functions` as in [`Request`].
+    pub(crate) fn load(
+        &self,
+        programs: &[(&str, Kind)],
+        functions: &[(i32, u32)],
+    ) -> Result<Vec<Program>, KernelError> {
+        let mut loaded = Vec::with_capacity(programs.len());
+        for (name, kind) in programs {
+            let program = self.object.programs.get(*name);
+            let program = program.ok_or_else(|| broken(&io::Error::other(format!("no {name}"))))?;
+            let mut instructions = self.object.functions[&program.function_key()]
+                .instructions
+                .clone();
+            call_functions(&mut instructions, functions);
+            let fd = kernel::load_program(name, *kind, &self.object.license, &instructions);
+            let instructions = instructions.len();
+            tracing::debug!(program = name, ?kind, instructions, error = ?fd.as_ref().err(), "load");
+            loaded.push(Program {
+                name: (*name).to_owned(),
+                kind: *kind,
+                fd: fd?,
+            });
+        }
+        Ok(loaded)
+    }
 }
 
 /// Makes calls of the kernel's own functions of what clang took for calls of numbered helpers.

@@ -154,7 +154,7 @@ fn user_namespace(refusal: Refusal<'_>, privileges: &Privileges) -> Finding {
             refusal.what.to_owned(),
             format!("uid {}, CapEff {} within the namespace", privileges.uid, privileges.effective),
         ],
-        fix: vec![Step::manual("run denet outside the user namespace: on the host, or in a container that is not rootless")],
+        fix: vec![Step::manual("run it outside the user namespace: on the host, or in a container that is not rootless")],
     }
 }
 
@@ -207,7 +207,7 @@ fn missing_capabilities(
     }
     if binary.nosuid == Fact::Known(true) {
         evidence.push(format!("{here} is on a file system mounted nosuid"));
-        let target = Path::new("/usr/local/bin/denet");
+        let target = Path::new("/usr/local/bin").join(path.file_name().unwrap_or(path.as_os_str()));
         return finding(
             "nosuid-mount",
             format!("{here} is on a nosuid mount, where file capabilities have no effect"),
@@ -215,9 +215,9 @@ fn missing_capabilities(
             vec![
                 Step::Install {
                     from: path.to_owned(),
-                    to: target.to_owned(),
+                    to: target.clone(),
                 },
-                grant(target),
+                grant(&target),
             ],
         );
     }
@@ -225,7 +225,7 @@ fn missing_capabilities(
     if privileges.no_new_privs {
         evidence.push("NoNewPrivs: 1".to_owned());
         let mut fix = vec![Step::manual(
-            "start denet from a process without no_new_privs (systemd: NoNewPrivileges=no; setpriv without --no-new-privs; Docker without no-new-privileges)",
+            "start it from a process without no_new_privs (systemd: NoNewPrivileges=no; setpriv without --no-new-privs; Docker without no-new-privileges)",
         )];
         if given.is_none_or(|caps| !caps.permitted.lacks_for_tracing().is_empty()) {
             fix.push(grant(path));

@@ -4,5 +4,6 @@ pub mod backend;
 mod bpf_access;
 pub mod object;
 pub mod predict;
+pub mod smoke;
 
 pub use bpf_access::{Refusal, explain};

@@ -1,5 +1,9 @@
 //! What users type. Parsing only: nothing here touches files or processes.
 
+mod ebpf_test;
+
+pub use ebpf_test::EbpfTest;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;

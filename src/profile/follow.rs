@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::model::{Backend, Losses, Snapshot};
 use super::tally::Tally;
-use super::ways::{self, Hook, as_refusal};
+use super::ways::{self, Hook};
 use super::{Limits, StartError};
 use crate::bpf::KernelError;
 use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
@@ -310,6 +310,5 @@ impl AsFd for Follower {
 /// Says what is behind a refusal.
 fn refused(error: KernelError) -> StartError {
     let what = error.to_string();
-    let refusal = as_refusal(&error, &what);
-    StartError::Refused(Box::new(explain(&Facts::probe(), refusal)))
+    StartError::Refused(Box::new(explain(&Facts::probe(), error.as_refusal(&what))))
 }

@@ -13,7 +13,6 @@ use crate::bpf::object::{self, MapSetting, Maps, Program, Request};
 use crate::bpf::tables::slot_shift;
 use crate::bpf::types::KernelTypes;
 use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS, perf};
-use crate::checks::Refusal;
 use crate::checks::backend::{self, Needs};
 use crate::facts::kernel::{self, Lockdown, Release};
 use crate::finding::Finding;
@@ -222,7 +221,7 @@ fn attempt<T>(
 
 fn why_not(needs: Needs, error: &KernelError) -> Finding {
     let what = error.to_string();
-    backend::why_not(&kernel::Kernel::probe(), needs, as_refusal(error, &what))
+    backend::why_not(&kernel::Kernel::probe(), needs, error.as_refusal(&what))
 }
 
 fn broken(what: &'static str) -> KernelError {
@@ -366,13 +365,4 @@ fn counting_constants(layout: &Layout, slots: u32, compat_source: u32) -> Consta
         ("stack_bytes", layout.stack_bytes()),
         ("stack_regs_offset", layout.regs_in_stack),
     ]
-}
-
-/// What the kernel refused, for those who explain it.
-pub(super) fn as_refusal<'a>(error: &'a KernelError, what: &'a str) -> Refusal<'a> {
-    Refusal {
-        what,
-        errno: error.source.raw_os_error(),
-        log: error.log.as_deref(),
-    }
 }

@@ -27,11 +27,23 @@ pub(super) fn bar(share: f64, room: usize) -> String {
 /// Prose behind a label, broken at spaces so that it stays within the width.
 pub(super) fn lines(to: &mut dyn Write, label: &str, text: &str, width: usize) -> io::Result<()> {
     let indent = if label.is_empty() { 0 } else { LABEL };
-    let mut line = format!(
+    let start = format!(
         "{}{}",
         paint(Style::new().dimmed(), label),
         " ".repeat(indent.saturating_sub(label.len()))
     );
+    behind(to, start, indent, text, width)
+}
+
+/// Prose behind the start of its first line, which fills `indent` columns.
+pub(super) fn behind(
+    to: &mut dyn Write,
+    start: String,
+    indent: usize,
+    text: &str,
+    width: usize,
+) -> io::Result<()> {
+    let mut line = start;
     let mut used = indent;
     for word in text.split(' ') {
         let room = anstream::adapter::strip_str(word).to_string().width();

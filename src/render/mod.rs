@@ -2,4 +2,5 @@
 
 pub mod json;
 mod layout;
+pub mod smoke;
 pub mod text;

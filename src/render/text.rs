@@ -21,16 +21,16 @@ use crate::shell::quoted;
 use crate::sys::account::Exit;
 use crate::syscalls::Category;
 
-const TITLE: Style = Style::new().bold();
-const FAINT: Style = Style::new().dimmed();
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const TITLE: Style = Style::new().bold();
+pub(super) const FAINT: Style = Style::new().dimmed();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Processes that still run are named up to so many.
 const RUNNING_NAMED: usize = 10;
 
 /// Wider lines are harder to read.
-const WIDEST: usize = 100;
+pub(super) const WIDEST: usize = 100;
 
 fn colour(category: Category) -> Style {
     match category {

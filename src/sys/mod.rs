@@ -6,6 +6,7 @@ pub mod capabilities;
 pub mod environment;
 pub mod gate;
 pub mod inherited;
+pub mod invoke;
 pub mod limits;
 pub mod mapping;
 pub mod program;

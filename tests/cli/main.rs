@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+mod smoke;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other tiers use the rest")]
 mod support;

@@ -5,15 +5,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Once;
 
+use denet::facts::kernel::Release;
+
 use crate::need_root;
 use crate::support::{DENET, Scratch, counts, output, records, stderr, stdout, summary, workload};
 
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 /// A copy of denet with file capabilities.
 fn installed(scratch: &Scratch, capabilities: Option<&str>) -> PathBuf {
-    let binary = scratch.path("denet");
-    copy(Path::new(DENET), &binary);
+    installed_from(DENET, scratch, capabilities)
+}
+
+/// A copy of a binary with file capabilities.
+pub fn installed_from(from: &str, scratch: &Scratch, capabilities: Option<&str>) -> PathBuf {
+    let from = Path::new(from);
+    let binary = scratch.0.join(from.file_name().unwrap_or_default());
+    copy(from, &binary);
     if let Some(capabilities) = capabilities {
         let set = output(Command::new("setcap").arg(capabilities).arg(&binary));
         assert!(set.status.success(), "{}", stderr(&set));
@@ -36,8 +44,14 @@ fn reachable_workload(scratch: &Scratch) -> PathBuf {
 }
 
 /// Before Linux 5.11 maps count as locked memory, of which a user may have little: what then happens
-/// is for tests/kernels. Where the limit cannot be raised it matters only on those kernels.
+/// is for tests/kernels. Elsewhere it does not matter, and root in a container may not raise it.
 fn raise_memlock() {
+    if Release::probe()
+        .known()
+        .is_some_and(|release| *release >= Release(5, 11))
+    {
+        return;
+    }
     static RAISED: Once = Once::new();
     RAISED.call_once(|| {
         let own = std::process::id().to_string();
@@ -46,7 +60,7 @@ fn raise_memlock() {
     });
 }
 
-fn as_nobody(binary: &Path) -> Command {
+pub fn as_nobody(binary: &Path) -> Command {
     raise_memlock();
     let mut command = Command::new(binary);
     command

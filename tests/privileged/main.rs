@@ -5,6 +5,7 @@ mod exact;
 mod least;
 mod lifetime;
 mod loss;
+mod smoke;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -185,12 +185,14 @@ static void compat(long n)
 	}
 }
 
-/* From here on seccomp answers this call with an errno. */
-static void deny(unsigned nr, unsigned with)
+/* From here on seccomp answers this call with an errno, if its first argument is that; -1 is any. */
+static void deny(unsigned nr, int first, unsigned with)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)first, 0, first < 0 ? 0 : 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | with),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -203,7 +205,7 @@ static void deny(unsigned nr, unsigned with)
 /* seccomp N: getppid is denied before the tracepoint, getpid is not. */
 static void seccomp(long n)
 {
-	deny(SYS_getppid, EPERM);
+	deny(SYS_getppid, -1, EPERM);
 	for (long i = 0; i < n; i++) {
 		syscall(SYS_getppid);
 		syscall(SYS_getpid);
@@ -363,8 +365,12 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "seccomp")) {
 		seccomp(number(argv, 2));
 	} else if (!strcmp(mode, "deny-bpf")) {
-		deny(SYS_bpf, number(argv, 2));
+		deny(SYS_bpf, -1, number(argv, 2));
 		execv(argv[3], argv + 3);
+		return 98;
+	} else if (!strcmp(mode, "deny")) { /* NUMBER FIRST-ARGUMENT ERRNO PROGRAM... */
+		deny(number(argv, 2), number(argv, 3), number(argv, 4));
+		execv(argv[5], argv + 5);
 		return 98;
 	} else if (!strcmp(mode, "odd")) {
 		odd();

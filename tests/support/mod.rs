@@ -16,6 +16,9 @@ use serde_json::Value;
 /// The binary under test.
 pub const DENET: &str = env!("CARGO_BIN_EXE_denet");
 
+/// The smoke test.
+pub const EBPF_TEST: &str = env!("CARGO_BIN_EXE_ebpf_test");
+
 /// `denet` with arguments, its output to be looked at.
 pub fn denet<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(DENET);

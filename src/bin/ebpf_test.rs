@@ -1,0 +1,56 @@
+//! `ebpf_test`: parse, test, write, exit.
+
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use denet::render::smoke as render;
+use denet::sys::{inherited, terminal};
+use denet::{cli, exit, run, smoke};
+
+/// Where stdout is no terminal.
+const COLUMNS: usize = 80;
+
+fn main() -> ExitCode {
+    let parsed = match cli::EbpfTest::try_parse() {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let wrong = error.use_stderr();
+            let _ = error.print();
+            return ExitCode::from(if wrong { exit::TOOL_USAGE } else { 0 });
+        }
+    };
+    run::start_log(parsed.debug);
+    let (options, json) = parsed.into_parts();
+    if inherited::was_closed(1) {
+        return failed("stdout is closed, and the result goes there");
+    }
+    let report = smoke::run(&options);
+    match write(&report, json) {
+        // A reader that went away has what it wanted.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failed(&format!("the result could not be written: {error}"))
+        }
+        _ if report.is_ok() => ExitCode::SUCCESS,
+        _ => ExitCode::from(exit::STAGE_FAILED),
+    }
+}
+
+fn write(report: &smoke::Report, json: bool) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    let mut page = anstream::AutoStream::new(Vec::new(), anstream::AutoStream::choice(&stdout));
+    if json {
+        writeln!(page, "{}", render::object(report))?;
+    } else {
+        let columns = terminal::columns(stdout.as_fd()).unwrap_or(COLUMNS);
+        render::table(&mut page, report, columns)?;
+    }
+    stdout.write_all(&page.into_inner())?;
+    stdout.flush()
+}
+
+fn failed(what: &str) -> ExitCode {
+    let _ = writeln!(anstream::stderr(), "ebpf_test: {what}");
+    ExitCode::from(exit::TOOL_FAILED)
+}
