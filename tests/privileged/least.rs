@@ -43,6 +43,17 @@ fn reachable_workload(scratch: &Scratch) -> PathBuf {
     copy
 }
 
+/// How many runs of programs the kernel skipped: none, but where a user without root has only raw
+/// tracepoints and the kernel preempts those (Debian's 7.2, docs/kernels.md).
+fn skipped(summary: &serde_json::Value) -> u64 {
+    let quality = &summary["ebpf"]["quality"];
+    let skipped = quality["skipped_runs"].as_u64().expect("a count");
+    let may_skip = std::env::var("DENET_TEST_GUEST").is_ok_and(|guest| guest == "sid");
+    assert_eq!(quality["complete"], skipped == 0, "{quality}");
+    assert!(skipped == 0 || may_skip, "{quality}");
+    skipped
+}
+
 /// Before Linux 5.11 maps count as locked memory, of which a user may have little: what then happens
 /// is for tests/kernels. Elsewhere it does not matter, and root in a container may not raise it.
 fn raise_memlock() {
@@ -96,8 +107,8 @@ fn two_file_capabilities_give_the_full_profile() {
     );
     assert!(output.status.success(), "{}", stderr(&output));
     let summary = summary(&output);
-    assert_eq!(summary["ebpf"]["quality"]["complete"], true);
-    assert_eq!(counts(&summary)["getppid"], 800);
+    let seen = counts(&summary)["getppid"];
+    assert!(seen <= 800 && seen + skipped(&summary) >= 800, "{seen}");
 }
 
 #[test]
@@ -141,7 +152,7 @@ fn capabilities_are_given_up_before_the_command_starts() {
         text.contains(&format!("CapPrm:\t{kept}\nCapEff:\t{kept}\n")),
         "{text}"
     );
-    assert_eq!(summary(&run)["ebpf"]["quality"]["complete"], true);
+    skipped(&summary(&run));
 }
 
 #[test]
