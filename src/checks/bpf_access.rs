@@ -52,9 +52,7 @@ pub fn explain(facts: &Facts, refusal: Refusal<'_>) -> Finding {
         Some(libc::EPERM | libc::EACCES) if !lacking.is_empty() => {
             missing_capabilities(facts, privileges, &lacking, refusal)
         }
-        Some(libc::EPERM) if charges_maps(facts) && refusal.what.starts_with("BPF_MAP_CREATE") => {
-            memlock(facts, refusal)
-        }
+        Some(libc::EPERM) if is_charged(facts, refusal.what) => memlock(facts, refusal),
         Some(libc::EPERM) if privileges.seccomp == 2 => seccomp(refusal, privileges),
         Some(libc::EPERM | libc::EINVAL)
             if facts.kernel.lockdown.known() == Some(&Lockdown::Confidentiality) =>
@@ -65,14 +63,18 @@ pub fn explain(facts: &Facts, refusal: Refusal<'_>) -> Finding {
     }
 }
 
-/// Before 5.11 maps are charged to RLIMIT_MEMLOCK (`bpf_charge_memlock`, kernel/bpf/syscall.c).
-fn charges_maps(facts: &Facts) -> bool {
+/// Before 5.11 maps and programs are charged to RLIMIT_MEMLOCK (`bpf_charge_memlock` and
+/// `__bpf_prog_charge`, kernel/bpf/syscall.c).
+fn is_charged(facts: &Facts, what: &str) -> bool {
+    let takes_memory = ["BPF_MAP_CREATE", "BPF_PROG_LOAD"]
+        .iter()
+        .any(|command| what.starts_with(command));
     let old = facts
         .kernel
         .release
         .known()
         .is_some_and(|release| *release < Release(5, 11));
-    old && facts.kernel.memlock.known() != Some(&u64::MAX)
+    takes_memory && old && facts.kernel.memlock.known() != Some(&u64::MAX)
 }
 
 fn memlock(facts: &Facts, refusal: Refusal<'_>) -> Finding {
@@ -83,7 +85,7 @@ fn memlock(facts: &Facts, refusal: Refusal<'_>) -> Finding {
         .map_or("unknown".to_owned(), u64::to_string);
     Finding {
         id: "memlock",
-        cause: "this kernel counts eBPF maps as locked memory, and the limit for that is too low"
+        cause: "this kernel counts eBPF maps and programs as locked memory, and the limit for that is too low"
             .to_owned(),
         evidence: vec![
             refusal.what.to_owned(),
@@ -375,24 +377,27 @@ mod tests {
     }
 
     #[test]
-    fn old_kernels_charge_maps_to_a_limit() {
+    fn old_kernels_charge_maps_and_programs_to_a_limit() {
         let held = |release| {
             move |p: &mut Privileges, _: &mut Binary, k: &mut Kernel| {
                 p.effective = BOTH;
                 k.release = Fact::Known(release);
             }
         };
-        let what = "BPF_MAP_CREATE x: Operation not permitted";
-        let refusal = Refusal {
-            what,
-            errno: Some(libc::EPERM),
-            log: None,
+        let id = |release, what| {
+            let refusal = Refusal {
+                what,
+                errno: Some(libc::EPERM),
+                log: None,
+            };
+            explain(&facts(held(release)), refusal).id
         };
-        assert_eq!(explain(&facts(held(Release(5, 10))), refusal).id, "memlock");
-        assert_eq!(
-            explain(&facts(held(Release(5, 11))), refusal).id,
-            "kernel-refused"
-        );
+        let old = Release(5, 10);
+        assert_eq!(id(old, "BPF_MAP_CREATE x: not permitted"), "memlock");
+        assert_eq!(id(old, "BPF_PROG_LOAD x: not permitted"), "memlock");
+        assert_eq!(id(old, "BPF_BTF_LOAD: not permitted"), "kernel-refused");
+        let new = Release(5, 11);
+        assert_eq!(id(new, "BPF_MAP_CREATE x: not permitted"), "kernel-refused");
     }
 
     #[test]

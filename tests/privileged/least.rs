@@ -56,7 +56,7 @@ fn skipped(summary: &serde_json::Value) -> u64 {
 
 /// Before Linux 5.11 maps count as locked memory, of which a user may have little: what then happens
 /// is for tests/kernels. Elsewhere it does not matter, and root in a container may not raise it.
-fn raise_memlock() {
+pub fn raise_memlock() {
     if Release::probe()
         .known()
         .is_some_and(|release| *release >= Release(5, 11))

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::least::{NOBODY, as_nobody, installed_from};
+use crate::least::{NOBODY, as_nobody, installed_from, raise_memlock};
 use crate::lifetime::wait_until;
 use crate::need_root;
 use crate::support::{EBPF_TEST, Scratch, output, stderr, stdout, workload};
@@ -54,6 +54,7 @@ fn assert_failed(output: &Output, stage: &str, id: &str) -> Value {
 
 fn json(command: &mut Command) -> Output {
     need_root();
+    raise_memlock();
     output(command.arg("--json").env_remove("RUST_LOG"))
 }
 
@@ -86,7 +87,13 @@ fn every_syscall_that_is_harmless_is_counted() {
     need_root();
     let table = denet::syscalls::Table::of(denet::syscalls::Abi::Native);
     let mut refused = BTreeSet::new();
-    for (_, name, _) in table.entries() {
+    // Each takes a guest half a second: there every eighth, and one that is refused.
+    let every = if crate::support::in_guest() { 8 } else { 1 };
+    let calls = table.entries().enumerate();
+    for (at, (_, name, _)) in calls {
+        if at % every != 0 && name != "reboot" {
+            continue;
+        }
         let mut apart = Command::new("unshare");
         apart.args([
             "--mount",
@@ -256,6 +263,7 @@ fn number_of(name: &str) -> String {
 #[test]
 fn many_at_once_do_not_disturb_each_other() {
     need_root();
+    raise_memlock();
     let start = |_| {
         let mut command = Command::new(EBPF_TEST);
         let child = command.arg("--json").stdout(Stdio::piped()).spawn();
