@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
  * What the eBPF programs and user space share. C owns the layout; src/bpf/abi.rs mirrors it and
- * tests/contract.rs holds the two against each other with clang. Fixed widths, explicit padding.
+ * tests/contract/abi.rs holds the two against each other with clang. Fixed widths, explicit padding.
  */
 #ifndef DENET_ABI_H
 #define DENET_ABI_H
@@ -18,6 +18,12 @@
 
 #define DENET_COMM_LEN 16
 
+/* What is known of a task's end. */
+#define DENET_EXIT_KNOWN 1
+#define DENET_EXIT_OF_GROUP 2 /* of the whole process, whichever thread this is */
+#define DENET_EXIT_LAST 4 /* no thread of the process is left */
+#define DENET_EXIT_ORPHAN 8 /* nobody who is followed is its parent */
+
 /* A followed task (a thread, as the kernel means it) and what it called. */
 struct denet_task {
 	/* Where its pt_regs lie, at the top of its kernel stack: what sys_enter is given. 0: free. */
@@ -27,7 +33,11 @@ struct denet_task {
 	__u64 start_ns; /* CLOCK_MONOTONIC */
 	__u64 process_start_ns; /* of the task that began this process: with tgid, its identity */
 	__u64 end_ns; /* 0 while it lives */
+	__u32 exit_status; /* as wait(2) tells it, once it ended */
+	__u32 exit_flags; /* DENET_EXIT_ */
 	char comm[DENET_COMM_LEN];
+	__u64 events; /* told of by a stream, lost ones too */
+	__u64 call; /* a stream waits for the end of its call: when that began; else 0 */
 	/* Of a slot, not of its task: followed tasks that belong here and are elsewhere. */
 	__u64 displaced;
 	__u64 cells[DENET_CELLS];
@@ -51,7 +61,86 @@ struct denet_control {
 	__u64 spill_full;
 	__u64 records_lost; /* ended tasks that found no room in the ring buffer */
 	__u64 tasks_unfollowed; /* children that could not be identified or remembered */
+	__u64 tasks_walked; /* followed that ran already */
 	__u64 wake_on_exit; /* user space waits for the last descendant */
+	__u64 events_lost; /* of a stream: they found no room in the ring buffer */
+	__u64 calls_unmatched; /* of a stream: no memory for what is known at their beginning */
+	__u64 tables_full; /* of a stream: not added up, because a table was full */
+};
+
+/* What a record of the ring buffer is. An ended task has its identity there, which is an address. */
+#define DENET_RECORD_LOOK 0
+#define DENET_RECORD_EXEC 1
+#define DENET_RECORD_CALL 2
+#define DENET_RECORD_SOCKET 3
+#define DENET_RECORD_BIRTH 5
+#define DENET_RECORD_KINDS 4096
+
+/* What each record of a stream begins with. */
+struct denet_event {
+	__u64 kind; /* DENET_RECORD_ */
+	__u64 seq; /* of its thread, from 1 on; who finds a gap has lost some */
+	__u64 thread_start_ns; /* with tid, the identity of the thread */
+	__u64 start_ns; /* CLOCK_MONOTONIC, when the call began */
+	__u64 end_ns;
+	__u32 tid; /* in the initial pid namespace, when the call began */
+	__u32 tgid;
+};
+
+#define DENET_FILES_COPIED 1
+#define DENET_FILES_SHARED 2
+
+/* A thread or process begins. */
+struct denet_birth {
+	struct denet_event head; /* of who begot it */
+	__u64 child_start_ns;
+	__u32 child_tid;
+	__u32 child_tgid;
+	__u32 files; /* DENET_FILES_; 0: it is not known what it has of descriptors */
+	__u32 _pad;
+	char comm[DENET_COMM_LEN]; /* of both */
+};
+
+/* A call of execve or execveat. */
+#define DENET_EXEC_PATH_BYTES 1024
+#define DENET_EXEC_ARGS_BYTES 8192
+#define DENET_EXEC_ARGS 64 /* of one that failed */
+#define DENET_EXEC_STRING_BYTES 4096
+
+#define DENET_EXEC_COMPAT 1
+#define DENET_EXEC_AT 2 /* execveat */
+#define DENET_EXEC_PATH_FAULT 4 /* the path could not be read */
+#define DENET_EXEC_PATH_CUT 8
+#define DENET_EXEC_ARGS_FAULT 16 /* not all arguments could be read */
+#define DENET_EXEC_ARGS_CUT 32 /* there were more */
+#define DENET_EXEC_PATH_KERNELS 64 /* the path is as the kernel resolved it, not as it was given */
+
+struct denet_exec {
+	struct denet_event head;
+	__u64 cgroup; /* inode number of the cgroup of version 2; 0: there is none */
+	__u64 path_address;
+	__u64 args_bytes; /* of all arguments with their NULs, where they are known; may be more than are here */
+	__s32 result;
+	__u32 flags; /* DENET_EXEC_ */
+	__u32 ppid;
+	__u32 uid;
+	__u32 gid;
+	__s32 dirfd;
+	__u32 path_len; /* of data, without a NUL */
+	__u32 args_len; /* of data behind the path: strings that each end with a NUL */
+	char comm_before[DENET_COMM_LEN];
+	char comm_after[DENET_COMM_LEN];
+	char data[DENET_EXEC_PATH_BYTES + DENET_EXEC_ARGS_BYTES + DENET_EXEC_STRING_BYTES];
+};
+
+/* Who executed how often. */
+struct denet_exec_by {
+	__u32 uid;
+	char comm[DENET_COMM_LEN]; /* before */
+};
+struct denet_exec_counts {
+	__u64 succeeded;
+	__u64 failed;
 };
 
 /* How a task_struct looks from outside, beside what the kernel says of the same task. */

@@ -19,12 +19,12 @@ struct {
 	__type(value, struct denet_task);
 } denet_slots SEC(".maps");
 
-/* Who holds a slot: BPF_NOEXIST makes the claim atomic, also before kernel 5.12 has cmpxchg. */
+/* Whose a slot is, by identity: BPF_NOEXIST makes the claim atomic, also before kernel 5.12 has cmpxchg. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, __u64);
 } denet_claims SEC(".maps");
 
 /* Tasks whose slot was taken, by identity. */

@@ -2,100 +2,131 @@
 /* Who descends from the command? Followed from before their first instruction to their end. */
 #include <stddef.h>
 
-#include "common.h"
+#include "task.h"
 
-/* Offsets in task_struct, and of pt_regs in a kernel stack, found by src/bpf/calibrate.rs. */
-const volatile __u32 task_pid_offset = 0;
-const volatile __u32 task_tgid_offset = 0;
-const volatile __u32 task_stack_offset = 0; /* of the stack, or for typed tasks of a pointer into it */
-const volatile __u32 stack_regs_offset = 0;
-const volatile __u32 stack_bytes = 16384;
+/* Processes that are to be followed although nobody who is followed started them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, __u32);
+} denet_wanted SEC(".maps");
+
+/* 1: whoever starts a task, it is followed. */
+const volatile __u32 follow_all = 0;
+/* In task_struct, for walks and where all are followed. */
+const volatile __u32 walk_flags_offset = 0;
+/* 1: threads of a followed process are followed, its children are not. */
+const volatile __u32 follow_threads_only = 0;
 /*
- * 0: attached to raw_tp, where a task is a number, and a helper reads it. 1: attached to tp_btf, where
- * the verifier knows it for a task; what lockdown=confidentiality forbids the helper, it allows.
+ * In task_struct, of the parent, where processes are followed that run already; else 0. Somebody who
+ * descends from them may beget and end before a walk comes by: then its ancestors speak for the child.
  */
-const volatile __u32 tasks_are_typed = 0;
-/* Unread bytes in the ring buffer from which user space is woken. */
-const volatile __u32 wake_at_bytes = 0;
+const volatile __u32 ancestor_offset = 0;
+
+/* Of a task's end, by BTF; 0 where there is none, or nobody wants to know. */
+const volatile __u32 task_exit_code_offset = 0;
+const volatile __u32 task_signal_offset = 0;
+const volatile __u32 task_parent_offset = 0;
+const volatile __u32 task_leader_offset = 0;
+const volatile __u32 signal_flags_offset = 0;
+const volatile __u32 signal_live_offset = 0;
+const volatile __u32 signal_group_exit_code_offset = 0;
 
 /* A new task's memory: too large for the stack, and zero but for what describe() sets. */
 static const struct denet_task NEW_TASK;
 
-/* The identity of a task, 0 if it cannot be read. */
-static __always_inline __u64 regs_of(const void *task)
-{
-	__u64 stack = 0;
+/* How far back ancestors are asked for: all of them but the last end at the very moment. */
+#define ANCESTORS 4
 
-	/* The stack itself is a pointer, of which newer verifiers make no number. */
-	if (tasks_are_typed)
-		stack = *(const volatile __u64 *)(task + task_stack_offset) & -(__u64)stack_bytes;
+static __always_inline int has_followed_ancestor(const void *task)
+{
+#pragma unroll
+	for (int i = 0; i < ANCESTORS; i++) {
+		task = pointer_at(task, ancestor_offset);
+		if (!task)
+			return 0;
+		if (find_task(regs_of(task)))
+			return 1;
+	}
+	return 0;
+}
+
+/* A task that is to be followed. */
+struct newcomer {
+	__u64 regs;
+	__u64 start_ns;
+	__u64 process_start_ns; /* 0: it begins a process */
+	__u32 tid;
+	__u32 tgid;
+	__u32 is_child; /* of who runs this program, with its name */
+};
+
+static __always_inline void describe(struct denet_task *task, const struct newcomer *it)
+{
+	task->tid = it->tid;
+	task->tgid = it->tgid;
+	task->start_ns = it->start_ns;
+	task->process_start_ns = it->process_start_ns ? it->process_start_ns : it->start_ns;
+	if (it->is_child)
+		bpf_get_current_comm(task->comm, sizeof(task->comm));
 	else
-		bpf_probe_read_kernel(&stack, sizeof(stack), task + task_stack_offset);
-	return stack ? stack + stack_regs_offset : 0;
-}
-
-/* A thread or process id of a task, 0 if it cannot be read. */
-static __always_inline __u32 id_of(const void *task, __u32 offset)
-{
-	__u32 id = 0;
-
-	if (tasks_are_typed)
-		return *(const volatile __u32 *)(task + offset);
-	bpf_probe_read_kernel(&id, sizeof(id), task + offset);
-	return id;
-}
-
-static __always_inline struct denet_task *find_task(__u64 regs)
-{
-	__u32 slot = slot_of(regs);
-	struct denet_task *task = bpf_map_lookup_elem(&denet_slots, &slot);
-
-	if (!task || !regs)
-		return 0;
-	if (task->regs == regs)
-		return task;
-	return task->displaced ? bpf_map_lookup_elem(&denet_overflow, &regs) : 0;
-}
-
-static __always_inline void describe(struct denet_task *task, __u64 regs, __u32 tid, __u32 tgid,
-				     __u64 process_start_ns)
-{
-	__u64 now = bpf_ktime_get_ns();
-
-	task->tid = tid;
-	task->tgid = tgid;
-	task->start_ns = now;
-	task->process_start_ns = process_start_ns ? process_start_ns : now;
-	bpf_get_current_comm(task->comm, sizeof(task->comm));
+		__builtin_memset(task->comm, 0, sizeof(task->comm));
+	task->events = 0;
+	task->call = 0;
 	/* Last: from here on the memory is this task's. */
-	*(volatile __u64 *)&task->regs = regs;
+	*(volatile __u64 *)&task->regs = it->regs;
 }
 
-static __always_inline void enroll(__u64 regs, __u32 tid, __u32 tgid, __u64 process_start_ns)
+#define EEXIST 17
+
+/*
+ * A child may be seen by who walks over all tasks before its own fork tells of it: whoever claims it
+ * first enters it, and the other has nothing left to do. Returns 1 to the first.
+ */
+static __always_inline int enroll(const struct newcomer *it)
 {
-	__u32 slot = slot_of(regs);
+	__u64 regs = it->regs, *claimed;
+	__u32 slot = slot_of(regs), tid = it->tid;
 	struct denet_task *home = bpf_map_lookup_elem(&denet_slots, &slot), *task = 0;
+	long refused;
 
 	if (!home)
-		return;
-	count_in_control(tasks_started, 1);
-	if (bpf_map_update_elem(&denet_claims, &slot, &tid, BPF_NOEXIST) == 0) {
-		describe(home, regs, tid, tgid, process_start_ns);
-		return;
+		return 0;
+	/* The slot may have become free since the other one entered it elsewhere. */
+	if (home->displaced &&
+	    (bpf_map_lookup_elem(&denet_overflow, &regs) || bpf_map_lookup_elem(&denet_uncounted, &regs)))
+		return 0;
+	if (bpf_map_update_elem(&denet_claims, &slot, &regs, BPF_NOEXIST) == 0) {
+		count_in_control(tasks_started, 1);
+		describe(home, it);
+		return 1;
 	}
-	if (bpf_map_update_elem(&denet_overflow, &regs, &NEW_TASK, BPF_NOEXIST) == 0)
+	claimed = bpf_map_lookup_elem(&denet_claims, &slot);
+	if (claimed && *claimed == regs)
+		return 0;
+	refused = bpf_map_update_elem(&denet_overflow, &regs, &NEW_TASK, BPF_NOEXIST);
+	if (refused == -EEXIST)
+		return 0;
+	if (!refused)
 		task = bpf_map_lookup_elem(&denet_overflow, &regs);
 	if (task) {
-		describe(task, regs, tid, tgid, process_start_ns);
+		count_in_control(tasks_started, 1);
+		describe(task, it);
 	} else {
+		refused = bpf_map_update_elem(&denet_uncounted, &regs, &tid, BPF_NOEXIST);
+		if (refused == -EEXIST)
+			return 0;
 		count_in_control(tasks_without_memory, 1);
-		if (bpf_map_update_elem(&denet_uncounted, &regs, &tid, BPF_ANY)) {
+		if (refused) {
 			count_in_control(tasks_unfollowed, 1);
-			count_in_control(tasks_ended, 1);
-			return;
+			return 0;
 		}
+		count_in_control(tasks_started, 1);
 	}
 	__sync_fetch_and_add(&home->displaced, 1);
+	return 1;
 }
 
 static __always_inline __u64 calls_of(const struct denet_task *task)
@@ -105,13 +136,6 @@ static __always_inline __u64 calls_of(const struct denet_task *task)
 	for (int i = 0; i < DENET_CELLS; i++)
 		sum += task->cells[i] >> DENET_CELL_KEY_BITS;
 	return sum;
-}
-
-static __always_inline __u64 wake_flag(void)
-{
-	if (bpf_ringbuf_query(&denet_ended, BPF_RB_AVAIL_DATA) >= wake_at_bytes)
-		return BPF_RB_FORCE_WAKEUP;
-	return BPF_RB_NO_WAKEUP;
 }
 
 /*
@@ -154,14 +178,48 @@ static __always_inline __u32 compact(struct denet_task *task)
 	return used;
 }
 
-/* A record is as long as the task has kinds of calls: more of them fit while nobody reads. */
-static __always_inline void report(struct denet_task *task)
+#define SIGNAL_GROUP_EXIT 4
+
+/* What wait(2) will tell of it. A process' status is that of its leader, unless all ended together. */
+static __always_inline void describe_end(struct denet_task *ended, const void *task)
 {
-	__u32 used = compact(task);
+	const void *signal, *parent, *leader;
+	__u32 flags = DENET_EXIT_KNOWN;
+
+	if (!task_exit_code_offset || !task)
+		return;
+	signal = pointer_at(task, task_signal_offset);
+	leader = pointer_at(task, task_leader_offset);
+	if (!signal || !leader)
+		return;
+	/* do_exit() counts a thread down before it tells of its end. */
+	if (word_at(signal, signal_live_offset) == 0)
+		flags |= DENET_EXIT_LAST;
+	if (word_at(signal, signal_flags_offset) & SIGNAL_GROUP_EXIT) {
+		ended->exit_status = word_at(signal, signal_group_exit_code_offset);
+		flags |= DENET_EXIT_OF_GROUP;
+	} else {
+		/* The leader may have ended before anybody was followed. */
+		ended->exit_status = word_at(flags & DENET_EXIT_LAST ? leader : task, task_exit_code_offset);
+	}
+	parent = pointer_at(task, task_parent_offset);
+	if (parent && !find_task(regs_of(parent)))
+		flags |= DENET_EXIT_ORPHAN;
+	ended->exit_flags = flags;
+}
+
+/* A record is as long as the task has kinds of calls: more of them fit while nobody reads. */
+static __always_inline void report(struct denet_task *task, const void *ended)
+{
+	__u32 used;
+
+	/* First: who reads this memory meanwhile is warned that its cells move. */
+	*(volatile __u64 *)&task->end_ns = bpf_ktime_get_ns();
+	used = compact(task);
+	describe_end(task, ended);
 
 	if (used > DENET_CELLS)
 		used = DENET_CELLS;
-	task->end_ns = bpf_ktime_get_ns();
 	bpf_get_current_comm(task->comm, sizeof(task->comm));
 	if (bpf_ringbuf_output(&denet_ended, task,
 			       offsetof(struct denet_task, cells) + used * sizeof(__u64), wake_flag())) {
@@ -170,24 +228,67 @@ static __always_inline void report(struct denet_task *task)
 	}
 }
 
-static __always_inline int on_fork(__u64 parent_regs, const void *child)
-{
-	struct denet_task *parent = find_task(parent_regs);
-	__u64 process_start_ns = 0, child_regs;
-	__u32 tid, tgid;
+/* 1: whoever listens to a stream is told who begot whom, before the child runs. */
+const volatile __u32 births_are_told = 0;
+/* Of files in task_struct; 0: not known. */
+const volatile __u32 task_files_offset = 0;
 
-	if (!parent && !bpf_map_lookup_elem(&denet_uncounted, &parent_regs))
+static __always_inline void tell_birth(struct denet_task *parent, const struct newcomer *it, const void *begetter,
+				       const void *child)
+{
+	struct denet_birth birth = {
+		.child_start_ns = it->start_ns,
+		.child_tid = it->tid,
+		.child_tgid = it->tgid,
+	};
+
+	begin_event(&birth.head, parent, DENET_RECORD_BIRTH);
+	birth.head.start_ns = birth.head.end_ns;
+	bpf_get_current_comm(birth.comm, sizeof(birth.comm));
+	if (task_files_offset)
+		birth.files = pointer_at(begetter, task_files_offset) == pointer_at(child, task_files_offset) ?
+				      DENET_FILES_SHARED :
+				      DENET_FILES_COPIED;
+	tell(&birth, sizeof(birth));
+}
+
+#define PF_EXITING 0x00000004
+#define PF_KTHREAD 0x00200000
+
+static __always_inline int on_fork(const void *begetter, const void *child)
+{
+	__u64 parent_regs = regs_of(begetter);
+	struct denet_task *parent = find_task(parent_regs), *former;
+	struct newcomer it = { .is_child = 1 };
+
+	if (!follow_all && !parent && !bpf_map_lookup_elem(&denet_uncounted, &parent_regs) &&
+	    !(ancestor_offset && !follow_threads_only && has_followed_ancestor(begetter)))
 		return 0;
-	child_regs = child ? regs_of(child) : 0;
-	tid = child ? id_of(child, task_pid_offset) : 0;
-	tgid = child ? id_of(child, task_tgid_offset) : 0;
-	if (!child_regs || !tid || !tgid) {
+	if (follow_all && child && (word_at(child, walk_flags_offset) & PF_KTHREAD))
+		return 0;
+	it.regs = child ? regs_of(child) : 0;
+	it.tid = child ? id_of(child, task_pid_offset) : 0;
+	it.tgid = child ? id_of(child, task_tgid_offset) : 0;
+	if (!it.regs || !it.tid || !it.tgid) {
 		count_in_control(tasks_unfollowed, 1);
 		return 0;
 	}
-	if (parent && parent->tgid == tgid)
-		process_start_ns = parent->process_start_ns;
-	enroll(child_regs, tid, tgid, process_start_ns);
+	if (parent && parent->tgid == it.tgid)
+		it.process_start_ns = parent->process_start_ns;
+	else if (follow_threads_only && !follow_all)
+		return 0;
+	it.start_ns = bpf_ktime_get_ns();
+	if (births_are_told && parent && child)
+		tell_birth(parent, &it, begetter, child);
+	former = find_task(it.regs);
+	/* A walk entered somebody who was just ending, and the stack is used again already. */
+	if (former && former->tid != it.tid) {
+		describe(former, &it);
+		count_in_control(tasks_started, 1);
+		count_in_control(tasks_ended, 1);
+		return 0;
+	}
+	enroll(&it);
 	return 0;
 }
 
@@ -203,7 +304,7 @@ static __always_inline int on_exec(__u64 regs)
 	return 0;
 }
 
-static __always_inline int on_exit(__u64 regs)
+static __always_inline int on_exit(const void *ended, __u64 regs)
 {
 	__u32 slot = slot_of(regs);
 	struct denet_task *home = bpf_map_lookup_elem(&denet_slots, &slot), *task;
@@ -211,14 +312,15 @@ static __always_inline int on_exit(__u64 regs)
 	if (!home || !regs)
 		return 0;
 	if (home->regs == regs) {
-		report(home);
+		report(home, ended);
 		/* All but what belongs to the slot. */
 		home->regs = 0;
 		home->end_ns = 0;
+		home->exit_flags = 0;
 		__builtin_memset(home->cells, 0, sizeof(home->cells));
 		bpf_map_delete_elem(&denet_claims, &slot);
 	} else if (home->displaced && (task = bpf_map_lookup_elem(&denet_overflow, &regs))) {
-		report(task);
+		report(task, ended);
 		bpf_map_delete_elem(&denet_overflow, &regs);
 		__sync_fetch_and_add(&home->displaced, -1);
 	} else if (home->displaced && bpf_map_delete_elem(&denet_uncounted, &regs) == 0) {
@@ -233,7 +335,7 @@ static __always_inline int on_exit(__u64 regs)
 SEC("raw_tp/sched_process_fork")
 int denet_fork(__u64 *ctx)
 {
-	return on_fork(regs_of((const void *)ctx[0]), (const void *)ctx[1]);
+	return on_fork((const void *)ctx[0], (const void *)ctx[1]);
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -245,7 +347,7 @@ int denet_exec(__u64 *ctx)
 SEC("raw_tp/sched_process_exit")
 int denet_exit(__u64 *ctx)
 {
-	return on_exit(regs_of((const void *)ctx[0]));
+	return on_exit((const void *)ctx[0], regs_of((const void *)ctx[0]));
 }
 
 /*
@@ -263,11 +365,11 @@ const volatile __u32 child_pid_offset = 20;
 SEC("tp/sched/sched_process_fork")
 int denet_fork_tp(void *ctx)
 {
-	__u64 parent_regs = regs_of(bpf_get_current_task_btf());
+	const void *begetter = bpf_get_current_task_btf();
 	/* The verifier wants to see each offset. */
 	__s32 pid = child_pid_offset == 44 ? *(volatile __s32 *)(ctx + 44) : *(volatile __s32 *)(ctx + 20);
 	void *child = bpf_task_from_pid(pid);
-	int result = on_fork(parent_regs, child);
+	int result = on_fork(begetter, child);
 
 	if (child)
 		bpf_task_release(child);
@@ -283,5 +385,76 @@ int denet_exec_tp(void *ctx)
 SEC("tp/sched/sched_process_exit")
 int denet_exit_tp(void *ctx)
 {
-	return on_exit(regs_of(bpf_get_current_task_btf()));
+	const void *task = bpf_get_current_task_btf();
+
+	return on_exit(task, regs_of(task));
+}
+
+/*
+ * Tasks that run already: walked over by who reads the iterator's descriptor, as often as a walk finds
+ * somebody new. Offsets are BTF's, tasks are typed, and so are kept from the rest.
+ */
+const volatile __u32 walk_pid_offset = 0;
+const volatile __u32 walk_tgid_offset = 0;
+const volatile __u32 walk_sp_offset = 0;
+const volatile __u32 walk_exit_state_offset = 0;
+const volatile __u32 walk_start_offset = 0;
+const volatile __u32 walk_leader_offset = 0;
+const volatile __u32 walk_parent_offset = 0;
+/* denet itself. */
+const volatile __u32 walk_skips_tgid = 0;
+
+static __always_inline __u64 walked_regs(const void *task)
+{
+	__u64 sp = *(const volatile __u64 *)(task + walk_sp_offset);
+
+	return (sp & -(__u64)stack_bytes) + stack_regs_offset;
+}
+
+static __always_inline int walked_descends(const void *task)
+{
+#pragma unroll
+	for (int i = 0; i < ANCESTORS; i++) {
+		task = *(const void *const volatile *)(task + walk_parent_offset);
+		if (!task)
+			return 0;
+		if (find_task(walked_regs(task)))
+			return 1;
+	}
+	return 0;
+}
+
+SEC("iter/task")
+int denet_walk(__u64 *ctx)
+{
+	const void *task = (const void *)ctx[1], *leader;
+	struct newcomer it = {};
+	struct denet_task *follows;
+
+	if (!task)
+		return 0;
+	if (*(const volatile __u32 *)(task + walk_flags_offset) & (PF_EXITING | PF_KTHREAD))
+		return 0;
+	if (*(const volatile __u32 *)(task + walk_exit_state_offset))
+		return 0;
+	it.regs = walked_regs(task);
+	if (find_task(it.regs))
+		return 0;
+	it.tid = *(const volatile __u32 *)(task + walk_pid_offset);
+	it.tgid = *(const volatile __u32 *)(task + walk_tgid_offset);
+	leader = *(const void *const volatile *)(task + walk_leader_offset);
+	if (!leader || it.tgid == walk_skips_tgid)
+		return 0;
+	if (!follow_all && !bpf_map_lookup_elem(&denet_wanted, &it.tgid) &&
+	    (follow_threads_only || !walked_descends(task)))
+		return 0;
+	it.start_ns = *(const volatile __u64 *)(task + walk_start_offset);
+	it.process_start_ns = *(const volatile __u64 *)(leader + walk_start_offset);
+	/* The main thread may be one that was followed from its birth on: then that is its process. */
+	follows = find_task(walked_regs(leader));
+	if (follows && follows->tgid == it.tgid)
+		it.process_start_ns = follows->process_start_ns;
+	if (enroll(&it))
+		count_in_control(tasks_walked, 1);
+	return 0;
 }

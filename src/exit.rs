@@ -7,6 +7,8 @@ use crate::sys::account::Exit;
 pub const USAGE: u8 = 2;
 /// eBPF was required and cannot be used; the command was not started.
 pub const EBPF_UNAVAILABLE: u8 = 3;
+/// Something was lost, and `--strict` makes that an error.
+pub const LOST: u8 = 4;
 /// `--duration` ended the command.
 pub const TIMED_OUT: u8 = 124;
 /// denet itself failed, or could not write all of its output.
@@ -16,11 +18,18 @@ pub const NOT_EXECUTABLE: u8 = 126;
 /// The command was not found.
 pub const NOT_FOUND: u8 = 127;
 
+/// `denet setup`: something is in the way, does not hold any more, or does not work.
+pub const NOT_AS_IT_SHOULD_BE: u8 = 1;
+
 /// `ebpf_test`: a stage failed, and with it what eBPF was to do here.
 pub const STAGE_FAILED: u8 = 1;
-/// `ebpf_test`: wrong options or arguments (EX_USAGE of sysexits.h).
+/// `ebpf_diag`: a goal that was asked for is blocked.
+pub const GOAL_BLOCKED: u8 = 1;
+/// `ebpf_diag`: a goal that was asked for is degraded, or could not be looked at.
+pub const GOAL_DEGRADED: u8 = 2;
+/// `ebpf_diag` and `ebpf_test`: wrong options or arguments (EX_USAGE of sysexits.h).
 pub const TOOL_USAGE: u8 = 64;
-/// `ebpf_test`: the tool itself failed, or could not write its output (EX_SOFTWARE).
+/// `ebpf_diag` and `ebpf_test`: the tool itself failed, or could not write its output (EX_SOFTWARE).
 pub const TOOL_FAILED: u8 = 70;
 
 /// A process killed by signal N ends with this plus N, as shells say it.
@@ -42,8 +51,19 @@ pub fn of_process(exit: Exit) -> u8 {
 /// The code for a run.
 pub fn of_run(run: &Run) -> u8 {
     match run.end {
-        End::Command => of_process(run.exit),
+        // Whoever started the command learns how it ended.
+        End::Command => run.exit.map_or(FAILED, of_process),
         End::Duration => TIMED_OUT,
+        // The command is waited for all the same.
+        End::Unread => FAILED,
+        End::Interrupted(signal) => of_signal(signal),
+    }
+}
+
+/// The code for having watched what denet did not start: how that ends is not denet's own end.
+pub fn of_attached(run: &Run) -> u8 {
+    match run.end {
+        End::Command | End::Duration | End::Unread => 0,
         End::Interrupted(signal) => of_signal(signal),
     }
 }

@@ -7,20 +7,41 @@
 //! [`finding::Finding`] ([`uapi`] knows the numbers of eBPF), and [`render`] turns it all into text
 //! and JSON lines. [`cli`] parses, [`run`] is the verb, `src/bin/denet.rs` calls it. [`smoke`] is the
 //! test of `src/bin/ebpf_test.rs`: one program through every stage of its life.
+//!
+//! [`doctor`] is `src/bin/ebpf_diag.rs`: it gathers [`facts`], judges them by [`checks`] and [`goals`] into a
+//! [`report`], with a page of [`pages`] for each finding. [`process`] samples what processes use.
+//! [`summarise`] is `denet stats`, a fold of a recording into [`stats`], [`export`] writes samples as a table.
+//! [`monitor`] is `denet monitor` and `denet trace`: what happens, as it happens.
+//! [`provision`] is `denet setup`: [`setup`] plans,
+//! journals, applies and undoes what a [`step::Step`] tells.
 
 #[cfg(feature = "ebpf")]
 pub mod bpf;
 pub mod checks;
 pub mod cli;
+pub mod doctor;
 pub mod exit;
+pub mod export;
 pub mod facts;
 pub mod finding;
+pub mod goals;
+mod live;
+pub mod monitor;
+pub mod pages;
+pub mod process;
 pub mod profile;
+pub mod provision;
+mod records;
 pub mod render;
+pub mod report;
 pub mod run;
+pub mod setup;
 pub mod shell;
 pub mod smoke;
+pub mod stats;
 pub mod step;
+pub mod summarise;
 pub mod sys;
 pub mod syscalls;
+pub mod trace;
 pub mod uapi;

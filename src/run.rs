@@ -1,26 +1,27 @@
-//! The verb `run`: a command profiled, its records and report written.
+//! The verbs `run` and `attach`: profiled, the records and the report written.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::fcntl::{FcntlArg, OFlag};
-use serde_json::Value;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::Output;
 use crate::exit;
+use crate::facts;
 use crate::finding::Finding;
+use crate::live::Live;
+use crate::profile::attached::{AttachOptions, Attached};
 use crate::profile::model::{OwnCost, Run, WhyNot};
+use crate::profile::sampling::Event;
 use crate::profile::session::{Ebpf, Options, Prepared, SessionError};
+use crate::records::Records;
 use crate::render::json::{self, EbpfMetadata, Metadata};
 use crate::render::text::{self, Report};
+use crate::sys::root::Root;
 use crate::sys::{account, inherited, terminal};
 
 /// Where stderr is no terminal.
@@ -48,111 +49,229 @@ pub fn start_log(debug: bool) {
 
 /// Runs a command and reports; returns the exit code.
 pub fn run(options: Options, output: &Output) -> u8 {
-    let mode = match options.ebpf {
-        Ebpf::Off => None,
-        Ebpf::Auto => Some("auto"),
-        Ebpf::Require => Some("require"),
-    };
-    if output.json && inherited::was_closed(1) {
-        complain("stdout is closed, but --json writes there; redirect it, or use --out FILE");
-        return exit::FAILED;
+    if let Err(code) = may_write(output) {
+        return code;
     }
     let command = options.command.clone();
+    let (mode, children) = (mode(options.ebpf), options.closeness.children);
     let prepared = match Prepared::new(options) {
         Ok(prepared) => prepared,
         Err(error) => return refuse(&error),
     };
-    if let Some(finding) = &prepared.refused {
-        complain("going on without the syscall profile:");
-        explain(finding);
-    }
-    let mut records = match Records::open(output) {
-        Ok(records) => records,
-        Err((name, error)) => {
-            complain(&format!(
-                "cannot write {name}: {error}; the command was not started"
-            ));
-            return exit::FAILED;
-        }
+    let about = About {
+        metadata: Metadata {
+            pid: Some(prepared.pid() as u32),
+            command: &command,
+            executable: Some(&prepared.executable),
+            attached: None,
+            t0_ms: now_ms(),
+            absent: prepared.absent(),
+            ebpf: mode.map(|mode| EbpfMetadata {
+                mode,
+                backend: prepared.backend(),
+                refused: prepared.refused.as_ref(),
+            }),
+        },
+        title: &command,
+        unbegun: "the command was not started",
     };
-    records.write(&metadata(&prepared, &command, mode));
-    if let Some((name, error)) = records.failure() {
-        complain(&format!(
-            "cannot write {name}: {error}; the command was not started"
-        ));
-        return exit::FAILED;
+    let mut reporter = match Reporter::begin(&about, output, children) {
+        Ok(reporter) => reporter,
+        Err(code) => return code,
+    };
+    let done = prepared.run(&mut |event| reporter.event(event));
+    reporter.conclude(done, exit::of_run)
+}
+
+/// Watches processes that run and reports; returns the exit code.
+pub fn attach(options: AttachOptions, output: &Output) -> u8 {
+    if let Err(code) = may_write(output) {
+        return code;
     }
-    let refused = prepared.refused.is_some();
-    let why_not = prepared
-        .backend()
-        .map_or_else(Vec::new, |backend| backend.why_not.clone());
-    let (run, map_bytes) = match prepared.run() {
-        Ok(done) => done,
+    let (mode, children) = (mode(options.ebpf), options.closeness.children);
+    let attached = match Attached::new(options) {
+        Ok(attached) => attached,
         Err(error) => return refuse(&error),
     };
-    if records.wanted() {
-        records.write(&json::summary(&run, output.top));
-    }
-    if output.text {
-        show(&command, &run, refused, &why_not, map_bytes, output.top);
-    }
-    match records.failure() {
-        Some((name, error)) => {
-            complain(&format!(
-                "the summary could not be written to {name}: {error}"
-            ));
-            exit::FAILED
+    let subject = attached.subject.clone();
+    let title = match (subject.pid, subject.command.is_empty()) {
+        (None, _) => vec![subject.title.clone().into()],
+        (Some(pid), true) => vec![format!("{pid} [{}]", subject.title).into()],
+        (Some(pid), false) => {
+            let pid = OsString::from(pid.to_string());
+            [&[pid], subject.command.as_slice()].concat()
         }
-        None => exit::of_run(&run),
+    };
+    let about = About {
+        metadata: Metadata {
+            pid: subject.pid,
+            command: &subject.command,
+            executable: subject.executable.as_deref(),
+            attached: Some(subject.title.as_str()).filter(|_| subject.pid.is_none()),
+            t0_ms: now_ms(),
+            absent: attached.absent(),
+            ebpf: mode.map(|mode| EbpfMetadata {
+                mode,
+                backend: attached.backend(),
+                refused: attached.refused.as_ref(),
+            }),
+        },
+        title: &title,
+        unbegun: "nothing was watched",
+    };
+    let mut reporter = match Reporter::begin(&about, output, children) {
+        Ok(reporter) => reporter,
+        Err(code) => return code,
+    };
+    let done = attached.run(&mut |event| reporter.event(event));
+    reporter.conclude(done, exit::of_attached)
+}
+
+fn mode(ebpf: Ebpf) -> Option<&'static str> {
+    match ebpf {
+        Ebpf::Off => None,
+        Ebpf::Auto => Some("auto"),
+        Ebpf::Require => Some("require"),
     }
 }
 
-fn metadata(prepared: &Prepared, command: &[OsString], mode: Option<&'static str>) -> Value {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    json::metadata(&Metadata {
-        pid: prepared.pid(),
-        command,
-        executable: &prepared.executable,
-        t0_ms: now.as_millis() as u64,
-        ebpf: mode.map(|mode| EbpfMetadata {
-            mode,
-            backend: prepared.backend(),
-            refused: prepared.refused.as_ref(),
-        }),
-    })
+pub(crate) fn may_write(output: &Output) -> Result<(), u8> {
+    if output.stdout.is_some() && inherited::was_closed(1) {
+        complain("stdout is closed, but records go there; redirect it, or use --out FILE");
+        return Err(exit::FAILED);
+    }
+    Ok(())
 }
 
-fn show(
-    command: &[OsString],
-    run: &Run,
+pub(crate) fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_millis() as u64
+}
+
+/// What is about to be profiled.
+struct About<'a> {
+    metadata: Metadata<'a>,
+    title: &'a [OsString],
+    /// What has not happened if nothing can be written.
+    unbegun: &'static str,
+}
+
+/// Tells of a profile as it comes.
+struct Reporter<'a> {
+    output: &'a Output,
+    records: Records,
+    live: Option<Live>,
+    children: bool,
+    title: Vec<OsString>,
     refused: bool,
-    why_not: &[WhyNot],
-    map_bytes: Option<u64>,
-    top: usize,
-) {
-    let report = Report {
-        command,
-        run,
-        refused,
-        why_not,
-        own: OwnCost {
-            cpu: account::own_cpu(),
-            peak_rss_kb: account::own_peak_rss_kb(),
-            map_bytes,
-        },
-        top,
-        columns: columns(),
-    };
-    // One write, so that nobody else's words come between. Where it fails there is nobody to tell.
-    let choice = anstream::AutoStream::choice(&io::stderr());
-    let mut page = anstream::AutoStream::new(Vec::new(), choice);
-    let _ =
-        text::report(&mut page, &report).and_then(|()| io::stderr().write_all(&page.into_inner()));
+    why_not: Vec<WhyNot>,
 }
 
-fn refuse(error: &SessionError) -> u8 {
+impl<'a> Reporter<'a> {
+    /// Opens what is to be written, and writes the first records.
+    fn begin(about: &About<'_>, output: &'a Output, children: bool) -> Result<Self, u8> {
+        let ebpf = about.metadata.ebpf.as_ref();
+        let refusal = ebpf.and_then(|ebpf| ebpf.refused);
+        if let Some(finding) = refusal {
+            complain("going on without the syscall profile:");
+            explain(finding);
+        }
+        let failed = |name: &str, error: &io::Error| {
+            complain(&format!("cannot write {name}: {error}; {}", about.unbegun));
+            exit::FAILED
+        };
+        let mut records = Records::open(output).map_err(|(name, error)| failed(&name, &error))?;
+        records.write(&json::metadata(&about.metadata));
+        if output.env && records.wanted() {
+            records.write(&facts::host::env_record(&Root::default()));
+        }
+        if let Some((name, error)) = records.failure() {
+            return Err(failed(name, error));
+        }
+        let backend = ebpf.and_then(|ebpf| ebpf.backend);
+        Ok(Self {
+            output,
+            records,
+            live: output.samples.then(|| Live::new(output.lines)),
+            children,
+            title: about.title.to_vec(),
+            refused: refusal.is_some(),
+            why_not: backend.map_or_else(Vec::new, |backend| backend.why_not.clone()),
+        })
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Sample(tree) => {
+                if self.records.wanted() {
+                    let record = match self.children {
+                        true => json::tree(&tree),
+                        false => json::sample(&tree).to_string(),
+                    };
+                    self.records.write_line(&record);
+                    self.records.write_row(&tree);
+                }
+                if let Some(live) = &mut self.live {
+                    live.show(*tree);
+                }
+            }
+            Event::Exit(exited) => {
+                if self.records.wanted() {
+                    self.records.write(&json::exited(&exited));
+                }
+            }
+        }
+    }
+
+    /// Writes the last record and the report; returns the exit code.
+    fn conclude(
+        mut self,
+        done: Result<(Run, Option<u64>), SessionError>,
+        code: impl Fn(&Run) -> u8,
+    ) -> u8 {
+        self.live = None;
+        let (run, map_bytes) = match done {
+            Ok(done) => done,
+            Err(error) => return refuse(&error),
+        };
+        if self.records.wanted() {
+            self.records.write(&json::summary(&run, self.output.top));
+        }
+        if self.output.text {
+            self.show(&run, map_bytes);
+        }
+        match self.records.failure() {
+            Some((name, error)) => {
+                complain(&format!("not all could be written to {name}: {error}"));
+                exit::FAILED
+            }
+            None => code(&run),
+        }
+    }
+
+    fn show(&self, run: &Run, map_bytes: Option<u64>) {
+        let report = Report {
+            command: &self.title,
+            run,
+            refused: self.refused,
+            why_not: &self.why_not,
+            own: OwnCost {
+                cpu: inherited::cpu_since(),
+                peak_rss_kb: account::own_peak_rss_kb(),
+                map_bytes,
+            },
+            top: self.output.top,
+            columns: columns(),
+        };
+        // One write, so that nobody else's words come between. Where it fails there is nobody to tell.
+        let choice = anstream::AutoStream::choice(&io::stderr());
+        let mut page = anstream::AutoStream::new(Vec::new(), choice);
+        let _ = text::report(&mut page, &report)
+            .and_then(|()| io::stderr().write_all(&page.into_inner()));
+    }
+}
+
+pub(crate) fn refuse(error: &SessionError) -> u8 {
     complain(&error.to_string());
     match error {
         SessionError::Unrunnable(error) => match error {
@@ -165,95 +284,28 @@ fn refuse(error: &SessionError) -> u8 {
             explain(finding);
             exit::EBPF_UNAVAILABLE
         }
+        SessionError::NobodyThere(_) => exit::FAILED,
         SessionError::Interrupted(signal) => exit::of_signal(*signal),
         SessionError::Failed(..) => exit::FAILED,
     }
 }
 
-fn columns() -> usize {
+pub(crate) fn columns() -> usize {
     terminal::columns(io::stderr().as_fd()).unwrap_or(COLUMNS)
 }
 
-fn complain(what: &str) {
+/// What this build cannot do.
+#[cfg(not(feature = "ebpf"))]
+pub(crate) fn built_without() -> u8 {
+    refuse(&SessionError::Refused(Box::new(
+        crate::profile::follow::built_without(),
+    )))
+}
+
+pub(crate) fn complain(what: &str) {
     let _ = writeln!(anstream::stderr(), "denet: {what}");
 }
 
-fn explain(finding: &Finding) {
+pub(crate) fn explain(finding: &Finding) {
     let _ = text::finding(&mut anstream::stderr(), finding, columns());
-}
-
-/// A file to be written from its start. A FIFO that nobody reads is an error, not something to wait
-/// for: the command is waiting too.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .custom_flags(libc::O_NONBLOCK);
-    let file = options.open(path)?;
-    nix::fcntl::fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
-    Ok(file)
-}
-
-/// The JSON lines, to everyone who asked for them.
-struct Records {
-    sinks: Vec<Sink>,
-}
-
-struct Sink {
-    name: String,
-    to: Box<dyn Write>,
-    failed: Option<io::Error>,
-}
-
-impl Records {
-    fn open(output: &Output) -> Result<Self, (String, io::Error)> {
-        let mut sinks = Vec::new();
-        if output.json {
-            sinks.push(Sink {
-                name: "stdout".to_owned(),
-                to: Box::new(io::stdout()),
-                failed: None,
-            });
-        }
-        if let Some(path) = &output.out {
-            let name = path.display().to_string();
-            let file = create(path).map_err(|error| (name.clone(), error))?;
-            sinks.push(Sink {
-                name,
-                to: Box::new(file),
-                failed: None,
-            });
-        }
-        Ok(Self { sinks })
-    }
-
-    /// Does anyone ask for them? A summary of ten thousand processes is large.
-    fn wanted(&self) -> bool {
-        !self.sinks.is_empty()
-    }
-
-    /// Writes a line to every sink that has not failed yet.
-    fn write(&mut self, line: &Value) {
-        let line = format!("{line}\n");
-        for sink in self.sinks.iter_mut().filter(|sink| sink.failed.is_none()) {
-            sink.failed = sink
-                .to
-                .write_all(line.as_bytes())
-                .and_then(|()| sink.to.flush())
-                .err();
-        }
-    }
-
-    /// The first sink that could not be written. A reader that went away has what it wanted.
-    fn failure(&self) -> Option<(&str, &io::Error)> {
-        let failed = self
-            .sinks
-            .iter()
-            .filter_map(|sink| Some((sink.name.as_str(), sink.failed.as_ref()?)));
-        failed
-            .into_iter()
-            .find(|(_, error)| error.kind() != io::ErrorKind::BrokenPipe)
-    }
 }

@@ -1,5 +1,6 @@
 //! What mends a finding: told as a command, and undone by one.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -15,8 +16,10 @@ pub enum Step {
     GrantCaps {
         /// The file.
         file: PathBuf,
-        /// As `setcap(8)` writes them: `cap_bpf,cap_perfmon`.
-        caps: &'static str,
+        /// As `setcap(8)` writes them: `cap_bpf,cap_perfmon`. It replaces all that the file had.
+        caps: Cow<'static, str>,
+        /// What the file has now, as `getcap(8)` writes it; `None` if nothing.
+        before: Option<String>,
     },
     /// A copy of a binary where root alone writes and file capabilities count.
     Install {
@@ -24,11 +27,48 @@ pub enum Step {
         from: PathBuf,
         /// The copy.
         to: PathBuf,
+        /// The group that may execute it; everyone may without one.
+        group: Option<&'static str>,
     },
+    /// A group of the system.
+    AddGroup(&'static str),
+    /// A user among its members, from the next login on.
+    AddMember {
+        /// Who.
+        user: String,
+        /// Of which group.
+        group: &'static str,
+    },
+    /// A directory of root's.
+    MakeDirectory(PathBuf),
+    /// A file of denet's own, as it lies in setup/.
+    InstallFile {
+        /// Below setup/.
+        from: &'static str,
+        /// Where to.
+        to: PathBuf,
+        /// What it gives away; empty if nothing.
+        risk: &'static str,
+    },
+    /// A file of settings that are asked for, or more lines at the end of one that is installed.
+    WriteLines {
+        /// Where to.
+        to: PathBuf,
+        /// All of them.
+        lines: Vec<String>,
+        /// Behind those that are there.
+        append: bool,
+        /// What they give away; empty if nothing.
+        risk: String,
+    },
+    /// A unit of systemd's that is started at boot.
+    Enable(&'static str),
+    /// Write permission for the group, for everything below.
+    GroupWrite(&'static str),
     /// A kernel setting, until the next boot.
     Sysctl {
         /// `kernel.perf_event_paranoid`.
-        key: &'static str,
+        key: Cow<'static, str>,
         /// What it is to be.
         value: i64,
         /// What it is, if it is known.
@@ -41,7 +81,7 @@ pub enum Step {
         /// Where.
         at: &'static str,
         /// `gid=$(id -g),mode=0750`.
-        options: &'static str,
+        options: String,
         /// Those that undo it.
         before: &'static str,
         /// What others gain.
@@ -63,7 +103,7 @@ pub enum Step {
         /// In a sentence.
         what: String,
         /// What it gives away; empty if nothing.
-        risk: &'static str,
+        risk: Cow<'static, str>,
     },
 }
 
@@ -72,7 +112,7 @@ impl Step {
     pub fn manual(what: impl Into<String>) -> Self {
         Self::Manual {
             what: what.into(),
-            risk: "",
+            risk: "".into(),
         }
     }
 
@@ -81,6 +121,12 @@ impl Step {
         match self {
             Self::GrantCaps { .. } => "grant-caps",
             Self::Install { .. } => "install",
+            Self::AddGroup(_) => "group",
+            Self::AddMember { .. } => "member",
+            Self::MakeDirectory(_) => "directory",
+            Self::InstallFile { .. } | Self::WriteLines { .. } => "install-file",
+            Self::Enable(_) => "enable",
+            Self::GroupWrite(_) => "group-write",
             Self::Sysctl { .. } => "sysctl",
             Self::Remount { .. } => "remount",
             Self::Mount { .. } => "mount",
@@ -94,18 +140,39 @@ impl Step {
     pub fn text(&self) -> String {
         let path = |path: &PathBuf| quoted(&path.display().to_string());
         match self {
-            Self::GrantCaps { file, caps } => format!("sudo setcap {caps}=ep {}", path(file)),
-            Self::Install { from, to } => {
+            Self::GrantCaps { file, caps, .. } => format!("sudo setcap {caps}=ep {}", path(file)),
+            Self::Install { from, to, group } => {
+                let (group, mode) = group.map_or(("root", "0755"), |group| (group, "0750"));
+                let (from, to) = (path(from), path(to));
+                format!("sudo install -o root -g {group} -m {mode} {from} {to}")
+            }
+            Self::AddGroup(name) => format!("sudo groupadd --system {name}"),
+            Self::AddMember { user, group } => {
+                format!("sudo usermod -a -G {group} {}", quoted(user))
+            }
+            Self::MakeDirectory(at) => format!("sudo install -d -m 0755 {}", path(at)),
+            Self::InstallFile { from, to, .. } => {
+                format!("sudo install -m 0644 setup/{from} {}", path(to))
+            }
+            Self::WriteLines {
+                to, lines, append, ..
+            } => {
+                let lines: Vec<String> = lines.iter().map(|line| quoted(line)).collect();
+                let option = if *append { "-a " } else { "" };
                 format!(
-                    "sudo install -o root -g root -m 0755 {} {}",
-                    path(from),
+                    "printf '%s\\n' {} | sudo tee {option}{}",
+                    lines.join(" "),
                     path(to)
                 )
             }
+            Self::Enable(unit) => format!("sudo systemctl enable {unit}"),
+            Self::GroupWrite(at) => format!("sudo chmod -R g+w {at}"),
             Self::Sysctl { key, value, .. } => format!("sudo sysctl {key}={value}"),
             Self::Remount { at, options, .. } => format!("sudo mount -o remount,{options} {at}"),
             Self::Mount { kind, at } => {
-                format!("sudo mount -t {kind} -o nosuid,nodev,noexec {kind} {at}")
+                // Of its own accord a bpffs lets everyone pin (mode 01777).
+                let mode = if *kind == "bpf" { ",mode=0700" } else { "" };
+                format!("sudo mount -t {kind} -o nosuid,nodev,noexec{mode} {kind} {at}")
             }
             Self::RaiseMemlock => "sudo prlimit --pid $$ --memlock=unlimited:unlimited".to_owned(),
             Self::Run(command) => command.clone(),
@@ -114,31 +181,76 @@ impl Step {
     }
 
     /// What it gives away, to whom; empty if nothing.
-    pub fn risk(&self) -> &'static str {
+    pub fn risk(&self) -> &str {
         match self {
+            Self::GrantCaps { caps, .. } if caps.contains("net_admin") => {
+                "whoever may run that file can then read kernel memory and change the network: keep it owned \
+                 by root and, on a shared machine, executable for a trusted group only (chown root:GROUP and chmod 0750 before \
+                 setcap: chown takes capabilities away)"
+            }
             Self::GrantCaps { .. } => {
                 "whoever may run that file can then read kernel memory: keep it owned by root and, on a \
-                 shared machine, executable for a trusted group only (chown root:GROUP, chmod 0750)"
+                 shared machine, executable for a trusted group only (chown root:GROUP and chmod 0750 before \
+                 setcap: chown takes capabilities away)"
             }
-            Self::Sysctl { risk, .. } | Self::Remount { risk, .. } | Self::Manual { risk, .. } => {
-                risk
+            Self::Sysctl { risk, .. }
+            | Self::Remount { risk, .. }
+            | Self::InstallFile { risk, .. } => risk,
+            Self::Manual { risk, .. } => risk,
+            Self::WriteLines { risk, .. } => risk,
+            Self::AddMember { .. } => {
+                "the user can profile any process, and with that read the memory of the kernel and of all \
+                 programs"
+            }
+            Self::GroupWrite(_) => {
+                "members of the group read arbitrary kernel memory through kprobes, without any capability"
             }
             Self::RaiseMemlock => "programs started from this shell may lock any amount of memory",
-            Self::Install { .. } | Self::Mount { .. } | Self::Run(_) => "",
+            Self::Install { .. }
+            | Self::AddGroup(_)
+            | Self::MakeDirectory(_)
+            | Self::Enable(_)
+            | Self::Mount { .. }
+            | Self::Run(_) => "",
         }
     }
 
     /// It holds after the next boot.
     pub fn is_persistent(&self) -> bool {
-        matches!(self, Self::GrantCaps { .. } | Self::Install { .. })
+        !matches!(
+            self,
+            Self::Sysctl { .. }
+                | Self::Remount { .. }
+                | Self::Mount { .. }
+                | Self::GroupWrite(_)
+                | Self::RaiseMemlock
+                | Self::Run(_)
+                | Self::Manual { .. }
+        )
     }
 
     /// The command that undoes it, where one does.
     pub fn undo(&self) -> Option<String> {
         let path = |path: &PathBuf| quoted(&path.display().to_string());
         match self {
-            Self::GrantCaps { file, .. } => Some(format!("sudo setcap -r {}", path(file))),
-            Self::Install { to, .. } => Some(format!("sudo rm {}", path(to))),
+            Self::GrantCaps { file, before, .. } => Some(match before {
+                None => format!("sudo setcap -r {}", path(file)),
+                Some(before) => format!("sudo setcap {} {}", quoted(before), path(file)),
+            }),
+            Self::Install { to, .. }
+            | Self::InstallFile { to, .. }
+            | Self::WriteLines {
+                to, append: false, ..
+            } => Some(format!("sudo rm {}", path(to))),
+            // They go with their file.
+            Self::WriteLines { .. } => None,
+            Self::AddGroup(name) => Some(format!("sudo groupdel {name}")),
+            Self::AddMember { user, group } => {
+                Some(format!("sudo gpasswd -d {} {group}", quoted(user)))
+            }
+            Self::MakeDirectory(at) => Some(format!("sudo rmdir {}", path(at))),
+            Self::Enable(unit) => Some(format!("sudo systemctl disable {unit}")),
+            Self::GroupWrite(at) => Some(format!("sudo chmod -R g-w {at}")),
             Self::Sysctl { key, before, .. } => {
                 before.map(|value| format!("sudo sysctl {key}={value}"))
             }
@@ -176,7 +288,8 @@ mod tests {
     fn paths_are_quoted_and_steps_undone() {
         let grant = Step::GrantCaps {
             file: "/opt/my tools/denet".into(),
-            caps: "cap_bpf,cap_perfmon",
+            caps: "cap_bpf,cap_perfmon".into(),
+            before: None,
         };
         assert_eq!(
             grant.text(),
@@ -187,12 +300,37 @@ mod tests {
             Some("sudo setcap -r '/opt/my tools/denet'")
         );
         assert!(grant.is_persistent());
+        let more = Step::GrantCaps {
+            file: "/x".into(),
+            caps: "cap_bpf,cap_perfmon,cap_syslog".into(),
+            before: Some("cap_bpf,cap_perfmon=ep".to_owned()),
+        };
+        let undo = more.undo();
+        assert_eq!(
+            undo.as_deref(),
+            Some("sudo setcap cap_bpf,cap_perfmon=ep /x")
+        );
+    }
+
+    #[test]
+    fn lines_are_written_by_what_is_pasted() {
+        let step = |append| Step::WriteLines {
+            to: "/etc/x.conf".into(),
+            lines: vec!["# it's".to_owned(), "a = 1".to_owned()],
+            append,
+            risk: String::new(),
+        };
+        let lines = r"printf '%s\n' '# it'\''s' 'a = 1' | sudo tee";
+        assert_eq!(step(false).text(), format!("{lines} /etc/x.conf"));
+        assert_eq!(step(true).text(), format!("{lines} -a /etc/x.conf"));
+        assert_eq!(step(false).undo().as_deref(), Some("sudo rm /etc/x.conf"));
+        assert_eq!(step(true).undo(), None);
     }
 
     #[test]
     fn a_setting_goes_back_to_what_it_was_if_that_is_known() {
         let step = |before| Step::Sysctl {
-            key: "kernel.perf_event_paranoid",
+            key: "kernel.perf_event_paranoid".into(),
             value: 2,
             before,
             risk: "",

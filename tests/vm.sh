@@ -72,9 +72,18 @@ suite_package() {
     suite_apt apt-cache "$1" search --names-only "$2" | cut -d' ' -f1 | sort -V | tail -n 1
 }
 
-# vm_kernel NAME SUITE PATTERN: $CACHE/kernels/NAME/{vmlinuz,release,modules}
+# name · suite · package
+VM_KERNELS='
+sid   sid                ^linux-binary-[0-9].*-cloud-amd64$
+6.12  bookworm-security  ^linux-image-6\.12\..*-cloud-amd64-unsigned$
+6.1   bookworm           ^linux-image-6\.1\..*-cloud-amd64-unsigned$
+5.10  bullseye           ^linux-image-5\.10\..*-cloud-amd64-unsigned$
+'
+
+# vm_kernel NAME: $CACHE/kernels/NAME/{vmlinuz,release,modules}
 vm_kernel() {
-    local name=$1 suite=$2 pattern=$3 kernel=$CACHE/kernels/$1 package modules= release
+    local name=$1 kernel=$CACHE/kernels/$1 suite pattern package modules= release
+    read -r suite pattern < <(sed -n "s/^$name  *//p" <<<"$VM_KERNELS") || { echo "no kernel is called $name" >&2; return 1; }
     [ -d "$kernel" ] && return 0
     vm_room || return 1
     suite_update "$suite" || return 1
@@ -110,6 +119,23 @@ vm_copy() {
     done
 }
 
+# vm_modules NAME ROOT MODULE…: these modules of a kernel and what they depend on, in ROOT/modules; their
+# paths in the order in which they are to be loaded in ROOT/modules/order.
+vm_modules() {
+    local modules=$CACHE/kernels/$1/modules root=$2 release module order
+    release=$(cat "$CACHE/kernels/$1/release")
+    shift 2
+    order=$(modprobe -C /dev/null -d "$modules" -S "$release" -a -D "$@" | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
+    [ -n "$order" ] || { echo "no module of $release was found" >&2; return 1; }
+    mkdir -p "$root/modules"
+    for module in $order; do
+        cp "$module" "$root/modules/" || return 1
+        module=${module##*/}
+        case $module in *.xz) xz -d "$root/modules/$module" && module=${module%.xz} || return 1 ;; esac
+        echo "/modules/$module" >>"$root/modules/order"
+    done
+}
+
 # vm_initramfs ROOT FILE
 vm_initramfs() {
     (cd "$1" && find . | cpio --quiet -o -H newc -R 0:0 | gzip -1) >"$2"
@@ -124,8 +150,10 @@ vm_boot() {
     : >"$WORK/$name.console" >"$WORK/$name.results"
     # No guest outlives this script, however it ends. One thread for both CPUs: with two, qemu 7.2 goes
     # on executing a breakpoint that the other CPU has removed, and guests that patch their own code,
-    # as the kernel does to attach a tracepoint, spin in it for good.
-    setpriv --pdeathsig KILL -- qemu-system-x86_64 -accel tcg,thread=single -cpu max -smp 2 -m 1536 -nodefaults -no-user-config \
+    # as the kernel does to attach a tracepoint, spin in it for good. Without fast string instructions:
+    # where a processor says that it has them, kernel and libc copy and clear all memory by rep movsb and
+    # stosb, of which qemu makes a step for each byte. Without them a guest has done in half the time.
+    setpriv --pdeathsig KILL -- qemu-system-x86_64 -accel tcg,thread=single -cpu max,-erms,-fsrm -smp 2 -m 1536 -nodefaults -no-user-config \
         -display none -no-reboot -serial "file:$WORK/$name.console" -serial "file:$WORK/$name.results" \
         -kernel "$kernel" -initrd "$initramfs" \
         -append "console=ttyS0 panic=-1 quiet loglevel=${DENET_GUEST_LOGLEVEL:-4} $parameters" "$@" </dev/null >"$WORK/$name.qemu" 2>&1 9>&- &

@@ -5,6 +5,7 @@
 //! Ends with 1 if a budget is missed, or if denet itself could not be measured.
 
 mod cpu;
+mod flood;
 mod hook;
 mod median;
 mod memory;
@@ -36,7 +37,9 @@ fn main() -> ExitCode {
 fn measure_all() -> Result<(), Box<dyn Error>> {
     let mut table = Table::default();
     table.extend(hook::rows()?);
-    table.extend(peers::rows()?);
+    table.extend(peers::counting()?);
+    table.extend(peers::telling()?);
+    table.extend(flood::rows()?);
     table.extend(session::rows()?);
     table.extend(memory::rows()?);
     write!(io::stdout(), "{table}")?;

@@ -18,6 +18,9 @@ pub const TELL_TIME: &str = "--tell-time";
 /// Prints rounds with and without programs on the hook.
 pub const HOOK_ROUNDS: &str = "--hook-rounds";
 
+/// Calls at speed from two threads.
+pub const FLOOD: &str = "--flood";
+
 const LOOP_TIME: Duration = Duration::from_millis(50);
 const BURST: u32 = 50;
 
@@ -29,6 +32,7 @@ pub fn named(name: &str) -> Option<Workload> {
     match name {
         LOOP => Some(call_loop),
         TELL_TIME => Some(tell_time),
+        FLOOD => Some(crate::flood::flood),
         HOOK_ROUNDS => Some(hook::print_rounds),
         _ => None,
     }

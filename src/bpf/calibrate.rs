@@ -161,12 +161,18 @@ impl Calibration {
         Ok(())
     }
 
-    /// Samples the caller in the command's place, for where there is no command.
+    /// Samples another thread in the command's place, for where there is no command.
+    pub(crate) fn stand_in(&self) -> Result<(), KernelError> {
+        let sampled = std::thread::scope(|scope| scope.spawn(|| self.sample(Sampled::Gate)).join());
+        sampled
+            .unwrap_or_else(|_| Err(io::Error::other("the sampling thread died")))
+            .map_err(|source| KernelError::new("BPF_PROG_TEST_RUN denet_sample", source))
+    }
+
+    /// The layout, and the calling thread, where there is no command.
     pub(crate) fn of_this_process() -> Result<(Layout, KernelTask), KernelError> {
         let calibration = Self::start(Path::new(VMLINUX_BTF))?;
-        calibration
-            .sample(Sampled::Gate)
-            .map_err(|source| KernelError::new("BPF_PROG_TEST_RUN denet_sample", source))?;
+        calibration.stand_in()?;
         let (layout, own, _) = calibration.finish()?;
         Ok((layout, own))
     }
@@ -241,12 +247,14 @@ fn locate(samples: &[Sample; SAMPLES]) -> Result<Layout, LayoutError> {
         return Err(LayoutError::NoSample);
     }
     let everywhere = |holds: &dyn Fn(&Sample) -> bool| samples.iter().all(holds);
-    let pid = only("pid", 4, |at| {
+    let pids = places(4, |at| {
         everywhere(&|sample| word(sample, at) == ids(sample).0)
-    })?;
-    let tgid = only("tgid", 4, |at| {
+    });
+    let tgids = places(4, |at| {
         everywhere(&|sample| word(sample, at) == ids(sample).1)
-    })?;
+    });
+    let (pid, tgid) = next_to_each_other(&pids, &tgids)
+        .map_or_else(|| Ok((one("pid", &pids)?, one("tgid", &tgids)?)), Ok)?;
     // Where pt_regs begin is the same for every stack, and stacks begin with a page.
     let regs_in = |sample: &Sample, at| sample.regs.wrapping_sub(long(sample, at));
     let stack = only("stack", 8, |at| {
@@ -296,13 +304,28 @@ fn only(
     step: usize,
     holds: impl Fn(usize) -> bool,
 ) -> Result<u32, LayoutError> {
-    let places: Vec<usize> = (0..SAMPLE_BYTES)
-        .step_by(step)
-        .filter(|at| holds(*at))
-        .collect();
-    match places.as_slice() {
-        [place] => Ok(*place as u32),
+    one(field, &places(step, holds))
+}
+
+fn places(step: usize, holds: impl Fn(usize) -> bool) -> Vec<u32> {
+    let places = (0..SAMPLE_BYTES).step_by(step).filter(|at| holds(*at));
+    places.map(|at| at as u32).collect()
+}
+
+fn one(field: &'static str, places: &[u32]) -> Result<u32, LayoutError> {
+    match places {
+        [place] => Ok(*place),
         _ => Err(LayoutError::Ambiguous(places.len(), field)),
+    }
+}
+
+/// `pid` and `tgid` follow each other in `include/linux/sched.h`; small numbers stand elsewhere as well,
+/// by chance.
+fn next_to_each_other(pids: &[u32], tgids: &[u32]) -> Option<(u32, u32)> {
+    let mut pairs = pids.iter().filter(|pid| tgids.contains(&(**pid + 4)));
+    match (pairs.next(), pairs.next()) {
+        (Some(pid), None) => Some((*pid, pid + 4)),
+        _ => None,
     }
 }
 
@@ -387,8 +410,23 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_stand_elsewhere_by_chance_are_not_next_to_each_other() {
+        let chance = samples([
+            &[(40, 101), (800, 100)],
+            &[(40, 100), (800, 100)],
+            &[(40, 103), (800, 103)],
+        ]);
+        let layout = locate(&chance).unwrap();
+        assert_eq!((layout.pid, layout.tgid), (PID as u32, TGID as u32));
+    }
+
+    #[test]
     fn refuses_to_guess() {
-        let twice = samples([&[(40, 101)], &[(40, 100)], &[(40, 103)]]);
+        let twice = samples([
+            &[(40, 101), (44, 100)],
+            &[(40, 100), (44, 100)],
+            &[(40, 103), (44, 103)],
+        ]);
         assert_eq!(locate(&twice), Err(LayoutError::Ambiguous(2, "pid")));
         let mut astray = samples([&[], &[], &[]]);
         astray[2].regs += 8;

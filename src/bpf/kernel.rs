@@ -44,12 +44,12 @@ impl KernelError {
     }
 }
 
-fn zeroed() -> bpf_attr {
+pub(super) fn zeroed() -> bpf_attr {
     // SAFETY: bpf_attr is a union of integers; the kernel demands that unused bytes are zero.
     unsafe { std::mem::zeroed() }
 }
 
-fn bpf(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<c_long> {
+pub(super) fn bpf(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<c_long> {
     // SAFETY: attr is a whole bpf_attr whose pointers the callers keep alive for the call.
     let result = unsafe {
         libc::syscall(
@@ -66,7 +66,7 @@ fn bpf(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<c_long> {
     }
 }
 
-fn bpf_fd(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
+pub(super) fn bpf_fd(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
     let fd = bpf(cmd, attr)?;
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the kernel just made this descriptor for us, with O_CLOEXEC.
@@ -83,36 +83,74 @@ pub(crate) enum Kind {
     Raw,
     /// With the types of the kernel's BTF (`tp_btf`); the id of the tracepoint's `btf_trace_` typedef.
     Typed(u32),
+    /// A walk over the kernel's objects (`iter`); the id of the function that it is named by.
+    Iterator(u32),
     /// The record of a perf event (`tp`), which is never preempted; the event's id in tracefs.
     Event(u64),
+    /// The registers at the beginning or the end of a kernel function (`kprobe`).
+    Function,
+    /// At a network interface.
+    Xdp,
 }
 
-/// Loads a program for a tracepoint; after a refusal once more, for the verifier's words.
+/// What a program is, as the kernel numbers it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProgramType {
+    /// `enum bpf_prog_type`
+    pub(crate) number: u32,
+    /// `enum bpf_attach_type`
+    pub(crate) attach: u32,
+    /// Of the kernel's type that it is attached by.
+    pub(crate) btf_id: u32,
+}
+
+impl From<Kind> for ProgramType {
+    fn from(kind: Kind) -> Self {
+        let of = |kind: bpf_prog_type| Self {
+            number: kind as u32,
+            ..Self::default()
+        };
+        match kind {
+            Kind::Raw => of(bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT),
+            Kind::Event(_) => of(bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT),
+            Kind::Function => of(bpf_prog_type::BPF_PROG_TYPE_KPROBE),
+            Kind::Xdp => Self {
+                attach: bpf_attach_type::BPF_XDP as u32,
+                ..of(bpf_prog_type::BPF_PROG_TYPE_XDP)
+            },
+            Kind::Iterator(function) => Self {
+                attach: bpf_attach_type::BPF_TRACE_ITER as u32,
+                btf_id: function,
+                ..of(bpf_prog_type::BPF_PROG_TYPE_TRACING)
+            },
+            Kind::Typed(typedef) => Self {
+                attach: bpf_attach_type::BPF_TRACE_RAW_TP as u32,
+                btf_id: typedef,
+                ..of(bpf_prog_type::BPF_PROG_TYPE_TRACING)
+            },
+        }
+    }
+}
+
+/// Loads a program; after a refusal once more, for the verifier's words.
 pub(crate) fn load_program(
     name: &str,
-    kind: Kind,
+    kind: impl Into<ProgramType>,
     license: &CStr,
     instructions: &[bpf_insn],
 ) -> Result<OwnedFd, KernelError> {
+    let kind = kind.into();
     let load = |log: &mut [u8]| {
         let mut attr = zeroed();
         // SAFETY: writing plain fields of the union's program-load variant.
         let load = unsafe { &mut attr.__bindgen_anon_3 };
-        match kind {
-            Kind::Raw => load.prog_type = bpf_prog_type::BPF_PROG_TYPE_RAW_TRACEPOINT as u32,
-            Kind::Event(_) => load.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACEPOINT as u32,
-            Kind::Typed(typedef) => {
-                load.prog_type = bpf_prog_type::BPF_PROG_TYPE_TRACING as u32;
-                load.expected_attach_type = bpf_attach_type::BPF_TRACE_RAW_TP as u32;
-                load.attach_btf_id = typedef;
-            }
-        }
+        load.prog_type = kind.number;
+        load.expected_attach_type = kind.attach;
+        load.attach_btf_id = kind.btf_id;
         load.insn_cnt = instructions.len() as u32;
         load.insns = instructions.as_ptr() as u64;
         load.license = license.as_ptr() as u64;
-        for (to, from) in load.prog_name.iter_mut().zip(name.bytes().take(15)) {
-            *to = from as libc::c_char;
-        }
+        set_name(&mut load.prog_name, name);
         if !log.is_empty() {
             load.log_level = 1;
             load.log_size = log.len() as u32;
@@ -136,6 +174,45 @@ pub(crate) fn load_program(
         }
         error
     })
+}
+
+fn set_name(to: &mut [libc::c_char; 16], name: &str) {
+    for (to, from) in to.iter_mut().zip(name.bytes().take(15)) {
+        *to = from as libc::c_char;
+    }
+}
+
+/// What a map is to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shape<'a> {
+    /// `enum bpf_map_type`
+    pub(crate) number: u32,
+    pub(crate) key_bytes: u32,
+    pub(crate) value_bytes: u32,
+    pub(crate) max_entries: u32,
+    pub(crate) flags: u32,
+    /// Loaded types, and which of them key and value are.
+    pub(crate) types: Option<(BorrowedFd<'a>, u32, u32)>,
+}
+
+/// Makes a map.
+pub(crate) fn create_map(name: &str, shape: &Shape<'_>) -> Result<OwnedFd, KernelError> {
+    let mut attr = zeroed();
+    // SAFETY: writing plain fields of the union's map-create variant.
+    let create = unsafe { &mut attr.__bindgen_anon_1 };
+    create.map_type = shape.number;
+    create.key_size = shape.key_bytes;
+    create.value_size = shape.value_bytes;
+    create.max_entries = shape.max_entries;
+    create.map_flags = shape.flags;
+    set_name(&mut create.map_name, name);
+    if let Some((types, key, value)) = shape.types {
+        create.btf_fd = types.as_raw_fd() as u32;
+        create.btf_key_type_id = key;
+        create.btf_value_type_id = value;
+    }
+    bpf_fd(bpf_cmd::BPF_MAP_CREATE, &mut attr)
+        .map_err(|source| KernelError::new(format!("BPF_MAP_CREATE {name}"), source))
 }
 
 /// Loads type information.
@@ -162,6 +239,64 @@ pub(crate) fn open_raw_tracepoint(
         let name = tracepoint.map_or("tp_btf".into(), CStr::to_string_lossy);
         KernelError::new(format!("BPF_RAW_TRACEPOINT_OPEN {name}"), source)
     })
+}
+
+/// Puts an XDP program on a network interface for as long as the link is open; `flags` are
+/// `XDP_FLAGS_`, the mode among them.
+///
+/// # Errors
+/// EINVAL before Linux 5.9, EBUSY or EEXIST where another program is, EOPNOTSUPP for a mode that the
+/// driver lacks (`bpf_xdp_link_attach`, net/core/dev.c).
+pub(crate) fn link_xdp(
+    program: BorrowedFd<'_>,
+    interface: u32,
+    flags: u32,
+) -> Result<OwnedFd, KernelError> {
+    let mut attr = zeroed();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+    attr.link_create.__bindgen_anon_2.target_ifindex = interface;
+    attr.link_create.attach_type = bpf_attach_type::BPF_XDP as u32;
+    attr.link_create.flags = flags;
+    bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
+        .map_err(|source| KernelError::new("BPF_LINK_CREATE BPF_XDP", source))
+}
+
+/// Takes a program off, whoever else holds the link.
+///
+/// # Errors
+/// What `bpf_xdp_link_detach` answers (Linux 5.9).
+pub(crate) fn detach(link: &OwnedFd) -> Result<(), KernelError> {
+    let mut attr = zeroed();
+    attr.link_detach.link_fd = link.as_raw_fd() as u32;
+    bpf(bpf_cmd::BPF_LINK_DETACH, &mut attr)
+        .map(drop)
+        .map_err(|source| KernelError::new("BPF_LINK_DETACH", source))
+}
+
+/// A walk that can be made as often as [`walk`] is called for it.
+///
+/// # Errors
+/// What `bpf_link_create` answers: EINVAL before Linux 5.8.
+pub(crate) fn link_iterator(program: BorrowedFd<'_>) -> Result<OwnedFd, KernelError> {
+    let mut attr = zeroed();
+    attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
+    attr.link_create.attach_type = bpf_attach_type::BPF_TRACE_ITER as u32;
+    bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attr)
+        .map_err(|source| KernelError::new("BPF_LINK_CREATE BPF_TRACE_ITER", source))
+}
+
+/// Walks once, from the first object to the last.
+///
+/// # Errors
+/// What `BPF_ITER_CREATE` or reading answers.
+pub(crate) fn walk(link: BorrowedFd<'_>) -> Result<(), KernelError> {
+    let failed = |source| KernelError::new("BPF_ITER_CREATE", source);
+    let mut attr = zeroed();
+    attr.iter_create.link_fd = link.as_raw_fd() as u32;
+    let walk = bpf_fd(bpf_cmd::BPF_ITER_CREATE, &mut attr).map_err(failed)?;
+    // The programs write nothing: the first read goes to the end.
+    io::copy(&mut std::fs::File::from(walk), &mut io::sink()).map_err(failed)?;
+    Ok(())
 }
 
 /// Runs a raw tracepoint program once, in the calling task. Async-signal-safe.

@@ -8,20 +8,32 @@
 )]
 
 pub mod abi;
+pub mod abi_net;
+pub mod abi_trace;
+pub mod abi_xdp;
+pub(crate) mod assembly;
 pub(crate) mod calibrate;
+pub(crate) mod inventory;
 pub(crate) mod kernel;
 pub(crate) mod object;
 pub(crate) mod perf;
+pub(crate) mod pins;
 pub(crate) mod tables;
+pub(crate) mod trial;
 pub(crate) mod types;
+pub(crate) mod types_net;
 
 pub use kernel::KernelError;
 
 /// The compiled objects, aligned as their ELF structures need it.
 pub(crate) static CALIBRATE: &[u8] =
     aya::include_bytes_aligned!("../../ebpf/objects/calibrate.bpf.o");
+pub(crate) static EXEC: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/exec.bpf.o");
 pub(crate) static LIFECYCLE: &[u8] =
     aya::include_bytes_aligned!("../../ebpf/objects/lifecycle.bpf.o");
+pub(crate) static NET: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/net.bpf.o");
 pub(crate) static SMOKE: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/smoke.bpf.o");
 pub(crate) static SYSCALLS: &[u8] =
     aya::include_bytes_aligned!("../../ebpf/objects/syscalls.bpf.o");
+pub(crate) static TRACE: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/trace.bpf.o");
+pub(crate) static XDP: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/xdp.bpf.o");

@@ -39,7 +39,13 @@ impl Program {
         let link = match self.kind {
             Kind::Raw => kernel::open_raw_tracepoint(program, Some(tracepoint)),
             Kind::Typed(_) => kernel::open_raw_tracepoint(program, None),
-            Kind::Event(id) => perf::attach(program, id),
+            Kind::Iterator(_) => kernel::link_iterator(program),
+            Kind::Event(id) => perf::attach(program, perf::Event::Tracepoint(id)),
+            Kind::Function => perf::attach_to_function(program, tracepoint, false),
+            Kind::Xdp => {
+                let why = "an XDP program belongs at an interface (`link_xdp`)";
+                Err(KernelError::new(&self.name, io::Error::other(why)))
+            }
         };
         tracing::debug!(program = self.name, ?tracepoint, error = ?link.as_ref().err(), "attach");
         link

@@ -22,6 +22,33 @@ pub(crate) struct KernelTypes {
     pub(crate) following: [u32; 3],
     /// What programs at perf events take.
     pub(crate) events: Option<EventTypes>,
+    /// What tells how a process ended.
+    pub(crate) ends: Option<EndTypes>,
+    /// What a walk over all tasks takes.
+    pub(crate) walk: Option<WalkTypes>,
+}
+
+/// Offsets of what tells how a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct EndTypes {
+    pub(crate) exit_code: u32,
+    pub(crate) signal: u32,
+    pub(crate) real_parent: u32,
+    pub(crate) group_leader: u32,
+    /// In `signal_struct`: `flags`, `live`, `group_exit_code`.
+    pub(crate) of_signal: [u32; 3],
+}
+
+/// Offsets in `task_struct` that a walk over all tasks reads, and what it is attached by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WalkTypes {
+    pub(crate) flags: u32,
+    pub(crate) exit_state: u32,
+    pub(crate) start_time: u32,
+    pub(crate) group_leader: u32,
+    pub(crate) real_parent: u32,
+    /// The function `bpf_iter_task` (Linux 5.8).
+    pub(crate) iterator: u32,
 }
 
 /// What a program at a perf event has to be told.
@@ -31,6 +58,32 @@ pub(crate) struct EventTypes {
     pub(crate) child_pid: u32,
     /// `bpf_task_from_pid` and `bpf_task_release` (Linux 6.2; for tracepoints 6.12).
     pub(crate) task_functions: [u32; 2],
+}
+
+/// Asks the kernel's BTF, in `/sys/kernel/btf/vmlinux` or another file.
+///
+/// # Errors
+/// There is no such file, or it is malformed.
+pub(crate) fn with<T>(path: &Path, ask: impl FnOnce(&Btf<'_>) -> T) -> Result<T, KernelError> {
+    let failed = |error| KernelError::new(format!("BTF {}", path.display()), error);
+    let bytes = std::fs::read(path).map_err(failed)?;
+    let btf = Btf::parse(bytes).map_err(|error| failed(io::Error::other(error)))?;
+    Ok(ask(&btf))
+}
+
+/// What a `tp_btf` program at this tracepoint is attached by.
+///
+/// # Errors
+/// As [`with`], or there is no such tracepoint.
+pub(crate) fn tracepoint(path: &Path, name: &str) -> Result<u32, KernelError> {
+    let name = format!("btf_trace_{name}");
+    let id = with(path, |btf| btf.find(Kind::Typedef, &name))?;
+    id.map(|id| id.0).ok_or_else(|| {
+        KernelError::new(
+            format!("BTF {}", path.display()),
+            io::Error::other(format!("no {name}")),
+        )
+    })
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -72,8 +125,39 @@ impl KernelTypes {
                 tracepoint("sched_process_fork")?,
             ],
             events: event_types(&btf),
+            ends: end_types(&btf),
+            walk: walk_types(&btf),
         })
     }
+}
+
+fn end_types(btf: &Btf<'_>) -> Option<EndTypes> {
+    let of_task = |name| btf.member_path("task_struct", &[name]);
+    let of_signal = |name| btf.member_path("signal_struct", &[name]);
+    Some(EndTypes {
+        exit_code: of_task("exit_code")?,
+        signal: of_task("signal")?,
+        real_parent: of_task("real_parent")?,
+        group_leader: of_task("group_leader")?,
+        of_signal: [
+            of_signal("flags")?,
+            // An atomic_t: a number.
+            of_signal("live")?,
+            of_signal("group_exit_code")?,
+        ],
+    })
+}
+
+fn walk_types(btf: &Btf<'_>) -> Option<WalkTypes> {
+    let offset = |name| btf.member_path("task_struct", &[name]);
+    Some(WalkTypes {
+        flags: offset("flags")?,
+        exit_state: offset("exit_state")?,
+        start_time: offset("start_time")?,
+        group_leader: offset("group_leader")?,
+        real_parent: offset("real_parent")?,
+        iterator: btf.find(Kind::Function, "bpf_iter_task")?.0,
+    })
 }
 
 fn event_types(btf: &Btf<'_>) -> Option<EventTypes> {

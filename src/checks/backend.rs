@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::bpf_access::{self, Refusal};
+use super::findings;
+use super::refusal::Refusal;
 use crate::facts::Fact;
 use crate::facts::kernel::{Kernel, Lockdown, Release};
 use crate::finding::Finding;
-use crate::step::Step;
 
 /// What a way of asking takes from the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -28,85 +28,42 @@ pub fn without_btf(path: &Path) -> Finding {
     }
 }
 
-/// The least that lets a group read tracefs, on every kernel tried; it cannot write there.
-fn readable_tracefs(mount_first: bool) -> Vec<Step> {
-    const AT: &str = "/sys/kernel/tracing";
-    let mount = Step::Mount {
-        kind: "tracefs",
-        at: AT,
-    };
-    let remount = Step::Remount {
-        at: AT,
-        options: "gid=$(id -g),mode=0750",
-        before: "gid=0,mode=0700",
-        risk: "members of that group can read what is traced there, and write nothing but trace_marker",
-    };
-    let mount = mount_first.then_some(mount);
-    mount.into_iter().chain([remount]).collect()
-}
-
 /// What is behind a refusal that only costs something.
 pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
-    let release = kernel.release.known();
+    let release = kernel.release();
     let locked = kernel.lockdown == Fact::Known(Lockdown::Confidentiality);
+    let is_of = |command: &str| refusal.what.starts_with(command);
+    let said = || vec![refusal.what.to_owned()];
     match refusal.errno {
-        Some(libc::EINVAL | libc::EPERM)
-            if locked && !needs.btf =>
-        {
-            bpf_access::lockdown(refusal)
-        }
+        Some(libc::EINVAL | libc::EPERM) if locked && !needs.btf => findings::lockdown(said()),
         // What it does not know of it calls invalid, or its verifier does not trust it.
         Some(libc::EINVAL | libc::EACCES)
-            if release.is_some_and(|running| *running < needs.since)
-                && refusal.what.starts_with("BPF_") =>
+            if release.is_some_and(|running| running < needs.since) && is_of("BPF_") =>
         {
-            let Release(major, minor) = needs.since;
-            let running = release.map_or(String::new(), |Release(a, b)| format!("Linux {a}.{b}"));
-            Finding {
-                id: "kernel-too-old",
-                cause: format!("this came with Linux {major}.{minor}"),
-                evidence: vec![refusal.what.to_owned(), running],
-                fix: Vec::new(),
-            }
+            findings::kernel_too_old(needs.since, release, said())
         }
         // tracefs is empty there, and perf events of tracepoints are invalid.
-        _ if locked && (refusal.what.starts_with("tracefs") || refusal.what.starts_with("perf_event_open")) => {
-            bpf_access::lockdown(refusal)
+        _ if locked && (is_of("tracefs") || is_of("perf_event_open")) => findings::lockdown(said()),
+        Some(libc::ENOENT) if is_of("tracefs") => {
+            findings::tracefs_not_mounted(said(), Some(findings::OWN_GROUP.to_owned()))
         }
-        _ if refusal.what.starts_with("tracefs") => Finding {
-            id: "tracefs",
-            cause: "the id of a tracepoint can be read only in tracefs, which is not readable here"
-                .to_owned(),
-            evidence: vec![refusal.what.to_owned()],
-            fix: readable_tracefs(refusal.errno == Some(libc::ENOENT)),
-        },
-        Some(libc::EACCES | libc::EPERM) if refusal.what.starts_with("perf_event_open") => Finding {
-            id: "perf-event-paranoid",
-            cause: "this distribution's kernel lets only root open perf events (perf_event_paranoid 3 or \
-                    higher), whatever CAP_PERFMON says"
-                .to_owned(),
-            evidence: vec![refusal.what.to_owned()],
-            fix: vec![Step::Sysctl {
-                key: "kernel.perf_event_paranoid",
-                value: 2,
-                before: None,
-                risk: "users without privileges may then measure their own processes with perf_event_open",
-            }],
-        },
-        _ => bpf_access::unexplained(refusal, Vec::new()),
+        _ if is_of("tracefs") => {
+            findings::tracefs_unreadable(said(), findings::OWN_GROUP.to_owned())
+        }
+        Some(libc::EACCES) if is_of("perf_event_open") => {
+            findings::perf_event_paranoid(None, said())
+        }
+        _ => findings::unexplained(refusal.what, refusal.log, Vec::new()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::kernel::tests;
 
     fn kernel(release: Release, lockdown: Lockdown) -> Kernel {
-        Kernel {
-            release: Fact::Known(release),
-            memlock: Fact::Known(u64::MAX),
-            lockdown: Fact::Known(lockdown),
-        }
+        tests::kernel(release, Fact::Known(lockdown))
     }
 
     fn id(kernel: &Kernel, btf: bool, what: &str, errno: i32) -> &'static str {
@@ -162,7 +119,7 @@ mod tests {
         let new = kernel(Release(7, 2), Lockdown::None);
         assert_eq!(
             id(&new, true, "tracefs events/x/id", libc::EACCES),
-            "tracefs"
+            "tracefs-unreadable"
         );
         let locked = kernel(Release(7, 2), Lockdown::Confidentiality);
         assert_eq!(

@@ -104,17 +104,13 @@ pub fn malformed_btf(what: String) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::privileges::CapSet;
+    use crate::facts::privileges;
 
     fn privileges(seccomp: u32) -> Fact<Privileges> {
         Fact::Known(Privileges {
             uid: 0,
-            effective: CapSet(0),
-            permitted: CapSet(0),
-            bounding: CapSet(0),
-            no_new_privs: false,
             seccomp,
-            initial_user_namespace: Fact::Known(true),
+            ..privileges::tests::nobody()
         })
     }
 

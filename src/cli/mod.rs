@@ -1,8 +1,19 @@
 //! What users type. Parsing only: nothing here touches files or processes.
 
+mod ebpf_diag;
 mod ebpf_test;
+mod monitor;
+mod profile;
+mod scope;
+mod setup;
+mod stats;
 
+pub use ebpf_diag::EbpfDiag;
 pub use ebpf_test::EbpfTest;
+pub use monitor::{ExecArgs, Monitor, NetArgs, Trace, Xdp, XdpMode};
+pub use profile::{EbpfMode, Form, Profile};
+pub use setup::Setup;
+pub use stats::Stats;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -10,10 +21,13 @@ use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::profile::Limits;
-use crate::profile::session::{Ebpf, Options};
+use crate::monitor::{Common, What, xdp};
+use crate::profile::attached::{AttachOptions, Whom};
+use crate::profile::session::Options;
+use crate::provision;
+use crate::summarise;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -27,11 +41,13 @@ Exit status: the command's own (128+N if signal N killed it); 124 ended by --dur
 3 eBPF required and unavailable; 2 wrong usage.
 
 Examples:
+  denet run -- make -j2
   denet --enable-ebpf run -- ls -lR /usr/lib
   denet --enable-ebpf --wait-all --top 0 run -- make -j2
-  denet --enable-ebpf=auto --out profile.jsonl --quiet run ./server";
+  denet --enable-ebpf=auto --out profile.jsonl --quiet run ./server
+  denet --duration 10 --threads attach 4711";
 
-/// Profiles what a command and all its descendants ask of the kernel
+/// Profiles what programs and all their descendants use, and with eBPF every syscall that they make
 #[derive(Debug, Parser)]
 #[command(name = "denet", version, styles = STYLES, after_help = AFTER_HELP, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -44,60 +60,6 @@ pub struct Cli {
     pub verb: Verb,
 }
 
-/// Options of the profile.
-#[derive(Args, Debug)]
-pub struct Profile {
-    /// Count every syscall: `require` (the bare flag) refuses to start the command where eBPF
-    /// cannot work and says why; `auto` goes on without
-    #[arg(long, global = true, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "require", hide_possible_values = true)]
-    pub enable_ebpf: Option<EbpfMode>,
-    /// JSON lines on stdout instead of text on stderr
-    #[arg(short, long, global = true)]
-    pub json: bool,
-    /// Also write the JSON lines to FILE
-    #[arg(short, long, global = true, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// End the command after SECS seconds (SIGTERM, two seconds later SIGKILL); what it started and
-    /// left behind runs on
-    #[arg(short, long, global = true, value_name = "SECS", value_parser = seconds, default_value = "0", hide_default_value = true)]
-    pub duration: Duration,
-    /// No report on the terminal when it goes to --json or --out
-    #[arg(short, long, global = true)]
-    pub quiet: bool,
-    /// Only the final summary of the whole life, no samples in between (as yet, always so)
-    #[arg(long, global = true)]
-    pub no_polling: bool,
-    /// Go on until the last descendant has ended, not only the command itself
-    #[arg(long, global = true)]
-    pub wait_all: bool,
-    /// Rows of each table, entries of each top_syscalls; 0 for all
-    #[arg(long, global = true, value_name = "N", default_value_t = 10)]
-    pub top: usize,
-    /// Say on stderr what is loaded, attached and read, and each failed attempt (or set RUST_LOG)
-    #[arg(long, global = true)]
-    pub debug: bool,
-    /// Follow no more tasks than this, to test what happens beyond
-    #[arg(long, global = true, hide = true, value_parser = clap::value_parser!(u32).range(1..=16384))]
-    pub max_tasks: Option<u32>,
-    /// Look here for the kernel's types, to test what happens without
-    #[arg(
-        long,
-        global = true,
-        hide = true,
-        default_value = "/sys/kernel/btf/vmlinux"
-    )]
-    pub btf: PathBuf,
-}
-
-/// Whether the syscall profile must work.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum EbpfMode {
-    /// Refuse to start the command where it cannot.
-    Require,
-    /// Go on without, and say so.
-    Auto,
-}
-
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
@@ -107,17 +69,107 @@ pub enum Verb {
         #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
+    /// Profile processes that run already, and leave them as they are
+    #[command(after_help = ATTACH_HELP)]
+    Attach {
+        /// The process, with its descendants
+        #[arg(required_unless_present_any = ["cgroup", "all"], value_parser = monitor::process_id)]
+        pid: Option<u32>,
+        /// All processes of this cgroup and those below it
+        #[arg(long, value_name = "PATH", conflicts_with_all = ["pid", "all"])]
+        cgroup: Option<PathBuf>,
+        /// All processes of the machine but the kernel's own
+        #[arg(long, conflicts_with = "pid")]
+        all: bool,
+    },
+    /// Watch what happens on the machine, as it happens
+    #[command(subcommand)]
+    Monitor(Monitor),
+    /// Show every call as strace does, without stopping anybody
+    #[command(after_help = TRACE_HELP)]
+    Trace(Trace),
+    /// Summarise what was recorded with --json or --out
+    #[command(after_help = STATS_HELP)]
+    Stats(Stats),
+    /// Make this machine ready for profiling without root, reversibly; without a verb, list what it takes
+    #[command(after_help = SETUP_HELP)]
+    Setup(Setup),
+}
+
+const ATTACH_HELP: &str = "\
+Exit status: 0 the process has ended, or --duration is over; 130 interrupted by Ctrl-C; 125 denet failed, \
+or there is nobody to attach to; 3 eBPF required and unavailable; 2 wrong usage.
+
+Examples:
+  denet attach 4711
+  denet --enable-ebpf --duration 10 attach 4711
+  denet --duration 60 --out web.jsonl attach --cgroup /system.slice/nginx.service";
+
+const TRACE_HELP: &str = "\
+A call is shown when it returns, with the time at which it began, or when it has lasted a tenth of a second. \
+Lines go to stderr; --json writes records to stdout instead.
+
+Exit status: as of denet monitor.
+
+Examples:
+  denet trace -- ls -l
+  denet trace -p 4711
+  denet --json --out calls.jsonl --quiet trace -- make";
+
+const STATS_HELP: &str = "\
+A file that is cut off, or still being written, is summarised up to where it ends. Memory does not grow \
+with the file.
+
+Exit status: 0 something could be said; 125 no such file, or no recording; 2 wrong usage.
+
+Examples:
+  denet --out web.jsonl run ./server; denet stats web.jsonl
+  denet stats --json web.jsonl | jq .metrics.mem_rss_kb.p95
+  zcat web.jsonl.gz | denet stats -";
+
+const SETUP_HELP: &str = "\
+Exit status: 0 done, or all holds; 1 something is in the way, does not hold any more, or does not work; \
+2 wrong usage; 125 it failed (what was done before stands in the journal: --apply goes on, --rollback \
+undoes it).
+
+Examples:
+  denet setup                              what would be changed, what it exposes, what undoes it
+  sudo denet setup --apply --user alice
+  sudo denet setup --status
+  sudo denet setup --rollback";
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// To profile a command.
+    Run(Options, Output),
+    /// To profile what runs.
+    Attach(AttachOptions, Output),
+    /// To tell of single calls.
+    Monitor(What, Common),
+    /// To count what arrives at an interface.
+    MonitorXdp(xdp::Options, Output),
+    /// To summarise a recording.
+    Stats(summarise::Options),
+    /// To set a machine up.
+    Setup(provision::Options),
 }
 
 /// Where results go.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// JSON lines on stdout.
-    pub json: bool,
-    /// JSON lines into this file.
-    pub out: Option<PathBuf>,
-    /// Text on stderr.
+    /// Records on stdout.
+    pub stdout: Option<Form>,
+    /// Records into this file.
+    pub out: Option<(PathBuf, Form)>,
+    /// The report, on stderr.
     pub text: bool,
+    /// Samples as they come, on stderr.
+    pub samples: bool,
+    /// Each sample on a line of its own.
+    pub lines: bool,
+    /// A record about the machine first.
+    pub env: bool,
     /// Rows of each table, 0 for all.
     pub top: usize,
 }
@@ -128,108 +180,90 @@ impl Cli {
     /// # Errors
     /// clap's, with a word for those who leave out the verb.
     pub fn from_words(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(words).map_err(|mut error| {
-            if error.kind() == ErrorKind::InvalidSubcommand
-                && error.get(ContextKind::SuggestedSubcommand).is_none()
-            {
-                let tip = "to run a command: denet [OPTIONS] run -- CMD [ARG]...".into();
-                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
-            }
-            error
-        })
+        let shared = Profile::augment_args(clap::Command::new(""));
+        let shared: Vec<_> = shared
+            .get_arguments()
+            .map(|arg| arg.get_id().to_string())
+            .collect();
+        let mut command = scope::shown(Self::command(), &shared);
+        let matches = command
+            .try_get_matches_from_mut(words)
+            .map_err(|mut error| {
+                if error.kind() == ErrorKind::InvalidSubcommand
+                    && error.get(ContextKind::SuggestedSubcommand).is_none()
+                {
+                    let tip = "to run a command: denet [OPTIONS] run -- CMD [ARG]...".into();
+                    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+                }
+                error
+            })?;
+        scope::agrees(&mut command, &matches, &shared)?;
+        let parsed =
+            Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        parsed.profile.agrees()?;
+        Ok(parsed)
     }
 
     /// Plain options, free of the parser.
-    pub fn into_parts(self) -> (Options, Output, bool) {
-        let Self {
-            profile,
-            verb: Verb::Run { command },
-        } = self;
-        let options = Options {
-            command,
-            ebpf: match profile.enable_ebpf {
-                None => Ebpf::Off,
-                Some(EbpfMode::Auto) => Ebpf::Auto,
-                Some(EbpfMode::Require) => Ebpf::Require,
-            },
-            duration: Some(profile.duration).filter(|duration| !duration.is_zero()),
-            wait_all: profile.wait_all,
-            limits: Limits {
-                max_tasks: profile.max_tasks,
-                btf: profile.btf,
-            },
+    pub fn into_parts(self) -> (Asked, bool) {
+        let Self { profile, verb } = self;
+        let debug = profile.debug;
+        let asked = match verb {
+            Verb::Stats(stats) => Asked::Stats(stats.into_parts(profile.json, profile.top)),
+            Verb::Setup(setup) => Asked::Setup(setup.into_parts(profile.json)),
+            Verb::Monitor(Monitor::Exec(exec)) => {
+                let (what, target) = exec.into_parts();
+                Asked::Monitor(what, profile.common(target))
+            }
+            Verb::Trace(trace) => {
+                let (what, target) = trace.into_parts();
+                let mut common = profile.common(target);
+                // How each thread ended is shown.
+                common.limits.ends = true;
+                Asked::Monitor(what, common)
+            }
+            Verb::Monitor(Monitor::Net(net)) => {
+                let (what, target) = net.into_parts();
+                Asked::Monitor(what, profile.common(target))
+            }
+            Verb::Monitor(Monitor::Xdp(xdp)) => {
+                let every = profile.interval.unwrap_or(profile::MONITORED_EVERY_MS);
+                let options = xdp.into_parts(Duration::from_millis(every), profile.duration());
+                Asked::MonitorXdp(options, profile.output())
+            }
+            Verb::Run { command } => {
+                let output = profile.output();
+                let options = Options {
+                    command,
+                    ebpf: profile.ebpf(),
+                    duration: profile.duration(),
+                    wait_all: profile.wait_all,
+                    closeness: profile.closeness(),
+                    limits: profile.limits(),
+                };
+                Asked::Run(options, output)
+            }
+            Verb::Attach { pid, cgroup, all } => {
+                let output = profile.output();
+                let whom = match (pid, cgroup, all) {
+                    (Some(pid), _, _) => Whom::Process(pid),
+                    (None, Some(folder), _) => Whom::Cgroup(folder),
+                    (None, None, _) => Whom::All,
+                };
+                let options = AttachOptions {
+                    whom,
+                    ebpf: profile.ebpf(),
+                    duration: profile.duration(),
+                    wait_all: profile.wait_all,
+                    closeness: profile.closeness(),
+                    limits: profile.limits(),
+                };
+                Asked::Attach(options, output)
+            }
         };
-        let elsewhere = profile.json || profile.out.is_some();
-        let output = Output {
-            json: profile.json,
-            text: !(profile.json || profile.quiet && elsewhere),
-            out: profile.out,
-            top: profile.top,
-        };
-        (options, output, profile.debug)
+        (asked, debug)
     }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text
-        .parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| "not a number of seconds".to_owned())
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split(' '))
-    }
-
-    #[test]
-    fn the_parser_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn options_stand_before_or_after_the_verb_and_the_rest_is_the_commands() {
-        let (options, output, _) = parse("denet --json run --enable-ebpf=auto ls -l --json")
-            .unwrap()
-            .into_parts();
-        assert_eq!(options.command, ["ls", "-l", "--json"]);
-        assert_eq!(options.ebpf, Ebpf::Auto);
-        assert!(output.json && !output.text);
-        let (options, ..) = parse("denet --enable-ebpf run -- --odd")
-            .unwrap()
-            .into_parts();
-        assert_eq!(
-            (options.command, options.ebpf),
-            (vec!["--odd".into()], Ebpf::Require)
-        );
-    }
-
-    #[test]
-    fn quiet_leaves_the_report_where_it_was_asked_for() {
-        assert!(parse("denet -q run x").unwrap().into_parts().1.text);
-        assert!(!parse("denet -q --out f run x").unwrap().into_parts().1.text);
-        assert!(parse("denet --out f run x").unwrap().into_parts().1.text);
-    }
-
-    #[test]
-    fn refuses_what_makes_no_sense() {
-        for line in [
-            "denet",
-            "denet run",
-            "denet run --",
-            "denet --bogus run x",
-            "denet -d -1 run x",
-            "denet -d nan run x",
-        ] {
-            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
-        }
-        let suggestion = parse("denet --enable-epbf run x").unwrap_err().to_string();
-        assert!(suggestion.contains("--enable-ebpf"), "{suggestion}");
-    }
-}
+mod tests;

@@ -1,17 +1,20 @@
-//! What this process may do: credentials, capability sets, and what takes them away.
+//! What a process may do: credentials, capability sets, and what takes them away.
 
-use std::{fmt, io};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::Fact;
+use crate::sys::capabilities;
+use crate::sys::root::Root;
 
-/// A set of capabilities, a bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A set of capabilities, a bit each; saved as `/proc` writes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct CapSet(pub u64);
 
-/// A capability that matters for eBPF.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+/// A capability that matters for eBPF, or for the files that are read on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cap {
     /// `bpf(2)` (Linux 5.8).
@@ -22,21 +25,35 @@ pub enum Cap {
     NetAdmin,
     /// Stands for the first two, and for the third when loading.
     SysAdmin,
-    /// Any file, whatever its mode.
-    DacOverride,
-    /// Reading any file and searching any directory.
-    DacReadSearch,
-    /// Addresses of the kernel.
+    /// Addresses of kernel symbols, and the kernel log.
     Syslog,
+    /// Limits beyond the hard ones.
+    SysResource,
+    /// Permissions of all files are ignored.
+    DacOverride,
+    /// Every file may be read.
+    DacReadSearch,
 }
 
 impl Cap {
+    const ALL: [Self; 8] = [
+        Self::Bpf,
+        Self::Perfmon,
+        Self::NetAdmin,
+        Self::SysAdmin,
+        Self::Syslog,
+        Self::SysResource,
+        Self::DacOverride,
+        Self::DacReadSearch,
+    ];
+
     const fn number(self) -> u32 {
         match self {
             Self::DacOverride => 1,
             Self::DacReadSearch => 2,
             Self::NetAdmin => 12,
             Self::SysAdmin => 21,
+            Self::SysResource => 24,
             Self::Syslog => 34,
             Self::Perfmon => 38,
             Self::Bpf => 39,
@@ -50,9 +67,10 @@ impl Cap {
             Self::Perfmon => "cap_perfmon",
             Self::NetAdmin => "cap_net_admin",
             Self::SysAdmin => "cap_sys_admin",
+            Self::Syslog => "cap_syslog",
+            Self::SysResource => "cap_sys_resource",
             Self::DacOverride => "cap_dac_override",
             Self::DacReadSearch => "cap_dac_read_search",
-            Self::Syslog => "cap_syslog",
         }
     }
 }
@@ -63,9 +81,44 @@ impl CapSet {
         Self(1 << cap.number())
     }
 
+    /// All capabilities up to the one with this number.
+    pub fn up_to(last: u32) -> Self {
+        Self(u64::MAX >> 63_u32.saturating_sub(last))
+    }
+
     /// Is it in the set?
     pub fn has(self, cap: Cap) -> bool {
         self.0 & (1 << cap.number()) != 0
+    }
+
+    /// There is none in it.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those that are in both.
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Those that are in either.
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those that are not in the other.
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The name of each, as `setcap(8)` takes it; the number of those that have none here.
+    pub fn names(self) -> Vec<String> {
+        let held = (0..u64::BITS).filter(|number| self.0 & (1 << number) != 0);
+        let name = |number: u32| {
+            let known = Cap::ALL.into_iter().find(|cap| cap.number() == number);
+            known.map_or_else(|| number.to_string(), |cap| cap.name().to_owned())
+        };
+        held.map(name).collect()
     }
 
     /// What a set must hold for the syscall profile, and this one does not.
@@ -83,43 +136,115 @@ impl fmt::Display for CapSet {
     }
 }
 
+impl From<CapSet> for String {
+    fn from(set: CapSet) -> Self {
+        set.to_string()
+    }
+}
+
+impl TryFrom<String> for CapSet {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        u64::from_str_radix(&text, 16).map(Self)
+    }
+}
+
+/// A line of `/proc/PID/uid_map`: ids from `inside` on are those from `outside` on in the parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    /// First id in the namespace.
+    pub inside: u32,
+    /// First id outside.
+    pub outside: u32,
+    /// How many.
+    pub count: u32,
+}
+
 /// Credentials of a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privileges {
+    /// Real user id: who started it.
+    pub real_uid: u32,
     /// Effective user id.
     pub uid: u32,
-    /// CapEff.
-    pub effective: CapSet,
+    /// Real group id.
+    pub real_gid: u32,
+    /// Effective group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// CapInh.
+    pub inheritable: CapSet,
     /// CapPrm.
     pub permitted: CapSet,
+    /// CapEff.
+    pub effective: CapSet,
     /// CapBnd.
     pub bounding: CapSet,
+    /// CapAmb.
+    pub ambient: CapSet,
+    /// `capabilities(7)`; only the process itself can tell.
+    pub securebits: Fact<u32>,
     /// NoNewPrivs: file capabilities have no effect.
     pub no_new_privs: bool,
     /// Seccomp: 0 none, 1 strict, 2 filter.
     pub seccomp: u32,
+    /// How many filters (Linux 5.9).
+    pub seccomp_filters: Fact<u32>,
     /// In the initial user namespace: elsewhere capabilities do not reach `bpf(2)`.
     pub initial_user_namespace: Fact<bool>,
+    /// How that namespace maps user ids.
+    pub uid_map: Fact<Vec<IdRange>>,
+    /// Number of the last capability that the kernel knows: 37 before 5.8, which has no CAP_BPF.
+    pub last_cap: Fact<u32>,
+    /// What a security module calls it (AppArmor's profile, SELinux' context); `Absent` without one.
+    pub label: Fact<String>,
 }
 
 /// Inode of the initial user namespace: PROC_USER_INIT_INO (include/linux/proc_ns.h).
 const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
 
 impl Privileges {
-    /// Those of this process.
-    pub fn probe() -> Fact<Self> {
-        let namespace = Fact::from(std::fs::read_link("/proc/self/ns/user"))
-            .map(|link| link.as_os_str() == INITIAL_USER_NAMESPACE);
-        let read = std::fs::read_to_string("/proc/self/status").and_then(|status| {
-            parse(&status, namespace).ok_or_else(|| {
-                io::Error::other("/proc/self/status: a line is missing or malformed")
-            })
-        });
-        read.into()
+    /// Those of this process, or of the one that recorded the tree.
+    pub fn probe(root: &Root) -> Fact<Self> {
+        let status = "/proc/self/status";
+        Fact::read(root, status, parse).map(|mut own| {
+            own.initial_user_namespace = initial_user_namespace(root);
+            own.uid_map = Fact::read(root, "/proc/self/uid_map", parse_id_map);
+            own.last_cap = last_cap(root);
+            own.label = label(root);
+            own.securebits = if root.is_live() {
+                Fact::of("prctl PR_GET_SECUREBITS", capabilities::securebits())
+            } else {
+                Fact::Failed("securebits are in no file".to_owned())
+            };
+            own
+        })
     }
 }
 
-fn parse(status: &str, initial_user_namespace: Fact<bool>) -> Option<Privileges> {
+pub(super) fn initial_user_namespace(root: &Root) -> Fact<bool> {
+    let link = "/proc/self/ns/user";
+    Fact::of(link, root.read_link(link)).map(|link| link.as_os_str() == INITIAL_USER_NAMESPACE)
+}
+
+pub(super) fn last_cap(root: &Root) -> Fact<u32> {
+    let parse = |text: &str| text.trim().parse().ok();
+    Fact::read(root, "/proc/sys/kernel/cap_last_cap", parse)
+}
+
+fn label(root: &Root) -> Fact<String> {
+    let path = "/proc/self/attr/current";
+    match root.text(path) {
+        // proc_pid_attr_read, where no module answers.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Fact::Absent,
+        text => Fact::of(path, text).map(|text| text.trim_end_matches(['\n', '\0']).to_owned()),
+    }
+}
+
+/// `/proc/PID/status`, all that it says.
+pub(super) fn parse(status: &str) -> Option<Privileges> {
     let field = |name: &str| {
         let line = status
             .lines()
@@ -127,43 +252,142 @@ fn parse(status: &str, initial_user_namespace: Fact<bool>) -> Option<Privileges>
         line.map(str::trim)
     };
     let caps = |name| u64::from_str_radix(field(name)?, 16).ok().map(CapSet);
+    // real, effective, saved, file system
+    let ids = |name| numbers(field(name)?).filter(|ids| ids.len() == 4);
+    let (uids, gids) = (ids("Uid")?, ids("Gid")?);
+    let elsewhere = "not in /proc/PID/status";
     Some(Privileges {
-        // real, effective, saved, file system
-        uid: field("Uid")?.split_whitespace().nth(1)?.parse().ok()?,
-        effective: caps("CapEff")?,
+        real_uid: *uids.first()?,
+        uid: *uids.get(1)?,
+        real_gid: *gids.first()?,
+        gid: *gids.get(1)?,
+        groups: numbers(field("Groups")?)?,
+        inheritable: caps("CapInh")?,
         permitted: caps("CapPrm")?,
+        effective: caps("CapEff")?,
         bounding: caps("CapBnd")?,
-        no_new_privs: field("NoNewPrivs")? != "0",
+        ambient: caps("CapAmb")?,
+        securebits: Fact::Failed(elsewhere.to_owned()),
+        no_new_privs: match field("NoNewPrivs")? {
+            "0" => false,
+            "1" => true,
+            _ => return None,
+        },
         // Absent in kernels without CONFIG_SECCOMP.
         seccomp: field("Seccomp").map_or(Some(0), |mode| mode.parse().ok())?,
-        initial_user_namespace,
+        seccomp_filters: match field("Seccomp_filters") {
+            Some(count) => Fact::Known(count.parse().ok()?),
+            None => Fact::Absent,
+        },
+        initial_user_namespace: Fact::Failed(elsewhere.to_owned()),
+        uid_map: Fact::Failed(elsewhere.to_owned()),
+        last_cap: Fact::Failed(elsewhere.to_owned()),
+        label: Fact::Failed(elsewhere.to_owned()),
     })
 }
 
+fn numbers(text: &str) -> Option<Vec<u32>> {
+    text.split_whitespace()
+        .map(|word| word.parse().ok())
+        .collect()
+}
+
+fn parse_id_map(text: &str) -> Option<Vec<IdRange>> {
+    let range = |line| match numbers(line)?[..] {
+        [inside, outside, count] => Some(IdRange {
+            inside,
+            outside,
+            count,
+        }),
+        _ => None,
+    };
+    text.lines().map(range).collect()
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    pub(crate) const STATUS: &str = "Name:\tdenet\nUid:\t1000\t1001\t1000\t1000\n\
+        Gid:\t100\t101\t100\t100\nGroups:\t4 27 1000 \nCapInh:\t0000000000000000\n\
+        CapPrm:\t000000c000000000\nCapEff:\t0000004000000000\nCapBnd:\t000001ffffffffff\n\
+        CapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t3\n";
+
+    /// A user without any privilege, on a host without any restriction.
+    pub(crate) fn nobody() -> Privileges {
+        let mut privileges = parse(STATUS).unwrap();
+        let all = CapSet::up_to(40);
+        (privileges.real_uid, privileges.uid) = (1000, 1000);
+        (privileges.real_gid, privileges.gid) = (1000, 1000);
+        privileges.groups = vec![1000];
+        privileges.permitted = CapSet(0);
+        privileges.effective = CapSet(0);
+        privileges.bounding = all;
+        privileges.no_new_privs = false;
+        privileges.seccomp = 0;
+        privileges.seccomp_filters = Fact::Known(0);
+        privileges.securebits = Fact::Known(0);
+        privileges.initial_user_namespace = Fact::Known(true);
+        privileges.last_cap = Fact::Known(40);
+        privileges.label = Fact::Absent;
+        privileges
+    }
 
     #[test]
     fn reads_status() {
-        let status = "Name:\tdenet\nUid:\t1000\t1001\t1000\t1000\nCapInh:\t0000000000000000\n\
-            CapPrm:\t000000c000000000\nCapEff:\t0000004000000000\nCapBnd:\t000001ffffffffff\n\
-            CapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\n";
-        let read = parse(status, Fact::Known(true));
-        let privileges = read.as_ref().map(|p| {
-            (
-                p.uid,
-                p.no_new_privs,
-                p.seccomp,
-                p.effective.has(Cap::Perfmon),
-            )
-        });
-        assert_eq!(privileges, Some((1001, true, 2, true)));
-        assert_eq!(
-            read.map(|p| p.effective.lacks_for_tracing()),
-            Some(vec![Cap::Bpf])
-        );
-        assert_eq!(parse("Uid:\tx\n", Fact::Absent), None);
+        let read = parse(STATUS).unwrap();
+        assert_eq!((read.real_uid, read.uid, read.gid), (1000, 1001, 101));
+        assert_eq!(read.groups, [4, 27, 1000]);
+        assert_eq!((read.no_new_privs, read.seccomp), (true, 2));
+        assert_eq!(read.seccomp_filters, Fact::Known(3));
+        assert!(read.effective.has(Cap::Perfmon));
+        assert_eq!(read.effective.lacks_for_tracing(), [Cap::Bpf]);
         assert!(CapSet(1 << 21).lacks_for_tracing().is_empty());
+    }
+
+    #[test]
+    fn older_kernels_say_less() {
+        let without = |line: &str| parse(&STATUS.replace(line, ""));
+        let read = without("Seccomp_filters:\t3\n").unwrap();
+        assert_eq!(read.seccomp_filters, Fact::Absent);
+        assert_eq!(without("Seccomp:\t2\n").unwrap().seccomp, 0);
+        assert!(without("CapBnd:\t000001ffffffffff\n").is_none());
+    }
+
+    #[test]
+    fn garbage_is_no_status() {
+        for text in ["", "Uid:\tx\n", "Uid: 0 0 0 0\nGid: 0 0 0 0\n", "\u{fffd}"] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+        assert!(parse(&STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\tyes")).is_none());
+        assert!(parse(&STATUS.replace("Groups:\t4", "Groups:\t-4")).is_none());
+        assert!(parse(&STATUS.replace("\t1000\t1001", "\t1001")).is_none());
+    }
+
+    #[test]
+    fn reads_id_maps() {
+        let whole = IdRange {
+            inside: 0,
+            outside: 0,
+            count: u32::MAX,
+        };
+        let text = "         0          0 4294967295\n";
+        assert_eq!(parse_id_map(text), Some(vec![whole]));
+        assert_eq!(parse_id_map(""), Some(vec![]), "a namespace not yet mapped");
+        assert_eq!(parse_id_map("0 0"), None);
+    }
+
+    #[test]
+    fn sets_are_saved_as_proc_writes_them() {
+        let text = serde_json::to_string(&CapSet(0xc0 << 32)).unwrap();
+        assert_eq!(text, r#""000000c000000000""#);
+        assert_eq!(
+            serde_json::from_str::<CapSet>(&text).unwrap(),
+            CapSet(0xc0 << 32)
+        );
+        assert!(serde_json::from_str::<CapSet>(r#""all""#).is_err());
+        assert_eq!(CapSet::up_to(40), CapSet(0x1ff_ffff_ffff));
+        assert_eq!(CapSet::up_to(63), CapSet(u64::MAX));
+        assert_eq!(CapSet::up_to(99), CapSet(u64::MAX));
     }
 }

@@ -20,22 +20,11 @@ pub fn profile(
     for (call, count) in snapshot.processes.iter().flat_map(|process| &process.calls) {
         *sums.entry(*call).or_default() += count;
     }
-    let mut by_category = [0; Category::ALL.len()];
-    let mut calls: Vec<CallCount> = sums
-        .into_iter()
-        .map(|(call, count)| {
-            let (name, category) = call.describe();
-            by_category[category as usize] += count;
-            CallCount {
-                call,
-                name,
-                category,
-                count,
-            }
-        })
-        .collect();
-    calls.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
-    let total = by_category.iter().sum();
+    let Kinds {
+        total,
+        by_category,
+        calls,
+    } = kinds(sums);
     let mut processes = snapshot.processes;
     processes.sort_by_key(|process| (std::cmp::Reverse(process.total()), process.start_ns));
     let spent = ns_per_syscall * total as f64 / 1e9;
@@ -52,6 +41,57 @@ pub fn profile(
             ns_per_syscall,
             share_of_runtime: cpu_is_whole.then(|| ratio(spent, cpu.as_secs_f64()).min(1.0)),
         },
+    }
+}
+
+/// Counts by kind of call.
+struct Kinds {
+    total: u64,
+    by_category: [u64; Category::ALL.len()],
+    calls: Vec<CallCount>,
+}
+
+fn kinds(sums: BTreeMap<Call, u64>) -> Kinds {
+    let mut by_category = [0; Category::ALL.len()];
+    let mut calls: Vec<CallCount> = sums
+        .into_iter()
+        .map(|(call, count)| {
+            let (name, category) = call.describe();
+            by_category[category as usize] += count;
+            CallCount {
+                call,
+                name,
+                category,
+                count,
+            }
+        })
+        .collect();
+    calls.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
+    let total = by_category.iter().sum();
+    Kinds {
+        total,
+        by_category,
+        calls,
+    }
+}
+
+/// The profile up to now, without its processes.
+pub(crate) fn so_far(counts: &super::Counts, wall: Duration, cpu: Duration) -> SyscallProfile {
+    let Kinds {
+        total,
+        by_category,
+        calls,
+    } = kinds(counts.by_call.clone());
+    SyscallProfile {
+        total,
+        by_category,
+        calls,
+        processes: Vec::new(),
+        losses: counts.losses,
+        max_processes: 0,
+        max_threads: 0,
+        analysis: analyse(total, &by_category, wall, cpu),
+        overhead: Overhead::default(),
     }
 }
 

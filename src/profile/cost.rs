@@ -9,6 +9,7 @@ use aya_obj::generated::bpf_insn;
 
 use super::Limits;
 use super::follow::Follower;
+use super::ways::Whom;
 use crate::bpf::KernelError;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::kernel::{self, Kind};
@@ -51,7 +52,7 @@ pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
         &[instruction(0xb7), instruction(0x95)],
     )?;
     let (layout, own) = Calibration::of_this_process()?;
-    let mut follower = Follower::load(layout, None, &Limits::default())?;
+    let mut follower = Follower::load(layout, None, &Limits::default(), Whom::Waiting, None)?;
     let mut measured = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let bare = account::syscall_ns();

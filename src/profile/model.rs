@@ -1,8 +1,10 @@
 //! What a profile consists of. Plain data: nothing here reads, counts or prints.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::finding::Finding;
+use crate::process::sums::Sums;
 use crate::sys::account::{Exit, Usage};
 use crate::syscalls::{Call, Category};
 
@@ -41,9 +43,21 @@ pub struct Losses {
     pub unfollowed: u64,
     /// Runs of a program that the kernel skipped: each a call or a task not seen.
     pub skipped_runs: u64,
+    /// Records of single calls: they found the ring buffer full, or there was no memory at their beginning.
+    pub events: u64,
 }
 
 impl Losses {
+    /// Of all kinds together.
+    pub fn total(&self) -> u64 {
+        self.calls
+            + self.map_full
+            + self.records
+            + self.unfollowed
+            + self.skipped_runs
+            + self.events
+    }
+
     /// Nothing was lost.
     pub fn none(&self) -> bool {
         *self == Self::default()
@@ -171,8 +185,10 @@ pub enum End {
     Command,
     /// `--duration` ran out.
     Duration,
-    /// This signal ended the wait for descendants.
+    /// This signal ended the wait for descendants, or for a process attached to.
     Interrupted(i32),
+    /// Nobody reads what is told of it any more.
+    Unread,
 }
 
 /// A profiled run.
@@ -180,16 +196,61 @@ pub enum End {
 pub struct Run {
     /// How it ended.
     pub end: End,
-    /// Exit status of the command itself.
-    pub exit: Exit,
+    /// Exit status of the command itself; of a process that was attached to only what could be learnt.
+    pub exit: Option<Exit>,
     /// From the command's start to its end, with `--wait-all` to its last descendant's.
     pub wall: Duration,
-    /// What the command and its waited-for descendants used.
-    pub usage: Usage,
-    /// No descendant outlived the command, whose usage would be missing.
+    /// denet did not start what it watched.
+    pub attached: bool,
+    /// What the command and its waited-for descendants used, as the kernel told when it was waited for.
+    pub usage: Option<Usage>,
+    /// `sums` misses nobody's CPU time.
     pub usage_is_whole: bool,
+    /// What sampling came to.
+    pub sums: Sums,
     /// The syscall profile, where there is one.
     pub syscalls: Option<SyscallProfile>,
+    /// Calls that had begun when denet attached, by name: they are not counted.
+    pub in_progress: BTreeMap<String, u64>,
+}
+
+impl Run {
+    /// Most resident memory in KiB: of all processes at once, as far as samples saw, and no less than the
+    /// kernel says of the largest.
+    pub fn peak_resident_kb(&self) -> u64 {
+        let of_one = self.usage.map_or(0, |usage| usage.max_rss_kb);
+        self.sums.peak_resident_kb.max(of_one)
+    }
+
+    /// Who lived in the end: the command's descendants as they were followed, else as the last look saw.
+    pub fn still_running(&self) -> Vec<(u32, &str)> {
+        match &self.syscalls {
+            Some(profile) => {
+                let running = profile.still_running();
+                running
+                    .map(|process| (process.pid, process.command.as_str()))
+                    .collect()
+            }
+            None => {
+                let running = self.sums.still_running.iter();
+                running
+                    .map(|(pid, command)| (*pid, command.as_str()))
+                    .collect()
+            }
+        }
+    }
+
+    /// Most processes at once: as they were followed, else as samples saw.
+    pub fn max_processes(&self) -> u64 {
+        let followed = self.syscalls.as_ref().map(|profile| profile.max_processes);
+        followed.unwrap_or(self.sums.max_processes)
+    }
+
+    /// Most threads at once.
+    pub fn max_threads(&self) -> u64 {
+        let followed = self.syscalls.as_ref().map(|profile| profile.max_threads);
+        followed.unwrap_or(self.sums.max_threads)
+    }
 }
 
 /// How the kernel is asked.

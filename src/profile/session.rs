@@ -1,5 +1,6 @@
 //! One run of a command: started stopped, let go, waited for.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -8,11 +9,15 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use super::analyse;
-use super::follow::Follower;
+use super::follow::{Follower, Stream};
 use super::model::{Backend, Run};
+use super::sampling::{Closeness, Sampling, Sink};
 use super::watch::Watch;
 use super::{Limits, StartError};
 use crate::finding::Finding;
+use crate::process::population::Scope;
+use crate::process::sampler::{self, Sampler};
+use crate::process::surroundings::{Counted, Surroundings};
 use crate::sys::account;
 use crate::sys::environment;
 use crate::sys::gate::{Execution, Gate, GateError};
@@ -41,6 +46,8 @@ pub struct Options {
     pub duration: Option<Duration>,
     /// Go on until the last descendant has ended.
     pub wait_all: bool,
+    /// How closely to look at its processes.
+    pub closeness: Closeness,
     /// For tests.
     pub limits: Limits,
 }
@@ -57,6 +64,9 @@ pub enum SessionError {
     /// eBPF was required; the finding says what is missing.
     #[error("eBPF is required and cannot be used here")]
     Refused(Box<Finding>),
+    /// There is nobody to attach to; why.
+    #[error("{0}")]
+    NobodyThere(String),
     /// A signal came before the command was started.
     #[error("interrupted before the command was started")]
     Interrupted(i32),
@@ -64,6 +74,9 @@ pub enum SessionError {
     #[error("{0}: {1}")]
     Failed(&'static str, io::Error),
 }
+
+const UNSEEN: &str = "cannot look at the command in /proc (where hidepid= hides it, \
+                      see ebpf_diag --explain processes-hidden)";
 
 /// A command that waits to be let go, with everything attached.
 pub struct Prepared {
@@ -75,6 +88,7 @@ pub struct Prepared {
     gate: Gate,
     signals: Signals,
     follower: Option<Follower>,
+    surroundings: Surroundings,
 }
 
 impl Prepared {
@@ -83,6 +97,14 @@ impl Prepared {
     /// # Errors
     /// [`SessionError`]; the command has not run.
     pub fn new(options: Options) -> Result<Self, SessionError> {
+        Self::listening(options, None)
+    }
+
+    /// The same with a stream of what is called, rather than counts.
+    pub(crate) fn listening(
+        options: Options,
+        stream: Option<Stream>,
+    ) -> Result<Self, SessionError> {
         let failed = |what| move |error| SessionError::Failed(what, error);
         let environment =
             environment::inherited().map_err(failed("cannot read the environment"))?;
@@ -100,20 +122,25 @@ impl Prepared {
         };
         let (gate, follower, refused) = match options.ebpf {
             Ebpf::Off => (start_plain(), None, None),
-            wanted => match Follower::start(&execution, &signals.inherited_mask, &options.limits) {
-                Ok((follower, gate)) => (Ok(gate), Some(follower), None),
-                Err(StartError::Gate(error)) => (Err(error), None, None),
-                Err(StartError::Refused(finding)) if wanted == Ebpf::Require => {
-                    return Err(SessionError::Refused(finding));
+            wanted => {
+                match Follower::start(&execution, &signals.inherited_mask, &options.limits, stream)
+                {
+                    Ok((follower, gate)) => (Ok(gate), Some(follower), None),
+                    Err(StartError::Gate(error)) => (Err(error), None, None),
+                    Err(StartError::Refused(finding)) if wanted == Ebpf::Require => {
+                        return Err(SessionError::Refused(finding));
+                    }
+                    Err(StartError::Refused(finding)) => (start_plain(), None, Some(*finding)),
                 }
-                Err(StartError::Refused(finding)) => (start_plain(), None, Some(*finding)),
-            },
+            }
         };
         let interruption = interruption(&signals).map_err(failed("cannot read signals"))?;
         if let Some(signal) = interruption {
             return Err(SessionError::Interrupted(signal as i32));
         }
         let gate = gate.map_err(|error| not_started(&executable, error))?;
+        let pid = gate.pid.as_raw() as u32;
+        let surroundings = Surroundings::of(pid, None, &Counted::FromExec(pid));
         Ok(Self {
             options,
             executable,
@@ -121,12 +148,18 @@ impl Prepared {
             gate,
             signals,
             follower,
+            surroundings,
         })
     }
 
     /// Process id of the command.
     pub fn pid(&self) -> i32 {
         self.gate.pid.as_raw()
+    }
+
+    /// What cannot be measured here, and why.
+    pub fn absent(&self) -> &BTreeMap<&'static str, String> {
+        &self.surroundings.absent
     }
 
     /// How syscalls are counted, if they are.
@@ -139,23 +172,48 @@ impl Prepared {
     /// # Errors
     /// [`SessionError::Exec`] if it could not be executed, [`SessionError::Interrupted`] if a signal
     /// came first, [`SessionError::Failed`].
-    pub fn run(self) -> Result<(Run, Option<u64>), SessionError> {
+    pub fn run(self, tell: Sink<'_>) -> Result<(Run, Option<u64>), SessionError> {
         let Self {
             options,
             executable,
             gate,
             signals,
             follower,
+            surroundings,
             ..
         } = self;
         if let Some(follower) = &follower {
             follower.log_memory("at the start");
         }
-        if options.wait_all && follower.as_ref().is_none_or(Follower::may_miss_ends) {
-            // Nobody else tells us for sure of descendants that detach; as their reaper we see them.
+        let unfollowed = follower.as_ref().is_none_or(Follower::may_miss_ends);
+        let listens = follower.as_ref().is_some_and(|it| it.due().is_some());
+        // In another pid namespace the kernel's ids are not those of /proc.
+        let ends_are_told =
+            follower.is_some() && options.limits.ends && account::in_initial_pid_namespace();
+        let sampled = options.closeness.interval.is_some() && options.closeness.children;
+        // Of descendants that detach nobody else tells for sure; as their reaper we see them, and what they
+        // used. Who listens to calls asks for no usage, and changes nobody's parent.
+        let wants_orphans = options.closeness.children && !listens;
+        let adopts =
+            unfollowed && options.wait_all || wants_orphans && (unfollowed || !ends_are_told);
+        if adopts {
             account::become_subreaper()
                 .map_err(|error| SessionError::Failed("cannot wait for descendants", error))?;
         }
+        let scope = Scope::Command {
+            pid: gate.pid.as_raw() as u32,
+            adopts,
+        };
+        let looked_at = sampler::Options {
+            scope,
+            children: options.closeness.children,
+            threads: options.closeness.threads,
+            since_process_start: options.closeness.since_process_start,
+            ends_are_told,
+        };
+        let mut sampler = Sampler::new(looked_at, surroundings)
+            .map_err(|error| SessionError::Failed(UNSEEN, error))?;
+        sampler.leave_out_of_root(crate::sys::gate::READS, crate::sys::gate::WRITES);
         let started = Instant::now();
         let root = match gate.release() {
             Ok(root) => root,
@@ -169,12 +227,21 @@ impl Prepared {
         let deadline = options
             .duration
             .and_then(|duration| started.checked_add(duration));
-        let mut watch = Watch::new(root, signals, follower, options.wait_all, deadline);
+        let sampling = Sampling::new(sampler, &options.closeness, started);
+        let mut watch = Watch::new(
+            root,
+            signals,
+            follower,
+            sampling,
+            options.wait_all,
+            deadline,
+        );
         let (root_ended, end) = watch
-            .until_end()
+            .until_end(tell)
             .map_err(|error| SessionError::Failed("cannot wait for the command", error))?;
         let wall = started.elapsed();
-        let usage_is_whole = !watch.outlived;
+        let (sums, _) = watch.sampling.finish(watch.follower.as_mut(), tell);
+        let usage_is_whole = (sampled || !watch.outlived) && sums.disowned == 0;
         let mut map_bytes = None;
         let syscalls = match watch.follower {
             None => None,
@@ -187,7 +254,7 @@ impl Prepared {
                 Some(analyse::profile(
                     snapshot,
                     wall,
-                    root_ended.usage.cpu(),
+                    Duration::from_nanos(sums.used.cpu_ns),
                     usage_is_whole,
                     ns_per_syscall,
                 ))
@@ -195,11 +262,15 @@ impl Prepared {
         };
         let run = Run {
             end,
-            exit: root_ended.exit,
+            exit: Some(root_ended.exit),
             wall,
-            usage: root_ended.usage,
+            attached: false,
+            // It is not told apart from that of the descendants.
+            usage: Some(root_ended.usage).filter(|_| options.closeness.children),
             usage_is_whole,
+            sums,
             syscalls,
+            in_progress: BTreeMap::new(),
         };
         Ok((run, map_bytes))
     }

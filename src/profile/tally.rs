@@ -2,8 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::EndedProcess;
 use super::model::{Losses, Process, Snapshot};
-use crate::bpf::abi::{CELL_COMPAT, CELL_KEY_BITS, CELL_NR_LIMIT, SpillKey, Task};
+use crate::bpf::abi::{
+    CELL_COMPAT, CELL_KEY_BITS, CELL_NR_LIMIT, EXIT_KNOWN, EXIT_LAST, EXIT_OF_GROUP, EXIT_ORPHAN,
+    SpillKey, Task,
+};
+use crate::sys::account::{self, Exit};
 use crate::syscalls::{Abi, Call};
 
 /// tgid and start: a process id may be used again.
@@ -17,6 +22,12 @@ struct Entry {
     running: bool,
     calls: BTreeMap<Call, u64>,
     end_ns: u64,
+    /// Of its leader, or of all together.
+    exit: Option<Exit>,
+    of_group: bool,
+    told: bool,
+    /// Nobody who is followed was its parent in the end.
+    orphan: bool,
 }
 
 /// The sum so far.
@@ -25,9 +36,42 @@ pub struct Tally {
     processes: HashMap<Identity, Entry>,
     // Start and end of every task.
     threads: Vec<(u64, u64)>,
+    // Calls of all ended tasks.
+    by_call: BTreeMap<Call, u64>,
+    /// Ended processes are to be told of.
+    keeps_ended: bool,
+    ended: Vec<Identity>,
 }
 
 impl Tally {
+    /// From now on, `take_ended` tells of ended processes.
+    pub fn keep_ended(&mut self) {
+        self.keeps_ended = true;
+    }
+
+    /// Processes that ended since last asked.
+    pub(crate) fn take_ended(&mut self) -> Vec<EndedProcess> {
+        let ended = std::mem::take(&mut self.ended).into_iter();
+        // Of two that were the last it may be the later one that knows the leader's name and status.
+        let described = ended.filter_map(|identity| {
+            let entry = self.processes.get(&identity)?;
+            Some(EndedProcess {
+                pid: identity.0,
+                command: entry.command.clone(),
+                start_ns: identity.1,
+                end_ns: entry.end_ns,
+                exit: entry.exit,
+                orphan: entry.orphan,
+            })
+        });
+        described.collect()
+    }
+
+    /// Calls of all tasks that were added.
+    pub(crate) fn by_call(&self) -> &BTreeMap<Call, u64> {
+        &self.by_call
+    }
+
     /// Adds a task that ended, or one that lives, once.
     pub fn add(&mut self, task: &Task) {
         let entry = self
@@ -42,12 +86,20 @@ impl Tally {
         for cell in task.cells.iter().filter(|cell| **cell != 0) {
             let (call, count) = read_cell(*cell);
             *entry.calls.entry(call).or_default() += count;
+            *self.by_call.entry(call).or_default() += count;
         }
         let alive = task.end_ns == 0;
         entry.running |= alive;
         let end_ns = if alive { u64::MAX } else { task.end_ns };
         entry.end_ns = entry.end_ns.max(end_ns);
         self.threads.push((task.start_ns, end_ns));
+        entry.note_end(task, leads);
+        // Two that ended at the same moment may both have been the last.
+        if self.keeps_ended && !entry.told && is_last(task, leads) {
+            entry.told = true;
+            entry.orphan = task.exit_flags & EXIT_ORPHAN != 0;
+            self.ended.push((task.tgid, task.process_start_ns));
+        }
     }
 
     /// Adds a count that found no cell in its task.
@@ -56,12 +108,7 @@ impl Tally {
             .processes
             .entry((key.tgid, key.process_start_ns))
             .or_default();
-        let abi = if key.compat == 0 {
-            Abi::Native
-        } else {
-            Abi::Compat
-        };
-        *entry.calls.entry(Call { abi, nr: key.nr }).or_default() += count;
+        *entry.calls.entry(spilled(key)).or_default() += count;
     }
 
     /// Every process, in the order they started.
@@ -97,7 +144,42 @@ impl Tally {
     }
 }
 
-fn read_cell(cell: u64) -> (Call, u64) {
+impl Entry {
+    /// As wait(2) will have it: the status that all ended with together, or else the leader's, which the
+    /// last one tells as well.
+    fn note_end(&mut self, task: &Task, leads: bool) {
+        let known = task.exit_flags & EXIT_KNOWN != 0;
+        let of_group = task.exit_flags & EXIT_OF_GROUP != 0;
+        let last = task.exit_flags & EXIT_LAST != 0;
+        if known && (of_group || (leads || last && self.exit.is_none()) && !self.of_group) {
+            self.exit = Some(account::exit_of(task.exit_status as i32));
+            self.of_group |= of_group;
+        }
+    }
+}
+
+/// Did the process end with this task? Where nobody told, with its leader.
+fn is_last(task: &Task, leads: bool) -> bool {
+    let ended = task.end_ns != 0;
+    ended
+        && if task.exit_flags & EXIT_KNOWN != 0 {
+            task.exit_flags & EXIT_LAST != 0
+        } else {
+            leads
+        }
+}
+
+/// Which call a count without a cell is of.
+pub(crate) fn spilled(key: SpillKey) -> Call {
+    let abi = if key.compat == 0 {
+        Abi::Native
+    } else {
+        Abi::Compat
+    };
+    Call { abi, nr: key.nr }
+}
+
+pub(crate) fn read_cell(cell: u64) -> (Call, u64) {
     let key = cell as u32 & ((1 << CELL_KEY_BITS) - 1);
     let abi = if key & CELL_COMPAT == 0 {
         Abi::Native
@@ -193,6 +275,24 @@ mod tests {
         assert_eq!(process.calls, expected);
         assert_eq!(process.total(), 6 + 3 + 42 + (1 << 50) + 1);
         assert_eq!((snapshot.max_processes, snapshot.max_threads), (1, 3));
+    }
+
+    #[test]
+    fn of_two_last_threads_the_leader_tells_how_it_ended() {
+        let last = |tid, status| Task {
+            exit_status: status,
+            exit_flags: EXIT_KNOWN | EXIT_LAST,
+            ..task(tid, 7, "a", &[])
+        };
+        let mut tally = Tally::default();
+        tally.keep_ended();
+        // The other one looked before the leader had set its status.
+        tally.add(&last(8, 0));
+        tally.add(&last(7, 3 << 8));
+        let ended = tally.take_ended();
+        assert_eq!(ended.len(), 1, "{ended:?}");
+        assert_eq!(ended[0].exit, Some(account::exit_of(3 << 8)));
+        assert_eq!(tally.take_ended(), []);
     }
 
     #[test]

@@ -1,25 +1,63 @@
 //! In a build without the feature `ebpf` nothing is ever followed: there is no value of this type.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use nix::sys::signal::SigSet;
 
 use super::model::{Backend, Snapshot};
-use super::{Limits, StartError};
+use super::{Counts, EndedProcess, Limits, StartError, Target};
 use crate::finding::Finding;
 use crate::step::Step;
 use crate::sys::gate::{Execution, Gate};
 
 pub(crate) enum Follower {}
 
+/// Nothing can be listened to either.
+pub(crate) enum Stream {}
+
+pub(crate) fn built_without() -> Finding {
+    Finding {
+        id: "built-without-ebpf",
+        cause: "this denet was built without eBPF".to_owned(),
+        evidence: vec!["cargo feature ebpf: off".to_owned()],
+        fix: vec![Step::Run("cargo build --release".to_owned())],
+    }
+}
+
 impl Follower {
-    pub(crate) fn start(_: &Execution, _: &SigSet, _: &Limits) -> Result<(Self, Gate), StartError> {
-        Err(StartError::Refused(Box::new(Finding {
-            id: "built-without-ebpf",
-            cause: "this denet was built without eBPF".to_owned(),
-            evidence: vec!["cargo feature ebpf: off".to_owned()],
-            fix: vec![Step::Run("cargo build --release".to_owned())],
-        })))
+    pub(crate) fn start(
+        _: &Execution,
+        _: &SigSet,
+        _: &Limits,
+        _: Option<Stream>,
+    ) -> Result<(Self, Gate), StartError> {
+        Err(StartError::Refused(Box::new(built_without())))
+    }
+
+    pub(crate) fn attach_to(_: &Target, _: &Limits, _: Option<Stream>) -> Result<Self, StartError> {
+        Err(StartError::Refused(Box::new(built_without())))
+    }
+
+    pub(crate) fn follow_more(&mut self, _: &[u32]) -> Result<(), std::io::Error> {
+        match *self {}
+    }
+
+    pub(crate) fn in_progress(&self) -> &BTreeMap<String, u64> {
+        match *self {}
+    }
+
+    pub(crate) fn take_ended(&mut self) -> Vec<EndedProcess> {
+        match *self {}
+    }
+
+    pub(crate) fn live_processes(&self) -> Vec<u32> {
+        match *self {}
+    }
+
+    pub(crate) fn counts(&mut self) -> Result<Counts, std::io::Error> {
+        match *self {}
     }
 
     pub(crate) fn backend(&self) -> &Backend {
@@ -31,6 +69,18 @@ impl Follower {
     }
 
     pub(crate) fn drain(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn tick(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn is_unread(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
         match *self {}
     }
 

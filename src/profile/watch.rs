@@ -11,6 +11,8 @@ use nix::unistd::Pid;
 
 use super::follow::Follower;
 use super::model::End;
+use super::sampling::{Sampling, Sink};
+use crate::process::ends;
 use crate::sys::account::{self, Ended, Reaped};
 use crate::sys::signals::{Arrived, Signals};
 
@@ -32,6 +34,7 @@ pub(super) struct Watch {
     root: Pid,
     signals: Signals,
     pub(super) follower: Option<Follower>,
+    pub(super) sampling: Sampling,
     wait_all: bool,
     deadline: Option<Instant>,
     ending: Ending,
@@ -47,6 +50,7 @@ impl Watch {
         root: Pid,
         signals: Signals,
         follower: Option<Follower>,
+        sampling: Sampling,
         wait_all: bool,
         deadline: Option<Instant>,
     ) -> Self {
@@ -54,6 +58,7 @@ impl Watch {
             root,
             signals,
             follower,
+            sampling,
             wait_all,
             deadline,
             ending: Ending::Not,
@@ -64,13 +69,14 @@ impl Watch {
     }
 
     /// Until the command, and whoever else is waited for, has ended.
-    pub(super) fn until_end(&mut self) -> io::Result<(Ended, End)> {
+    pub(super) fn until_end(&mut self, tell: Sink<'_>) -> io::Result<(Ended, End)> {
         loop {
             self.wait_for_event()?;
-            let arrived = self.take_signals()?;
+            let arrived = self.take_signals(tell)?;
             if let Some(follower) = &mut self.follower {
-                follower.drain();
+                follower.tick();
             }
+            self.sampling.tick(self.follower.as_mut(), tell);
             let timed_out = self
                 .deadline
                 .is_some_and(|deadline| Instant::now() >= deadline);
@@ -108,7 +114,9 @@ impl Watch {
             Ending::Asked(at) => Some(at + GRACE),
             Ending::Forced => None,
         };
-        let Some(due) = due else {
+        let listened = self.follower.as_ref().and_then(Follower::due);
+        let due = due.into_iter().chain(self.sampling.due()).chain(listened);
+        let Some(due) = due.min() else {
             return PollTimeout::NONE;
         };
         // Rounded up: a timeout of zero would spin.
@@ -117,14 +125,14 @@ impl Watch {
     }
 
     /// Reaps children and passes signals on; returns the last one that was for denet itself.
-    fn take_signals(&mut self) -> io::Result<Option<Signal>> {
+    fn take_signals(&mut self, tell: Sink<'_>) -> io::Result<Option<Signal>> {
         let mut own = None;
         while let Some(arrived) = self.signals.next()? {
             match arrived {
                 Arrived {
                     signal: Signal::SIGCHLD,
                     ..
-                } => self.reap()?,
+                } => self.reap(tell)?,
                 arrived if self.root_ended.is_some() => {
                     own = Some(arrived.signal)
                         .filter(|_| arrived.asks_to_stop())
@@ -140,9 +148,27 @@ impl Watch {
         Ok(own)
     }
 
-    fn reap(&mut self) -> io::Result<()> {
+    fn reap(&mut self, tell: Sink<'_>) -> io::Result<()> {
         loop {
-            match account::reap()? {
+            // Its name goes when it is waited for.
+            let next = account::next_ended();
+            let last_words = next.and_then(|pid| ends::last_words(pid.as_raw() as u32));
+            if let Some(pid) = next {
+                self.sampling.about_to_be_reaped(pid.as_raw() as u32);
+            }
+            let reaped = account::reap()?;
+            if let Reaped::Child(ended) = &reaped {
+                let pid = ended.pid.as_raw() as u32;
+                let (command, start_ticks) = last_words.unzip();
+                let ended = ends::Ended {
+                    pid,
+                    command,
+                    exit: Some(ended.exit),
+                    start_ticks,
+                };
+                self.sampling.reaped(ended, tell);
+            }
+            match reaped {
                 Reaped::Child(ended) if ended.pid == self.root => {
                     self.root_ended = Some(ended);
                     self.outlived = self.follower.as_ref().is_some_and(|it| it.live() > 0);

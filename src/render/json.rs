@@ -1,5 +1,6 @@
 //! JSON lines, schema 1.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -7,6 +8,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::finding::Finding;
+use crate::process::model::{Exited, Metrics, Tree};
+use crate::process::sums::Busy;
 use crate::profile::model::{
     Backend, CallCount, End, Losses, Overhead, Process, Run, SyscallProfile,
 };
@@ -19,14 +22,18 @@ pub const SCHEMA: u32 = 1;
 /// What is known when the command starts.
 #[derive(Debug)]
 pub struct Metadata<'a> {
-    /// Process id of the command.
-    pub pid: i32,
-    /// As typed.
+    /// Process id of the command, or of who was attached to; `None` where that is not one process.
+    pub pid: Option<u32>,
+    /// As typed, or as the process was started.
     pub command: &'a [OsString],
-    /// The file behind it.
-    pub executable: &'a Path,
-    /// Start in milliseconds since 1970.
+    /// The file behind it, where that may be known.
+    pub executable: Option<&'a Path>,
+    /// The cgroup, or the machine, that was attached to.
+    pub attached: Option<&'a str>,
+    /// When denet began to look, in milliseconds since 1970.
     pub t0_ms: u64,
+    /// What cannot be measured, and why.
+    pub absent: &'a BTreeMap<&'static str, String>,
     /// The syscall profile: what was asked for, and what came of it.
     pub ebpf: Option<EbpfMetadata<'a>>,
 }
@@ -50,10 +57,19 @@ pub fn metadata(metadata: &Metadata<'_>) -> Value {
         "tool": {"name": "denet", "version": env!("CARGO_PKG_VERSION")},
         "pid": metadata.pid,
         "cmd": metadata.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>(),
-        "executable": metadata.executable.to_string_lossy(),
+        "executable": metadata.executable.map(Path::to_string_lossy),
         "t0_ms": metadata.t0_ms,
-        "capabilities": {"syscalls": metadata.ebpf.as_ref().is_some_and(|ebpf| ebpf.backend.is_some())},
+        "capabilities": {
+            "syscalls": metadata.ebpf.as_ref().is_some_and(|ebpf| ebpf.backend.is_some()),
+            "network": !metadata.absent.contains_key("network"),
+            "psi_mem": !metadata.absent.contains_key("psi_mem"),
+            "perf": !metadata.absent.contains_key("perf"),
+        },
+        "absent": metadata.absent,
     });
+    if let Some(attached) = metadata.attached {
+        line["attached"] = attached.into();
+    }
     if let Some(ebpf) = &metadata.ebpf {
         let backend = ebpf.backend.map(|backend| {
             json!({"syscalls": backend.syscalls, "follow": backend.follow, "latency": null})
@@ -72,38 +88,145 @@ pub fn metadata(metadata: &Metadata<'_>) -> Value {
     line
 }
 
-/// The last line. `top` limits each list of syscalls, 0 for all.
+/// Why the watching ended.
+pub fn ended_by(end: End) -> &'static str {
+    match end {
+        End::Command => "command",
+        End::Duration => "duration",
+        End::Interrupted(_) => "interrupt",
+        End::Unread => "unread",
+    }
+}
+
+/// How a process ended; null where that is not known.
+pub fn exit_status(status: Option<Exit>) -> Value {
+    status.map_or(Value::Null, exit)
+}
+
+/// A sample of all processes, as a line: there may be thousands in it.
+pub fn tree(tree: &Tree) -> String {
+    let record = Tagged {
+        kind: "tree",
+        record: tree,
+    };
+    serde_json::to_string(&record).unwrap_or_default()
+}
+
+/// A sample of the one process, where its descendants are left out.
+pub fn sample(tree: &Tree) -> Value {
+    let mut line = json!({"kind": "sample", "ts_ms": tree.ts_ms});
+    let Some(parent) = &tree.parent else {
+        return line;
+    };
+    let around = &tree.aggregated.metrics;
+    let metrics = Metrics {
+        sys_net_rx_bytes: around.sys_net_rx_bytes,
+        sys_net_tx_bytes: around.sys_net_tx_bytes,
+        psi_mem: around.psi_mem,
+        perf: around.perf,
+        ..parent.metrics.clone()
+    };
+    line["pid"] = parent.pid.into();
+    line["command"] = parent.command.as_str().into();
+    for (name, value) in tagged("sample", &metrics).as_object().into_iter().flatten() {
+        line[name] = value.clone();
+    }
+    if !parent.threads.is_empty() {
+        line["threads"] = json!(parent.threads);
+    }
+    if let Some(ebpf) = &tree.aggregated.ebpf {
+        line["ebpf"] = ebpf.clone();
+    }
+    line
+}
+
+/// A process that ended.
+pub fn exited(exited: &Exited) -> Value {
+    tagged("exit", exited)
+}
+
+#[derive(Serialize)]
+struct Tagged<'a, T> {
+    kind: &'static str,
+    #[serde(flatten)]
+    record: &'a T,
+}
+
+fn tagged(kind: &'static str, record: &impl Serialize) -> Value {
+    // Plain data with names for keys: there is nothing in it that JSON could not hold.
+    serde_json::to_value(Tagged { kind, record }).unwrap_or_default()
+}
+
+/// The last line. `top` limits each list of syscalls and of processes, 0 for all.
 pub fn summary(run: &Run, top: usize) -> Value {
-    let (usage, wall) = (&run.usage, run.wall.as_secs_f64());
-    let cpu = usage.cpu().as_secs_f64();
+    let (sums, wall) = (&run.sums, run.wall.as_secs_f64());
+    let cpu = sums.used.cpu_ns as f64 / 1e9;
     let mut line = json!({
         "kind": "summary",
         "total_time_secs": wall,
-        "exit": exit(run.exit),
-        "ended_by": match run.end {
-            End::Command => "command",
-            End::Duration => "duration",
-            End::Interrupted(_) => "interrupt",
-        },
-        "sample_count": 0,
+        "exit": exit_status(run.exit),
+        "ended_by": ended_by(run.end),
+        "sample_count": sums.samples,
         "usage_complete": run.usage_is_whole,
-        "cpu_user_secs": usage.user.as_secs_f64(),
-        "cpu_system_secs": usage.system.as_secs_f64(),
+        "cpu_secs": cpu,
         "avg_cpu_usage": if wall > 0.0 { 100.0 * cpu / wall } else { 0.0 },
-        "peak_mem_rss_kb": usage.max_rss_kb,
-        "page_faults_cached": usage.minor_faults,
-        "page_faults_disk": usage.major_faults,
-        "disk_read_bytes": usage.blocks_in * 512,
-        "disk_write_bytes": usage.blocks_out * 512,
+        "peak_mem_rss_kb": run.peak_resident_kb(),
+        "page_faults_cached": sums.used.minor_faults,
+        "page_faults_disk": sums.used.major_faults,
     });
+    if let Some(usage) = &run.usage {
+        line["cpu_user_secs"] = usage.user.as_secs_f64().into();
+        line["cpu_system_secs"] = usage.system.as_secs_f64().into();
+    }
+    if sums.io_is_whole {
+        line["disk_read_bytes"] = sums.used.io.read_from_storage.into();
+        line["disk_write_bytes"] = sums.used.io.written_to_storage.into();
+        line["syscall_read_bytes"] = sums.used.io.read_by_calls.into();
+        line["syscall_write_bytes"] = sums.used.io.written_by_calls.into();
+    }
+    if let Some(peak) = sums.peak_cpu_usage.filter(|_| sums.samples > 0) {
+        line["peak_cpu_usage"] = peak.into();
+    }
+    let outside = tagged("outside", &sums.outside);
+    for name in ["sys_net_rx_bytes", "sys_net_tx_bytes", "psi_mem", "perf"] {
+        if let Some(value) = outside.get(name) {
+            line[name] = value.clone();
+        }
+    }
+    line["max_processes"] = run.max_processes().into();
+    line["max_threads"] = run.max_threads().into();
+    line["processes"] = first(&sums.busiest, top).map(busy).collect();
+    line["quality"] = json!({
+        "processes_seen": sums.processes_seen,
+        "processes_disowned": sums.disowned,
+        "io_unread": sums.unread_io.as_ref().map(|(count, why)| json!({"processes": count, "why": why})),
+    });
+    let running = run.still_running();
+    line["still_running"] = running
+        .iter()
+        .map(|(pid, command)| json!({"pid": pid, "command": command}))
+        .collect();
     if let Some(profile) = &run.syscalls {
-        line["max_processes"] = profile.max_processes.into();
-        line["max_threads"] = profile.max_threads.into();
-        line["still_running"] = profile
-            .still_running()
-            .map(|process| json!({"pid": process.pid, "command": process.command}))
-            .collect();
         line["ebpf"] = ebpf(profile, top);
+        if run.attached {
+            line["ebpf"]["in_progress_at_attach"] = json!(run.in_progress);
+        }
+    }
+    line
+}
+
+fn busy(busy: &Busy) -> Value {
+    let mut line = json!({
+        "pid": busy.pid,
+        "command": busy.command,
+        "cpu_secs": busy.cpu_ns as f64 / 1e9,
+    });
+    if let Some(peak) = busy.peak_resident_kb {
+        line["peak_mem_rss_kb"] = peak.into();
+    }
+    if !busy.threads.is_empty() {
+        let thread = |(tid, name, cpu_ns): &(u32, String, u64)| json!({"tid": tid, "name": name, "cpu_secs": *cpu_ns as f64 / 1e9});
+        line["threads"] = busy.threads.iter().map(thread).collect();
     }
     line
 }
@@ -115,7 +238,24 @@ fn exit(exit: Exit) -> Value {
     }
 }
 
+/// The syscall profile in a sample: what was counted since the start, and what was lost.
+pub(crate) fn ebpf_so_far(profile: &SyscallProfile, top: usize) -> Value {
+    json!({
+        "syscalls": syscalls(profile, top),
+        "quality": quality(profile.total, &profile.losses),
+    })
+}
+
 fn ebpf(profile: &SyscallProfile, top: usize) -> Value {
+    json!({
+        "syscalls": syscalls(profile, top),
+        "processes": profile.processes.iter().map(|one| process(one, top)).collect::<Vec<_>>(),
+        "quality": quality(profile.total, &profile.losses),
+        "overhead": overhead(&profile.overhead),
+    })
+}
+
+fn syscalls(profile: &SyscallProfile, top: usize) -> Value {
     let by_category: Map<String, Value> = Category::ALL
         .iter()
         .map(|category| {
@@ -127,22 +267,17 @@ fn ebpf(profile: &SyscallProfile, top: usize) -> Value {
         .collect();
     let analysis = &profile.analysis;
     json!({
-        "syscalls": {
-            "total": profile.total,
-            "by_category": by_category,
-            "top_syscalls": first(&profile.calls, top).map(TopCall::from).collect::<Vec<_>>(),
-            "analysis": {
-                "behavior_classification": analysis.behavior.name(),
-                "syscall_rate_per_sec": analysis.rate_per_sec,
-                "io_intensity": analysis.io_intensity,
-                "memory_intensity": analysis.memory_intensity,
-                "cpu_intensity": analysis.cpu_intensity,
-                "network_intensity": analysis.network_intensity,
-            },
+        "total": profile.total,
+        "by_category": by_category,
+        "top_syscalls": first(&profile.calls, top).map(TopCall::from).collect::<Vec<_>>(),
+        "analysis": {
+            "behavior_classification": analysis.behavior.name(),
+            "syscall_rate_per_sec": analysis.rate_per_sec,
+            "io_intensity": analysis.io_intensity,
+            "memory_intensity": analysis.memory_intensity,
+            "cpu_intensity": analysis.cpu_intensity,
+            "network_intensity": analysis.network_intensity,
         },
-        "processes": profile.processes.iter().map(|one| process(one, top)).collect::<Vec<_>>(),
-        "quality": quality(profile.total, &profile.losses),
-        "overhead": overhead(&profile.overhead),
     })
 }
 

@@ -3,8 +3,16 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anstyle::Style;
+use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
+
+pub(super) const TITLE: Style = Style::new().bold();
+pub(super) const FAINT: Style = Style::new().dimmed();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// Wider lines are harder to read.
+pub(super) const WIDEST: usize = 100;
 
 /// Columns of a label in front of prose.
 pub(super) const LABEL: usize = 10;
@@ -101,9 +109,15 @@ pub(super) fn time(duration: Duration) -> String {
 pub(super) fn bytes(bytes: u64) -> String {
     const MIB: f64 = 1024.0 * 1024.0;
     match bytes as f64 {
+        size if size < 1024.0 => format!("{size} B"),
+        size if size < 0.1 * MIB => format!("{:.1} KiB", size / 1024.0),
         size if size >= 1024.0 * MIB => format!("{:.1} GiB", size / MIB / 1024.0),
         size => format!("{:.1} MiB", size / MIB),
     }
+}
+
+pub(super) fn plural(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 pub(super) fn signal_name(signal: i32) -> String {
@@ -112,7 +126,7 @@ pub(super) fn signal_name(signal: i32) -> String {
 }
 
 /// Names come from programs, and a terminal obeys what it is sent.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
@@ -149,6 +163,10 @@ mod tests {
         assert_eq!(time(Duration::from_micros(1500)), "1.5 ms");
         assert_eq!(time(Duration::from_secs(3725)), "62 min 5 s");
         assert_eq!(bytes(3 << 29), "1.5 GiB");
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(1536), bytes(1 << 18)],
+            ["0 B", "1023 B", "1.5 KiB", "0.2 MiB"]
+        );
     }
 
     #[test]

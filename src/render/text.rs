@@ -1,6 +1,7 @@
 //! The report that people read. Colours are always written; the stream drops them where the reader
 //! is no terminal or NO_COLOR is set.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -9,28 +10,22 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::layout::{
-    LABEL, bar, bytes, grouped, lines, paint, percent, printable, share_of, shortened, signal_name,
-    time,
+    BAD, FAINT, GOOD, LABEL, TITLE, WIDEST, bar, behind, bytes, grouped, lines, paint, percent,
+    plural, printable, share_of, shortened, signal_name, time,
 };
+use super::usage;
 use crate::finding::Finding;
 use crate::profile::analyse::SHORTEST;
 use crate::profile::model::{
     CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile, WhyNot,
 };
 use crate::shell::quoted;
+use crate::step::Step;
 use crate::sys::account::Exit;
 use crate::syscalls::Category;
 
-pub(super) const TITLE: Style = Style::new().bold();
-pub(super) const FAINT: Style = Style::new().dimmed();
-pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-
 /// Processes that still run are named up to so many.
 const RUNNING_NAMED: usize = 10;
-
-/// Wider lines are harder to read.
-pub(super) const WIDEST: usize = 100;
 
 fn colour(category: Category) -> Style {
     match category {
@@ -79,13 +74,20 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
         report.top
     };
     header(to, report, width)?;
+    writeln!(to)?;
+    usage::usage(to, report.run, width)?;
+    usage::busiest(to, &report.run.sums, top, width)?;
     let Some(profile) = &report.run.syscalls else {
         let why = if report.refused {
             "not counted: eBPF cannot be used here, for the reason given at the start"
         } else {
             "not counted (--enable-ebpf counts them)"
         };
+        if !report.run.sums.busiest.is_empty() {
+            writeln!(to)?;
+        }
         lines(to, "syscalls", why, width)?;
+        still_running(to, report.run, width)?;
         return own_cost(to, "denet used", &report.own, width);
     };
     syscalls(to, profile, top)?;
@@ -96,12 +98,13 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     writeln!(to)?;
     behaviour(to, profile, report.run.wall, width)?;
     quality(to, profile, width)?;
+    in_progress(to, &report.run.in_progress, width)?;
     if let (true, Some(better)) = (profile.losses.skipped_runs > 0, report.why_not.first()) {
         let advice = format!("{} would skip less, but is not to be had:", better.backend);
         lines(to, "better", &advice, width)?;
         finding(to, &better.finding, report.columns)?;
     }
-    still_running(to, profile, report.run.end, width)?;
+    still_running(to, report.run, width)?;
     let share = profile.overhead.share_of_runtime.map(|share| {
         let share = percent(share);
         format!(", {share} of the command's CPU time")
@@ -124,35 +127,49 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
     writeln!(to, "\n{} {command}", paint(FAINT, "denet:"))?;
     let run = report.run;
     let mut ended = match run.exit {
-        Exit::Code(0) => paint(GOOD, "exit 0"),
-        Exit::Code(code) => paint(BAD, format!("exit {code}")),
-        Exit::Signal(signal) => paint(BAD, format!("killed by {}", signal_name(signal))),
+        Some(Exit::Code(0)) => paint(GOOD, "exit 0"),
+        Some(Exit::Code(code)) => paint(BAD, format!("exit {code}")),
+        Some(Exit::Signal(signal)) => paint(BAD, format!("killed by {}", signal_name(signal))),
+        None if run.end == End::Command => "ended".to_owned(),
+        None => "runs on".to_owned(),
     };
     match run.end {
-        End::Command => {}
+        End::Command | End::Unread => {}
         End::Duration => ended += " (--duration is over)",
+        End::Interrupted(signal) if run.exit.is_none() => {
+            ended += &format!(" ({} ended the watch)", signal_name(signal))
+        }
         End::Interrupted(signal) => {
             ended += &format!(" (then {} ended the wait)", signal_name(signal))
         }
     }
-    let usage = &run.usage;
+    let cpu = Duration::from_nanos(run.sums.used.cpu_ns);
+    let split = run.usage.filter(|_| run.usage_is_whole).map(|usage| {
+        format!(
+            " ({} user, {} system)",
+            time(usage.user),
+            time(usage.system)
+        )
+    });
     let used = [
         ended,
         format!("{} wall", time(run.wall)),
-        format!(
-            "{} CPU ({} user, {} system)",
-            time(usage.cpu()),
-            time(usage.user),
-            time(usage.system)
-        ),
-        format!("peak {}", bytes(usage.max_rss_kb * 1024)),
+        format!("{} CPU{}", time(cpu), split.unwrap_or_default()),
+        format!("peak {}", bytes(run.peak_resident_kb() * 1024)),
     ];
     lines(to, "", &used.join(" · "), width)?;
     if run.usage_is_whole {
         return Ok(());
     }
-    let missing = "CPU and memory are those of the command and the children it waited for; \
-        descendants that outlived it are missing";
+    let missing = match run.sums.disowned {
+        0 => "CPU and memory are those of the command and the children it waited for; \
+              descendants that outlived it are missing"
+            .to_owned(),
+        some => format!(
+            "{} ended unheard: what they used after the last sample is missing",
+            plural(some, "process", "processes")
+        ),
+    };
     lines(to, "", &paint(FAINT, missing), width)
 }
 
@@ -258,7 +275,6 @@ fn processes(
         let row = format!("{:>8}  {more:<15}  {:>13}  {share:>6}", "", grouped(rest));
         writeln!(to, "{}", paint(FAINT, row))?;
     }
-    let count = grouped(all.len() as u64);
     let bound = if profile.losses.none() {
         "at most"
     } else {
@@ -270,9 +286,10 @@ fn processes(
         paint(
             FAINT,
             format!(
-                "{count} processes, {bound} {} of them and {} threads at once",
+                "{}, {bound} {} of them and {} at once",
+                plural(all.len() as u64, "process", "processes"),
                 grouped(profile.max_processes),
-                grouped(profile.max_threads)
+                plural(profile.max_threads, "thread", "threads")
             )
         )
     )
@@ -316,6 +333,27 @@ fn quality(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Re
     lines(to, "quality", &verdict, width)
 }
 
+fn in_progress(to: &mut dyn Write, calls: &BTreeMap<String, u64>, width: usize) -> io::Result<()> {
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let mut calls: Vec<_> = calls.iter().collect();
+    calls.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let more = calls.len().saturating_sub(RUNNING_NAMED);
+    let named = calls.iter().take(RUNNING_NAMED);
+    let mut text: Vec<_> = named
+        .map(|(name, count)| format!("{} {name}", grouped(**count)))
+        .collect();
+    if more > 0 {
+        text.push(format!("{more} more kinds"));
+    }
+    let text = format!(
+        "{}: in progress when denet attached, not counted",
+        text.join(", ")
+    );
+    lines(to, "before", &text, width)
+}
+
 fn lost(losses: &Losses) -> Vec<String> {
     let say = |count: u64, what: &str| (count > 0).then(|| format!("{} {what}", grouped(count)));
     [
@@ -333,15 +371,15 @@ fn lost(losses: &Losses) -> Vec<String> {
     .collect()
 }
 
-fn still_running(
-    to: &mut dyn Write,
-    profile: &SyscallProfile,
-    end: End,
-    width: usize,
-) -> io::Result<()> {
-    let running: Vec<_> = profile
+fn still_running(to: &mut dyn Write, run: &Run, width: usize) -> io::Result<()> {
+    // Who was attached to runs on as a matter of course.
+    if run.attached && run.end != End::Command {
+        return Ok(());
+    }
+    let running: Vec<_> = run
         .still_running()
-        .map(|process| format!("{} ({})", printable(&process.command), process.pid))
+        .into_iter()
+        .map(|(pid, command)| format!("{} ({pid})", printable(command)))
         .collect();
     if running.is_empty() {
         return Ok(());
@@ -351,10 +389,12 @@ fn still_running(
     if more > 0 {
         names += &format!(" and {} more", grouped(more as u64));
     }
-    let until = match end {
-        End::Command => "counted until the command ended (--wait-all waits for them)",
-        End::Duration => "counted until --duration was over",
-        End::Interrupted(_) => "counted until the signal came",
+    let until = match (run.end, run.exit) {
+        (End::Command, Some(_)) => "watched until the command ended (--wait-all waits for them)",
+        (End::Command, None) => "watched until the process ended (--wait-all waits for them)",
+        (End::Duration, _) => "watched until --duration was over",
+        (End::Interrupted(_), _) => "watched until the signal came",
+        (End::Unread, _) => "watched until nobody read on",
     };
     lines(to, "running", &format!("{names}: {until}"), width)
 }
@@ -387,18 +427,27 @@ pub fn finding(to: &mut dyn Write, finding: &Finding, columns: usize) -> io::Res
         &format!("{} [{}]", finding.cause, finding.id),
         width,
     )?;
+    evidence_and_fix(to, finding, width)
+}
+
+/// What was seen, what mends it and what that gives away.
+pub(super) fn evidence_and_fix(
+    to: &mut dyn Write,
+    finding: &Finding,
+    width: usize,
+) -> io::Result<()> {
     for (at, text) in finding.evidence.iter().enumerate() {
-        writeln!(to, "{:LABEL$}{text}", if at == 0 { "evidence" } else { "" })?;
+        let label = format!("{:LABEL$}", if at == 0 { "evidence" } else { "" });
+        behind(to, label, LABEL, text, width)?;
     }
     let mut risks: Vec<&str> = Vec::new();
     for (at, step) in finding.fix.iter().enumerate() {
-        // Commands are to be copied: never broken.
-        writeln!(
-            to,
-            "{:LABEL$}{}",
-            if at == 0 { "fix" } else { "" },
-            step.text()
-        )?;
+        let label = format!("{:LABEL$}", if at == 0 { "fix" } else { "" });
+        match step {
+            Step::Manual { what, .. } => behind(to, label, LABEL, what, width)?,
+            // Commands are to be copied: never broken.
+            _ => writeln!(to, "{label}{}", step.text())?,
+        }
         if !step.risk().is_empty() && !risks.contains(&step.risk()) {
             risks.push(step.risk());
         }

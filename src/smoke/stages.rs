@@ -18,6 +18,7 @@ use crate::facts::{Fact, Facts};
 use crate::finding::Finding;
 use crate::sys::invoke;
 use crate::sys::mapping::Mapping;
+use crate::sys::root::Root;
 use crate::syscalls::harmless::Harmless;
 
 const COUNTER: &str = "denet_observed";
@@ -72,7 +73,7 @@ fn read_types(object: &ObjectFacts, path: &Path) -> Done<()> {
         let what = format!("types of the object: {:?}", object.btf);
         return Err(failure(what.clone(), smoke::broken_object(what)));
     };
-    let kernel = match Fact::from(std::fs::read(path)) {
+    let kernel = match Fact::of(path, std::fs::read(path)) {
         Fact::Known(bytes) => {
             let types = Btf::parse(bytes).map_err(|error| {
                 let what = format!("{}: {error}", path.display());
@@ -209,7 +210,7 @@ fn observe(
     );
     Err(failure(
         detail,
-        smoke::miscounted(&Privileges::probe(), count),
+        smoke::miscounted(&Privileges::probe(&Root::default()), count),
     ))
 }
 

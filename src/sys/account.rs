@@ -1,6 +1,7 @@
 //! Time, processes and what they cost, as the kernel accounts for them.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -73,6 +74,13 @@ pub enum Reaped {
     NoChildren,
 }
 
+/// A child that has ended and was not waited for, which it still is not.
+pub fn next_ended() -> Option<Pid> {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::All, flags).ok()?.pid()
+}
+
 /// Takes one ended child from the kernel, without waiting.
 ///
 /// # Errors
@@ -97,7 +105,8 @@ pub fn reap() -> io::Result<Reaped> {
     }
 }
 
-fn exit_of(status: i32) -> Exit {
+/// Of a wait status.
+pub(crate) fn exit_of(status: i32) -> Exit {
     if libc::WIFSIGNALED(status) {
         Exit::Signal(libc::WTERMSIG(status))
     } else {
@@ -105,7 +114,7 @@ fn exit_of(status: i32) -> Exit {
     }
 }
 
-/// CPU time that this process used so far.
+/// CPU time that this process used so far, also for what it executed before.
 pub fn own_cpu() -> Duration {
     // SAFETY: an all-zero rusage is a valid place for the answer.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -195,12 +204,26 @@ pub fn kernel_barrier() -> io::Result<()> {
     }
 }
 
+/// Device and inode of this process' pid namespace, as `bpf_get_ns_current_pid_tgid` wants them.
+///
+/// # Errors
+/// What `stat(2)` answers for `/proc/self/ns/pid`.
+pub fn pid_namespace() -> io::Result<(u64, u64)> {
+    let metadata = std::fs::metadata("/proc/self/ns/pid")?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Are this process' ids those that the kernel itself knows processes by?
+pub fn in_initial_pid_namespace() -> bool {
+    // PROC_PID_INIT_INO (include/linux/proc_ns.h)
+    const INITIAL: &str = "pid:[4026531836]";
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == INITIAL)
+}
+
 /// Name of a live process by its id in the initial pid namespace; `None` once it is gone, and where
 /// this process does not see that namespace.
 pub fn command_of(pid: u32) -> Option<String> {
-    // PROC_PID_INIT_INO (include/linux/proc_ns.h)
-    const INITIAL: &str = "pid:[4026531836]";
-    if std::fs::read_link("/proc/self/ns/pid").ok()?.as_os_str() != INITIAL {
+    if !in_initial_pid_namespace() {
         return None;
     }
     let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;

@@ -1,4 +1,4 @@
-//! Giving up what is no longer needed.
+//! Capabilities of this process beyond what `/proc` says: giving up what is no longer needed.
 
 use std::io;
 
@@ -41,4 +41,14 @@ pub fn keep_only(kept: CapSet) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// How this process' capabilities behave (`capabilities(7)`, securebits).
+///
+/// # Errors
+/// What `prctl(2)` answers.
+pub fn securebits() -> io::Result<u32> {
+    // SAFETY: PR_GET_SECUREBITS takes nothing.
+    let bits = unsafe { libc::prctl(libc::PR_GET_SECUREBITS, 0, 0, 0, 0) };
+    u32::try_from(bits).map_err(|_| io::Error::last_os_error())
 }

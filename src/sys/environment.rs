@@ -57,7 +57,7 @@ pub fn lookup(environment: &[OsString], name: &str) -> Option<OsString> {
 
 /// A process with file capabilities is not dumpable, and root owns its files in `/proc`. It may
 /// lift that for itself; ptrace still wants the tracer to hold our capabilities.
-fn with_own_proc_files<T>(read: impl FnOnce() -> T) -> T {
+pub(crate) fn with_own_proc_files<T>(read: impl FnOnce() -> T) -> T {
     let set = |dumpable: libc::c_ulong| {
         // SAFETY: PR_SET_DUMPABLE takes one integer.
         unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0) }

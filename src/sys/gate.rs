@@ -107,6 +107,11 @@ fn exec(file: &CStr, argv: &Strings, envp: &Strings) -> i32 {
     nix::errno::Errno::last_raw()
 }
 
+/// Bytes that the gate reads after its release and before it becomes the command,
+pub const READS: u64 = 1;
+/// and those that it wrote before.
+pub const WRITES: u64 = 4;
+
 /// A command that waits to be let go. Dropped before that, it ends without having run.
 #[derive(Debug)]
 pub struct Gate {

@@ -4,16 +4,19 @@
 //! command must see none of it.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
-use super::limits;
+use super::{account, limits};
 
-/// SIGPIPE, SIGCHLD (ignored, the kernel would reap the command itself), and glibc's SIGCANCEL and
-/// SIGSETXID.
-const CHANGED: [i32; 4] = [libc::SIGPIPE, libc::SIGCHLD, 32, 33];
+/// SIGPIPE, SIGCHLD (ignored, the kernel would reap the command itself), SIGXFSZ (a file that may not
+/// grow is an error like a full disk), and glibc's SIGCANCEL and SIGSETXID.
+const CHANGED: [i32; 5] = [libc::SIGPIPE, libc::SIGCHLD, libc::SIGXFSZ, 32, 33];
 
 // A bit for each standard descriptor that was closed, and for each signal of CHANGED ignored.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 static IGNORED: AtomicU8 = AtomicU8::new(0);
+// What ran in this process before it executed denet, as cargo does, used so much CPU time.
+static CPU_BEFORE_NS: AtomicU64 = AtomicU64::new(0);
 // Soft and hard limit of locked memory.
 static MEMLOCK: [AtomicU64; 2] = [const { AtomicU64::new(libc::RLIM_INFINITY) }; 2];
 
@@ -34,6 +37,8 @@ extern "C" fn look() {
             IGNORED.fetch_or(1 << at, Ordering::Relaxed);
         }
     }
+    CPU_BEFORE_NS.store(account::own_cpu().as_nanos() as u64, Ordering::Relaxed);
+    disposition(libc::SIGXFSZ, Some(libc::SIG_IGN));
     if let Ok(limit) = limits::get() {
         MEMLOCK[0].store(limit.rlim_cur, Ordering::Relaxed);
         MEMLOCK[1].store(limit.rlim_max, Ordering::Relaxed);
@@ -79,6 +84,12 @@ pub(super) fn is_ignored(signal: i32) -> bool {
 /// Lets the kernel tell of ended children, whatever this process was started with.
 pub(super) fn accept_children() {
     disposition(libc::SIGCHLD, Some(libc::SIG_DFL));
+}
+
+/// CPU time of denet itself.
+pub fn cpu_since() -> Duration {
+    let before = Duration::from_nanos(CPU_BEFORE_NS.load(Ordering::Relaxed));
+    account::own_cpu().saturating_sub(before)
 }
 
 /// Was this standard descriptor (0, 1 or 2) closed when denet was started?

@@ -3,13 +3,27 @@
 
 pub mod account;
 pub mod capabilities;
+pub mod clock;
+pub mod counters;
 pub mod environment;
+#[cfg(feature = "ebpf")]
+pub(crate) mod epoch;
 pub mod gate;
 pub mod inherited;
 pub mod invoke;
 pub mod limits;
+pub mod login;
 pub mod mapping;
+pub mod mounts;
+pub mod names;
+pub mod namespace;
+pub mod netlink;
+pub mod page;
+pub(crate) mod patient;
+pub mod place;
+pub mod processes;
 pub mod program;
+pub mod root;
 pub mod signals;
 pub mod terminal;
 pub mod xattr;

@@ -10,3 +10,8 @@ pub fn columns(fd: BorrowedFd<'_>) -> Option<usize> {
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, &mut size) };
     (result == 0 && size.ws_col > 0).then_some(usize::from(size.ws_col))
 }
+
+/// Does the terminal know how to move its cursor, as far as it says what it is?
+pub fn can_move() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| name != "dumb")
+}

@@ -1,7 +1,7 @@
 //! Every syscall of x86-64, i386, arm64 and 32-bit ARM: name, category, number in each.
 //!
 //! Names and numbers are those of the kernel's own headers (`asm/unistd*.h` of Linux 7.2;
-//! `tests/contract.rs` compares them with the machine's). The category is denet's.
+//! `tests/contract/main.rs` compares them with the machine's). The category is denet's.
 
 use super::Category::{self, *};
 

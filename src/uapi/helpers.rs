@@ -26,6 +26,10 @@ pub fn helper(id: u32) -> Option<Helper> {
     })
 }
 
+/// Numbers in whose place denet's loader puts functions of the kernel (`ebpf/lifecycle.bpf.c`), so that the
+/// object asks for none of their types where their programs are not loaded.
+pub const PLACEHOLDERS: std::ops::RangeInclusive<u32> = 0x6465_6e01..=0x6465_6e02;
+
 /// Helpers that read the kernel: programs of every type need CAP_PERFMON for them
 /// (`bpf_base_func_proto`, kernel/bpf/helpers.c).
 pub fn reads_the_kernel(id: u32) -> bool {

@@ -44,6 +44,53 @@ pub enum ProgramKind {
 }
 
 impl ProgramKind {
+    /// In the order of their numbers, from 1 on.
+    const ALL: [Self; 32] = [
+        Self::SocketFilter,
+        Self::Kprobe,
+        Self::SchedCls,
+        Self::SchedAct,
+        Self::Tracepoint,
+        Self::Xdp,
+        Self::PerfEvent,
+        Self::CgroupSkb,
+        Self::CgroupSock,
+        Self::LwtIn,
+        Self::LwtOut,
+        Self::LwtXmit,
+        Self::SockOps,
+        Self::SkSkb,
+        Self::CgroupDevice,
+        Self::SkMsg,
+        Self::RawTracepoint,
+        Self::CgroupSockAddr,
+        Self::LwtSeg6local,
+        Self::LircMode2,
+        Self::SkReuseport,
+        Self::FlowDissector,
+        Self::CgroupSysctl,
+        Self::RawTracepointWritable,
+        Self::CgroupSockopt,
+        Self::Tracing,
+        Self::StructOps,
+        Self::Extension,
+        Self::Lsm,
+        Self::SkLookup,
+        Self::Syscall,
+        Self::Netfilter,
+    ];
+
+    /// The type with this number (`enum bpf_prog_type`); `None` for 0 and what Linux 6.18 does not have.
+    pub fn from_number(number: u32) -> Option<Self> {
+        let index = usize::try_from(number.checked_sub(1)?).ok()?;
+        Self::ALL.get(index).copied()
+    }
+
+    /// Its number.
+    pub fn number(self) -> u32 {
+        self as u32 + 1
+    }
+
     /// Loading one takes CAP_PERFMON (`is_perfmon_prog_type`, kernel/bpf/syscall.c).
     pub fn needs_perfmon(self) -> bool {
         use ProgramKind as Kind;
@@ -325,6 +372,23 @@ mod tests {
 
     fn read(section: &str) -> Option<(&'static str, Hook, Option<&str>)> {
         rule_of(section).map(|(rule, target)| (rule.name, rule.hook, target))
+    }
+
+    #[test]
+    fn types_of_programs_are_numbered_as_in_the_header() {
+        assert_eq!(ProgramKind::from_number(6), Some(ProgramKind::Xdp));
+        assert_eq!(
+            ProgramKind::from_number(17),
+            Some(ProgramKind::RawTracepoint)
+        );
+        assert_eq!(ProgramKind::from_number(26), Some(ProgramKind::Tracing));
+        assert_eq!(ProgramKind::from_number(32), Some(ProgramKind::Netfilter));
+        for number in 1..=32 {
+            let kind = ProgramKind::from_number(number).unwrap();
+            assert_eq!(kind.number(), number);
+        }
+        assert_eq!(ProgramKind::from_number(0), None);
+        assert_eq!(ProgramKind::from_number(33), None);
     }
 
     #[test]

@@ -4,10 +4,15 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+mod doctor;
+mod hosts;
 mod smoke;
+mod stats;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other tiers use the rest")]
 mod support;
+
+mod watching;
 
 use support::{DENET, Scratch, denet, executable, output, records, stderr, stdout, summary};
 
@@ -128,7 +133,7 @@ fn a_fifo_without_a_reader_is_refused_and_one_with_a_reader_is_written() {
         fifo.display()
     );
     let read = output(Command::new("sh").args(["-c", &script]));
-    assert_eq!(records(&stdout(&read)).len(), 2, "{}", stderr(&read));
+    assert_eq!(records(&stdout(&read)).len(), 3, "{}", stderr(&read));
 }
 
 #[test]
@@ -150,7 +155,7 @@ fn closed_stdout() {
     let refused = closed("--json run touch /dev/null");
     assert_eq!(refused.status.code(), Some(125));
     assert!(
-        stderr(&refused).contains("stdout is closed, but --json writes there"),
+        stderr(&refused).contains("stdout is closed, but records go there"),
         "{}",
         stderr(&refused)
     );
@@ -204,7 +209,7 @@ fn streams_are_kept_apart() {
         .iter()
         .map(|record| record["kind"].clone())
         .collect();
-    assert_eq!(kinds, ["metadata", "summary"]);
+    assert_eq!(kinds, ["metadata", "exit", "summary"]);
 }
 
 #[test]

@@ -244,6 +244,7 @@ fn executed(state: &str, it: &mut Conditions) {
     let tracing = FileCapabilities {
         permitted: capabilities("BPF+PERFMON"),
         effective: true,
+        ..FileCapabilities::default()
     };
     let mut file = Executable {
         capabilities: Some(tracing),

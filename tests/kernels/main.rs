@@ -1,5 +1,9 @@
 //! What tells kernels apart: what each of them has and has not, and which way denet takes there.
 //! Run by `tests/run kernels`, in its guests alone.
+#![expect(
+    clippy::print_stdout,
+    reason = "rows of the break-it matrix are for people to read"
+)]
 
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other tiers need more of it")]
@@ -10,7 +14,9 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::{Scratch, counts, denet, output, records, stderr, stdout, summary, workload};
+use support::{
+    EBPF_DIAG, Scratch, counts, denet, output, records, stderr, stdout, summary, workload,
+};
 
 /// What is expected of a column of the matrix.
 struct Expected {
@@ -157,6 +163,37 @@ fn the_best_way_is_taken_and_each_better_one_explained() {
         );
     }
     assert_eq!(counts(&summary(&run))["getppid"], 9);
+}
+
+#[test]
+fn the_doctor_says_what_the_profile_does() {
+    let done = output(Command::new(EBPF_DIAG).arg("--json"));
+    let report: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
+    let list = |name: &str| report[name].as_array().expect("a list").clone();
+    let causes: Vec<_> = list("causes")
+        .iter()
+        .map(|it| it["id"].to_string())
+        .collect();
+    for contradiction in ["kernel-refused", "facts-contradicted", "kernel-without-bpf"] {
+        let named = format!("{contradiction:?}");
+        assert!(!causes.contains(&named), "{contradiction}: {report:#}");
+    }
+    let goal = &list("goals")[0];
+    assert_eq!(goal["id"], "syscall-profiling");
+    let confidential = expected().lockdown == "confidentiality";
+    let new = expected().column.starts_with("sid");
+    match expected().counting {
+        // Perf events are not to be had there, and from 7.0 on raw tracepoints are preempted.
+        Ok(_) if confidential && new => assert_eq!(goal["status"], "degraded", "{report:#}"),
+        Ok(_) => assert_eq!(goal["status"], "ready", "{report:#}"),
+        Err(finding) => {
+            assert_eq!(goal["status"], "blocked", "{report:#}");
+            assert_eq!(causes[0], format!("{finding:?}"), "{report:#}");
+        }
+    }
+    let named = causes.contains(&"\"lockdown\"".to_owned());
+    assert_eq!(named, confidential, "{report:#}");
+    println!("row lockdown {}: {causes:?}", expected().lockdown);
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn the_records_tell_what_runs() {
     let metadata = &records[0];
     assert_eq!(
         (records.len(), &metadata["kind"], &metadata["schema"]),
-        (2, &"metadata".into(), &1.into())
+        (3, &"metadata".into(), &1.into())
     );
     assert_eq!(metadata["executable"].as_str(), workload().to_str());
     assert_eq!(metadata["ebpf"]["mode"], "require");
@@ -171,7 +171,7 @@ fn a_disk_that_fills_disturbs_the_command_not() {
     let run = output(Command::new("unshare").args(["-m", "sh", "-c", &script]));
     assert_eq!(stdout(&run), "code 125\n", "{}", stderr(&run));
     assert!(
-        stderr(&run).contains("could not be written") && stderr(&run).contains("No space left"),
+        stderr(&run).contains("not all could be written") && stderr(&run).contains("No space left"),
         "{}",
         stderr(&run)
     );

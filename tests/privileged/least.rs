@@ -13,7 +13,7 @@ use crate::support::{DENET, Scratch, counts, output, records, stderr, stdout, su
 pub const NOBODY: u32 = 65534;
 
 /// A copy of denet with file capabilities.
-fn installed(scratch: &Scratch, capabilities: Option<&str>) -> PathBuf {
+pub fn installed(scratch: &Scratch, capabilities: Option<&str>) -> PathBuf {
     installed_from(DENET, scratch, capabilities)
 }
 
@@ -45,7 +45,7 @@ fn reachable_workload(scratch: &Scratch) -> PathBuf {
 
 /// How many runs of programs the kernel skipped: none, but where a user without root has only raw
 /// tracepoints and the kernel preempts those (Debian's 7.2, docs/kernels.md).
-fn skipped(summary: &serde_json::Value) -> u64 {
+pub fn skipped(summary: &serde_json::Value) -> u64 {
     let quality = &summary["ebpf"]["quality"];
     let skipped = quality["skipped_runs"].as_u64().expect("a count");
     let may_skip = std::env::var("DENET_TEST_GUEST").is_ok_and(|guest| guest == "sid");
@@ -109,6 +109,25 @@ fn two_file_capabilities_give_the_full_profile() {
     let summary = summary(&output);
     let seen = counts(&summary)["getppid"];
     assert!(seen <= 800 && seen + skipped(&summary) >= 800, "{seen}");
+}
+
+#[test]
+fn where_processes_are_hidden_the_refusal_says_so() {
+    need_root();
+    let scratch = Scratch::new();
+    let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=ep"));
+    raise_memlock();
+    let script = format!(
+        "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups \
+         {} --enable-ebpf run echo ran",
+        binary.display()
+    );
+    let refused = output(Command::new("unshare").args(["--mount", "sh", "-c", &script]));
+    assert_refused(
+        &refused,
+        "processes-hidden",
+        "mount -o remount,gid=$(id -g) /proc",
+    );
 }
 
 #[test]

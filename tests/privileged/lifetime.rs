@@ -2,8 +2,10 @@
 
 #![expect(unsafe_code, reason = "a terminal is taken over between fork and exec")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,31 +15,123 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::need_root;
-use crate::support::{DENET, Scratch, denet, output, stderr, summary, workload};
+use crate::support;
+use crate::support::{DENET, Scratch, denet, output, stderr, stdout, summary, workload};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn send(child: &Child, signal: Signal) {
+pub fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).expect("denet runs");
 }
 
-/// Names of loaded programs and maps that are denet's and belong to this process or to nobody.
-fn loaded() -> Vec<String> {
-    let list = |kind: &str| {
+/// Kind and id of a program or map.
+type Id = (&'static str, u32);
+
+/// Programs and maps whose names begin so, whoever loaded them.
+fn named(prefix: &str) -> BTreeMap<Id, String> {
+    let list = |kind: &'static str| {
         let listed = output(Command::new("bpftool").args([kind, "show"]));
-        let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-        let named = text
-            .lines()
-            .filter(|line| line.contains("name denet_"))
-            .map(str::to_owned);
-        named.collect::<Vec<_>>()
+        assert!(listed.status.success(), "{}", stderr(&listed));
+        let text = stdout(&listed);
+        let named = text.lines().filter_map(|line| {
+            let (id, rest) = line.split_once(": ")?;
+            let is_named = rest.contains(&format!("name {prefix}"));
+            is_named.then_some(((kind, id.parse().ok()?), line.to_owned()))
+        });
+        named.collect::<BTreeMap<_, _>>()
     };
     let mut all = list("prog");
     all.extend(list("map"));
     all
 }
+
+/// Maps of each program, by its id.
+fn maps_of_programs() -> BTreeMap<u32, Vec<u32>> {
+    let listed = output(Command::new("bpftool").args(["prog", "show"]));
+    let mut maps = BTreeMap::new();
+    let mut program = None;
+    for line in stdout(&listed).lines() {
+        if !line.starts_with(char::is_whitespace) {
+            let (id, _) = line.split_once(':').unwrap_or_default();
+            program = id.parse().ok();
+        } else if let (Some(id), Some((_, ids))) = (program, line.split_once("map_ids ")) {
+            let ids = ids.split_whitespace().next().unwrap_or_default();
+            let ids = ids.split(',').filter_map(|id| id.parse().ok());
+            maps.insert(id, ids.collect());
+        }
+    }
+    maps
+}
+
+/// Programs by the descriptors of processes that no test of ours has started, and what those take.
+fn held_by_strangers() -> BTreeSet<Id> {
+    let (name, value) = support::mark();
+    let mark = format!("{name}={value}");
+    let is_ours = |process: &Path| {
+        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.any(|variable| variable == mark.as_bytes())
+    };
+    let own = std::process::id().to_string();
+    let processes = std::fs::read_dir("/proc").expect("procfs").flatten();
+    let processes = processes.map(|entry| entry.path()).filter(|process| {
+        let id = process.file_name().and_then(|name| name.to_str());
+        id.is_some_and(|id| id.parse::<u32>().is_ok() && id != own) && !is_ours(process)
+    });
+    let maps = maps_of_programs();
+    let descriptors = processes.flat_map(|process| std::fs::read_dir(process.join("fdinfo")));
+    let texts = descriptors
+        .flatten()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok());
+    let mut held = BTreeSet::new();
+    for text in texts {
+        for line in text.lines() {
+            let Some((what, id)) = line.split_once(':') else {
+                continue;
+            };
+            match (what, id.trim().parse()) {
+                ("prog_id", Ok(id)) => {
+                    held.insert(("prog", id));
+                    let its = maps.get(&id).into_iter().flatten();
+                    held.extend(its.map(|map| ("map", *map)));
+                }
+                ("map_id", Ok(id)) => {
+                    held.insert(("map", id));
+                }
+                _ => {}
+            }
+        }
+    }
+    held
+}
+
+/// What somebody else had loaded when a test began: another denet's, or what is pinned.
+pub struct Others {
+    prefix: &'static str,
+    ids: BTreeSet<Id>,
+}
+
+impl Others {
+    pub fn now(prefix: &'static str) -> Self {
+        let ids = named(prefix).into_keys().collect();
+        Self { prefix, ids }
+    }
+
+    /// What was loaded since, is still there, and is held by no stranger: ours, or nobody's.
+    pub fn joined(&self) -> Vec<String> {
+        let mut all = named(self.prefix);
+        all.retain(|id, _| !self.ids.contains(id));
+        if !all.is_empty() {
+            let held = held_by_strangers();
+            all.retain(|id, _| !held.contains(id));
+        }
+        all.into_values().collect()
+    }
+}
+
+const DENETS: &str = "denet_";
 
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -47,13 +141,14 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn started(marker: &std::path::Path) {
+fn started(marker: &Path) {
     wait_until("the command started", || marker.exists());
 }
 
 #[test]
 fn a_killed_denet_leaves_the_command_unharmed_and_nothing_loaded() {
     need_root();
+    let others = Others::now(DENETS);
     let scratch = Scratch::new();
     let (start, end) = (scratch.path("start"), scratch.path("end"));
     let script = format!(
@@ -62,19 +157,62 @@ fn a_killed_denet_leaves_the_command_unharmed_and_nothing_loaded() {
         end.display()
     );
     let mut child = denet(["--enable-ebpf", "run", "sh", "-c", &script])
+        .stderr(Stdio::null())
         .spawn()
         .expect("denet starts");
     started(&start);
-    assert!(!loaded().is_empty(), "bpftool sees what runs");
+    assert!(!others.joined().is_empty(), "bpftool sees what runs");
     send(&child, Signal::SIGKILL);
     child.wait().expect("it ends");
     wait_until("the command ran on", || end.exists());
-    wait_until("nothing is left", || loaded().is_empty());
+    wait_until("nothing is left", || others.joined().is_empty());
+}
+
+/// Others' programs may come and go: what a test finds left is what came since it began.
+#[test]
+fn what_another_denet_has_loaded_is_not_ours() {
+    need_root();
+    let scratch = Scratch::new();
+    let run = |name: &str| {
+        let marker = scratch.path(name);
+        let script = format!("touch {}; exec sleep 30", marker.display());
+        let child = denet(["--enable-ebpf", "-q", "run", "sh", "-c", &script])
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("denet starts");
+        started(&marker);
+        child
+    };
+    let end = |mut child: Child| {
+        send(&child, Signal::SIGINT);
+        child.wait().expect("it ends");
+    };
+    let theirs = run("theirs");
+    let others = Others::now(DENETS);
+    assert!(!others.ids.is_empty(), "bpftool sees theirs");
+    let stranger = scratch.path("stranger");
+    let script = format!("touch {}; exec sleep 30", stranger.display());
+    let mut command = Command::new(DENET);
+    command.args(["--enable-ebpf", "-q", "run", "sh", "-c", &script]);
+    let late = command.stderr(Stdio::null()).spawn().expect("denet starts");
+    started(&stranger);
+    wait_until("the one that came late is not ours either", || {
+        others.joined().is_empty()
+    });
+    let ours = run("ours");
+    assert!(!others.joined().is_empty(), "bpftool sees ours");
+    end(ours);
+    wait_until("ours is gone", || others.joined().is_empty());
+    let still_there = named(DENETS);
+    assert!(others.ids.iter().any(|id| still_there.contains_key(id)));
+    end(theirs);
+    end(late);
 }
 
 #[test]
 fn a_killed_denet_starts_no_command() {
     need_root();
+    let others = Others::now(DENETS);
     let scratch = Scratch::new();
     // Somewhere between its first instruction and the release of the command.
     for delay in 0..12 {
@@ -89,7 +227,7 @@ fn a_killed_denet_starts_no_command() {
         child.wait().expect("it ends");
     }
     wait_until("no gate is left waiting", || gates().is_empty());
-    wait_until("nothing is left", || loaded().is_empty());
+    wait_until("nothing is left", || others.joined().is_empty());
 }
 
 /// Live processes named denet that are children of init: gates whose denet is gone.
@@ -112,8 +250,10 @@ impl Terminal {
     fn run(arguments: &[&str]) -> Self {
         let ends = openpty(None, None).expect("a pseudo-terminal");
         let mut command = Command::new(DENET);
+        let (mark, value) = support::mark();
         command
             .args(arguments)
+            .env(mark, value)
             .stdin(ends.slave.try_clone().expect("dup"))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
@@ -209,15 +349,23 @@ fn ctrl_c_ends_the_wait_for_descendants() {
     });
     sleep(ms(600));
     terminal.ctrl_c();
-    let (code, _, text) = terminal.end();
+    // The daemon lives on, and holds what denet writes to open.
+    let code = terminal.child.wait().expect("it ends").code();
+    let mut said = [0; 1 << 16];
+    let mut from = terminal.child.stderr.take().expect("piped");
+    let n = from.read(&mut said).expect("denet has written");
+    let text = String::from_utf8_lossy(&said[..n]);
     assert_eq!(code, Some(130), "{text}");
-    assert!(text.contains("daemon ("), "{text}");
-    output(Command::new("pkill").args(["-9", "-x", "daemon"]));
+    let named = text.split("daemon (").nth(1);
+    let daemon = named.and_then(|named| named.split(')').next()?.parse().ok());
+    let daemon = daemon.unwrap_or_else(|| panic!("{text}"));
+    kill(Pid::from_raw(daemon), Signal::SIGKILL).expect("it runs still");
 }
 
 #[test]
 fn ctrl_c_at_any_moment_of_the_start() {
     need_root();
+    let others = Others::now(DENETS);
     let scratch = Scratch::new();
     for delay in (0..40).step_by(3) {
         let marker = scratch.path(&format!("ran-{delay}"));
@@ -238,7 +386,7 @@ fn ctrl_c_at_any_moment_of_the_start() {
             "{text}"
         );
     }
-    wait_until("nothing is left", || loaded().is_empty());
+    wait_until("nothing is left", || others.joined().is_empty());
 }
 
 #[test]

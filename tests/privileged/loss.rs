@@ -114,7 +114,7 @@ fn more_ended_tasks_than_the_ring_buffer_holds_while_denet_is_stopped() {
     );
 }
 
-fn wait_for(marker: &std::path::Path) {
+pub fn wait_for(marker: &std::path::Path) {
     let start = Instant::now();
     while !marker.exists() {
         assert!(

@@ -1,13 +1,27 @@
 //! Real eBPF on this kernel, as root and as users with less. Run by `tests/run privileged`.
 
+mod attach;
+mod attached;
+mod broken;
 mod command;
 mod exact;
+mod exec;
+mod facts;
 mod least;
 mod lifetime;
 mod loss;
+mod monitors;
+mod net;
+mod process;
+mod provisioned;
+mod setup;
 mod smoke;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod trace;
+mod trace_args;
+mod xdp;
 
 /// These tests need root: elsewhere they fail rather than pass for nothing.
 fn need_root() {

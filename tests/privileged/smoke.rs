@@ -7,9 +7,9 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::least::{NOBODY, as_nobody, installed_from, raise_memlock};
-use crate::lifetime::wait_until;
+use crate::lifetime::{Others, wait_until};
 use crate::need_root;
-use crate::support::{EBPF_TEST, Scratch, output, stderr, stdout, workload};
+use crate::support::{self, EBPF_TEST, Scratch, output, stderr, stdout, workload};
 
 fn report(output: &Output) -> Value {
     let parsed = serde_json::from_str(&stdout(output));
@@ -317,14 +317,15 @@ fn exact_or_skipped(output: &Output) {
 #[test]
 fn nothing_stays_loaded_whatever_happened() {
     need_root();
+    let names = ["denet_smoke", "denet_observed"];
+    let others = names.map(Others::now);
     let getpid = number_of("getpid");
-    output(&mut Command::new(EBPF_TEST));
-    output(Command::new(workload()).args(["deny", &getpid, "-1", "1", EBPF_TEST]));
-    wait_until("no program of the smoke test is left", || !listed("prog"));
-    wait_until("no map of the smoke test is left", || !listed("map"));
-}
-
-fn listed(kind: &str) -> bool {
-    let text = stdout(&output(Command::new("bpftool").args([kind, "show"])));
-    text.contains("name denet_smoke") || text.contains("name denet_observed")
+    let (mark, value) = support::mark();
+    output(Command::new(EBPF_TEST).env(mark, &value));
+    let mut denied = Command::new(workload());
+    denied.args(["deny", &getpid, "-1", "1", EBPF_TEST]);
+    output(denied.env(mark, &value));
+    wait_until("nothing of the smoke test is left", || {
+        others.iter().all(|others| others.joined().is_empty())
+    });
 }

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -84,6 +85,7 @@ static void tree(int depth)
 static volatile int expected;
 static volatile int arrived;
 static volatile int left;
+static volatile int begotten;
 static char **exec_argv;
 
 static int thread_body(void *calls)
@@ -99,6 +101,9 @@ static int thread_body(void *calls)
 static int exec_body(void *unused)
 {
 	(void)unused;
+	/* The execution ends who begot this thread: strace counts a clone only once that has returned. */
+	while (!begotten)
+		__builtin_ia32_pause();
 	call(SYS_getppid, 5);
 	execv("/proc/self/exe", exec_argv);
 	_exit(98);
@@ -198,7 +203,9 @@ static void deny(unsigned nr, int first, unsigned with)
 	};
 	struct sock_fprog program = { sizeof(filter) / sizeof(*filter), filter };
 
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	/* root needs none, and a program that it starts so may gain capabilities still. */
+	if (geteuid() != 0)
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	must(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
 }
 
@@ -321,6 +328,155 @@ static void strangers(int seconds)
 	}
 }
 
+/* Says that all is set up, and waits for a byte. */
+static void ready(void)
+{
+	char byte;
+
+	must(write(1, "ready\n", 6));
+	must(read(0, &byte, 1));
+}
+
+/*
+ * relay CHAINS CALLS: each process begets the next and ends at once, so that nobody lives long; once a
+ * byte comes, those who live then make their calls. We are the parent of all whose own is gone.
+ */
+static void relay(int chains, long calls)
+{
+	volatile int *go = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0));
+	signal(SIGCHLD, SIG_IGN);
+	for (int i = 0; i < chains; i++) {
+		if (must(fork()) > 0)
+			continue;
+		while (!*go)
+			if (must(fork()) > 0)
+				_exit(0);
+		call(SYS_getpgrp, calls);
+		_exit(0);
+	}
+	ready();
+	*go = 1;
+	while (wait(0) > 0 || errno != ECHILD)
+		;
+}
+
+static char *until_file;
+
+static int rethread_body(void *unused)
+{
+	(void)unused;
+	execl("/proc/self/exe", "workload", "rethread", until_file, (char *)0);
+	_exit(98);
+}
+
+/* rethread FILE: executes itself from threads that are not the leader until there is the file; then calls. */
+static void rethread(void)
+{
+	if (access(until_file, F_OK) == 0) {
+		call(SYS_getpgrp, 1000);
+		return;
+	}
+	thread(rethread_body, 0);
+	for (;;)
+		__builtin_ia32_pause();
+}
+
+static volatile int duelling;
+
+static int duel_body(void *unused)
+{
+	(void)unused;
+	duelling = 1;
+	while (duelling < 2)
+		__builtin_ia32_pause();
+	syscall(SYS_exit, 5);
+	return 0;
+}
+
+/* Waits for children, and writes of each "pid status", as wait(2) tells it. */
+static void reap_telling(long children, FILE *told)
+{
+	int status;
+
+	while (children-- > 0) {
+		pid_t pid = must(waitpid(-1, &status, 0));
+
+		fprintf(told, "%d %d\n", pid, status);
+	}
+	fflush(told);
+}
+
+/* duel N FILE: two threads end at the same moment, the leader with 3. */
+static void duel(long n, FILE *told)
+{
+	while (n-- > 0) {
+		if (must(fork()) == 0) {
+			thread(duel_body, 0);
+			while (duelling < 1)
+				__builtin_ia32_pause();
+			duelling = 2;
+			syscall(SYS_exit, 3);
+		}
+		reap_telling(1, told);
+	}
+}
+
+static void wait_for_close(int end)
+{
+	char byte;
+
+	must(read(end, &byte, 1) == 0 ? 0 : -1);
+}
+
+static int left_body(void *end)
+{
+	wait_for_close((int)(long)end);
+	call(SYS_getpgrp, 10);
+	syscall(SYS_exit, 5);
+	return 0;
+}
+
+static int group_exit_body(void *unused)
+{
+	(void)unused;
+	syscall(SYS_exit_group, 23);
+	return 0;
+}
+
+/* endings FILE: children that end in each way; the first has lost its leader, with 3, before anybody looks. */
+static void endings(FILE *told)
+{
+	int gate[2];
+
+	must(pipe(gate));
+	for (int i = 0; i < 5; i++) {
+		if (must(fork()) > 0)
+			continue;
+		close(gate[1]);
+		if (i == 0) {
+			thread(left_body, (void *)(long)gate[0]);
+			syscall(SYS_exit, 3);
+		}
+		wait_for_close(gate[0]);
+		if (i == 1)
+			_exit(17);
+		if (i == 2)
+			kill(getpid(), SIGKILL);
+		if (i == 3)
+			kill(getpid(), SIGTERM);
+		thread(group_exit_body, 0);
+		for (;;)
+			__builtin_ia32_pause();
+	}
+	close(gate[0]);
+	usleep(50000);
+	ready();
+	close(gate[1]);
+	reap_telling(5, told);
+}
+
 extern char **environ;
 
 int main(int argc, char **argv)
@@ -344,6 +500,7 @@ int main(int argc, char **argv)
 		while (left < 1)
 			__builtin_ia32_pause();
 		thread(exec_body, 0);
+		begotten = 1;
 		for (;;)
 			__builtin_ia32_pause();
 	} else if (!strcmp(mode, "spawn")) {
@@ -386,6 +543,19 @@ int main(int argc, char **argv)
 		strangers(number(argv, 2));
 	} else if (!strcmp(mode, "live")) {
 		live(number(argv, 2));
+	} else if (!strcmp(mode, "relay")) {
+		relay(number(argv, 2), number(argv, 3));
+	} else if (!strcmp(mode, "rethread")) {
+		until_file = argv[2];
+		rethread();
+	} else if (!strcmp(mode, "duel")) {
+		duel(number(argv, 2), fopen(argv[3], "w"));
+	} else if (!strcmp(mode, "nameless")) { /* DIR: a file that has no name */
+		must(fsync(must(open(argv[2], O_TMPFILE | O_RDWR, 0600))));
+	} else if (!strcmp(mode, "argless")) { /* executes what is not there, with no list of arguments */
+		syscall(SYS_execve, "/nonexistent", 0, 0);
+	} else if (!strcmp(mode, "endings")) {
+		endings(fopen(argv[2], "w"));
 	} else {
 		return 97;
 	}

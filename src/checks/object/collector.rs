@@ -90,6 +90,11 @@ impl Collector {
     pub(super) fn code(&mut self, name: &str, code: &Code, loaded: bool) {
         let reached = loaded && !self.switches;
         for call in &code.helpers {
+            if helpers::PLACEHOLDERS.contains(&call.id) {
+                let what = "a function of the kernel that denet puts in when it loads";
+                self.kernel_btf(what.to_owned(), reached);
+                continue;
+            }
             let Some(helper) = helpers::helper(call.id) else {
                 self.demand(None, format!("helper {}", call.id), name, reached);
                 continue;

@@ -340,7 +340,8 @@ fn helper_unknown(object: &ObjectFacts) -> Option<Finding> {
         let calls = code
             .helpers
             .iter()
-            .filter(|call| helpers::helper(call.id).is_none());
+            .filter(|call| helpers::helper(call.id).is_none())
+            .filter(|call| !helpers::PLACEHOLDERS.contains(&call.id));
         calls.map(move |call| format!("{name} calls helper {}", call.id))
     });
     let evidence: Vec<String> = unknown.collect();

@@ -2,11 +2,13 @@
 
 mod collector;
 mod findings;
+mod judge;
 mod mechanism;
 
 use serde::{Deserialize, Serialize};
 
 pub use findings::findings;
+pub use judge::{judge, outcome, unreadable};
 
 use crate::facts::Fact;
 use crate::facts::kernel::Release;

@@ -12,6 +12,7 @@ mod bpf;
 mod conditions;
 mod exec;
 mod files;
+mod of_facts;
 mod operation;
 mod perf;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use conditions::{
     Built, Conditions, Denials, Distribution, Inode, LockedDown, Opened, Tracefs, Version,
 };
 pub use exec::{Executable, after_execve};
+pub use of_facts::{is_built, version};
 pub use operation::{Event, Link, Operation, PerfEvent, Program, Symbol, TracefsFile};
 
 use crate::facts::kernel::{Lockdown, Release};

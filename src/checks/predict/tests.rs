@@ -444,6 +444,7 @@ fn files_give_capabilities_or_fail_to() {
         capabilities: Some(FileCapabilities {
             permitted: set(&[Cap::Bpf, Cap::Perfmon]),
             effective: true,
+            ..FileCapabilities::default()
         }),
         nosuid: false,
     };

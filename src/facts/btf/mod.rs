@@ -130,6 +130,21 @@ impl<'a> Btf<'a> {
         })
     }
 
+    /// The first type of each kind and name, in one pass.
+    pub fn find_all(&self, wanted: &[(Kind, &str)]) -> Vec<Option<TypeId>> {
+        let mut found = vec![None; wanted.len()];
+        for id in self.ids() {
+            let Some(raw) = self.raw(id) else { continue };
+            for (at, (kind, name)) in wanted.iter().enumerate() {
+                let fits = found[at].is_none() && raw.kind_number() == *kind as u32;
+                if fits && self.is(raw.name, name) {
+                    found[at] = Some(id);
+                }
+            }
+        }
+        found
+    }
+
     /// Its kind; `None` for void and ids that do not exist.
     pub fn kind(&self, id: TypeId) -> Option<Kind> {
         self.raw(id)?.kind()

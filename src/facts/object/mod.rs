@@ -3,6 +3,7 @@
 //! The file may be anybody's. What is read is bounded by the length of the file: counts are held
 //! against it before anything is allocated, and code is walked over once.
 
+mod carried;
 mod code;
 mod elf;
 mod error;
@@ -11,6 +12,7 @@ mod types;
 
 use serde::{Deserialize, Serialize};
 
+pub use carried::inspect_file;
 pub use error::ObjectError;
 
 use super::Fact;

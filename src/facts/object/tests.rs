@@ -38,13 +38,14 @@ fn program<'a>(object: &'a ObjectFacts, name: &str) -> &'a Program {
 fn shared(name: &str) -> Row<'_> {
     const MMAPABLE: u32 = 1 << 10;
     match name {
-        "denet_slots" => (name, 2, Some(4), Some(576), 4096, MMAPABLE),
-        "denet_claims" => (name, 1, Some(4), Some(4), 4096, 0),
-        "denet_overflow" => (name, 1, Some(8), Some(576), 16384, 0),
+        "denet_slots" => (name, 2, Some(4), Some(600), 4096, MMAPABLE),
+        "denet_claims" => (name, 1, Some(4), Some(8), 4096, 0),
+        "denet_overflow" => (name, 1, Some(8), Some(600), 16384, 0),
         "denet_uncounted" => (name, 1, Some(8), Some(4), 65536, 0),
+        "denet_wanted" => (name, 1, Some(4), Some(4), 8192, 1),
         "denet_spill" => (name, 1, Some(24), Some(8), 8192, 0),
         "denet_ended" => (name, 27, None, None, 2 << 20, 0),
-        "denet_control" => (name, 2, Some(4), Some(64), 1, MMAPABLE),
+        "denet_control" => (name, 2, Some(4), Some(96), 1, MMAPABLE),
         other => panic!("{other} is not in common.h"),
     }
 }
@@ -137,7 +138,7 @@ fn reads_the_objects_beside_it() {
         assert_eq!(program.hook, Fact::Known(Hook::RawTracepoint));
     }
     let rows = rows(&object);
-    assert_eq!(rows.len(), 7);
+    assert_eq!(rows.len(), 8);
     for row in rows {
         assert_eq!(row, shared(row.0));
     }

@@ -1,0 +1,163 @@
+//! What each command line comes to, and which come to nothing.
+
+use super::*;
+use crate::monitor::Target;
+use crate::profile::session::Ebpf;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::from_words(line.split(' ').map(OsString::from))
+}
+
+fn run(line: &str) -> (Options, Output) {
+    match parse(line).unwrap().into_parts().0 {
+        Asked::Run(options, output) => (options, output),
+        _ => panic!("{line} runs nothing"),
+    }
+}
+
+#[test]
+fn the_parser_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn options_stand_before_or_after_the_verb_and_the_rest_is_the_commands() {
+    let (options, output) = run("denet --json run --enable-ebpf=auto ls -l --json");
+    assert_eq!(options.command, ["ls", "-l", "--json"]);
+    assert_eq!(options.ebpf, Ebpf::Auto);
+    assert!(output.stdout == Some(Form::Json) && !output.text);
+    let (options, _) = run("denet --enable-ebpf run -- --odd");
+    assert_eq!(
+        (options.command, options.ebpf),
+        (vec!["--odd".into()], Ebpf::Require)
+    );
+}
+
+#[test]
+fn a_recording_is_a_file_or_standard_input() {
+    let of = |line| match parse(line).unwrap().into_parts().0 {
+        Asked::Stats(options) => options,
+        _ => panic!("{line} summarises nothing"),
+    };
+    let options = of("denet stats - --json --top 3");
+    assert_eq!(options.from, summarise::Source::Stdin);
+    assert_eq!((options.json, options.top), (true, 3));
+    let options = of("denet stats ./-");
+    assert_eq!(options.from, summarise::Source::File("./-".into()));
+}
+
+#[test]
+fn interfaces_are_watched_each_second_unless_asked_otherwise() {
+    let of = |line| match parse(line).unwrap().into_parts().0 {
+        Asked::MonitorXdp(options, output) => (options, output),
+        _ => panic!("{line} watches no interface"),
+    };
+    let (options, output) = of("denet monitor xdp eth0 --pin /p");
+    assert_eq!(options.interface, "eth0");
+    assert_eq!(
+        (options.mode, options.pin),
+        (xdp::Mode::Auto, Some("/p".into()))
+    );
+    assert_eq!(options.interval, Duration::from_secs(1));
+    assert!(output.samples);
+    let (options, output) = of("denet -i 50 -d 2 -j monitor xdp eth0 --mode native");
+    assert_eq!(
+        (options.interval.as_millis(), options.mode),
+        (50, xdp::Mode::Native)
+    );
+    assert_eq!(options.duration, Some(Duration::from_secs(2)));
+    assert_eq!(output.stdout, Some(Form::Json));
+}
+
+#[test]
+fn a_command_needs_no_dashes_before_it() {
+    let of = |line: &str| match parse(line).unwrap().into_parts().0 {
+        Asked::Monitor(_, common) => common.target,
+        _ => panic!("{line} watches nobody"),
+    };
+    let command = Target::Command(vec!["ls".into(), "-q".into()]);
+    for verb in ["trace", "monitor exec", "monitor net"] {
+        assert_eq!(of(&format!("denet {verb} ls -q")), command);
+        assert_eq!(of(&format!("denet {verb} -- ls -q")), command);
+        assert_eq!(of(&format!("denet {verb} -p 7")), Target::Process(7));
+    }
+    assert_eq!(of("denet monitor exec"), Target::Machine);
+    let name = parse("denet trace -p nginx").unwrap_err().to_string();
+    assert!(name.contains("a process id is a number"), "{name}");
+}
+
+#[test]
+fn quiet_leaves_the_report_where_it_was_asked_for() {
+    assert!(run("denet -q run x").1.text);
+    assert!(!run("denet -q run x").1.samples);
+    assert!(!run("denet -q --out f run x").1.text);
+    assert!(run("denet --out f run x").1.text);
+}
+
+#[test]
+fn records_go_where_they_were_asked_for() {
+    let of = |line| {
+        let output = run(line).1;
+        (output.stdout, output.out.map(|(_, form)| form), output.text)
+    };
+    assert_eq!(
+        of("denet --format csv run x"),
+        (Some(Form::Csv), None, true)
+    );
+    assert_eq!(
+        of("denet --format csv -o f run x"),
+        (None, Some(Form::Csv), true)
+    );
+    let both = (Some(Form::Json), Some(Form::Csv), false);
+    assert_eq!(of("denet -j --format csv -o f run x"), both);
+    assert_eq!(of("denet -j run x"), (Some(Form::Json), None, false));
+}
+
+#[test]
+fn who_is_attached_to() {
+    let whom = |line| match parse(line).unwrap().into_parts().0 {
+        Asked::Attach(options, _) => options.whom,
+        _ => panic!("{line} attaches to nobody"),
+    };
+    assert_eq!(whom("denet attach 7"), Whom::Process(7));
+    assert_eq!(whom("denet attach --cgroup /a"), Whom::Cgroup("/a".into()));
+    assert_eq!(whom("denet attach --all"), Whom::All);
+}
+
+#[test]
+fn refuses_what_makes_no_sense() {
+    for line in [
+        "denet",
+        "denet run",
+        "denet run --",
+        "denet stats",
+        "denet stats a b",
+        "denet --bogus run x",
+        "denet -d -1 run x",
+        "denet -d nan run x",
+        "denet -i 0 run x",
+        "denet attach",
+        "denet attach 0",
+        "denet attach x",
+        "denet attach 1 --all",
+        "denet attach --all --cgroup /x",
+        "denet --format xml run x",
+        "denet --json --format csv run x",
+        "denet monitor",
+        "denet monitor xdp",
+        "denet monitor xdp a b",
+        "denet monitor xdp a --mode fast",
+        "denet monitor xdp a --pin x --unpin y",
+        "denet monitor xdp a --mode native --unpin y",
+        "denet monitor xdp a --format csv",
+        "denet trace --format csv -- x",
+        "denet --threads trace -- x",
+        "denet --no-polling monitor exec",
+        "denet stats --threads a",
+        "denet setup --interval 5",
+    ] {
+        assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+    let suggestion = parse("denet --enable-epbf run x").unwrap_err().to_string();
+    assert!(suggestion.contains("--enable-ebpf"), "{suggestion}");
+}

@@ -1,0 +1,261 @@
+//! What `ebpf_diag` does: gathers facts or reads saved ones, judges them, writes what came of it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::exit;
+use crate::facts::object::{ObjectError, ObjectFacts, inspect_file};
+use crate::facts::{Fact, Facts, SavedError, Target, accounts};
+use crate::goals::Status;
+use crate::pages;
+use crate::render::doctor as render;
+use crate::report::{Diagnosis, Selection};
+use crate::sys::root::Root;
+
+/// Where facts come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This machine, which is asked as well.
+    Live,
+    /// A tree of files, of which nothing is tried.
+    Tree(PathBuf),
+    /// A file that `--save-facts` wrote.
+    Saved(PathBuf),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where facts come from.
+    pub source: Source,
+    /// Who and what is judged.
+    pub target: Target,
+    /// Which checks and goals.
+    pub selection: Selection,
+    /// An eBPF object to judge as well.
+    pub object: Option<PathBuf>,
+    /// Where the facts are to be written.
+    pub save: Option<PathBuf>,
+    /// One JSON object instead of text.
+    pub json: bool,
+    /// Everything, not only what matters.
+    pub verbose: bool,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum DoctorError {
+    /// What was asked for cannot be; nothing was judged.
+    #[error("{0}")]
+    Usage(String),
+    /// A file that was named and cannot be read.
+    #[error("{}: {source}", path.display())]
+    Input {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The facts could not be saved.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A facts file that holds none.
+    #[error("{}: {source}; make one with ebpf_diag --save-facts", path.display())]
+    Facts {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: SavedError,
+    },
+    /// The report could not be written.
+    #[error("the report could not be written: {0}")]
+    Output(io::Error),
+}
+
+impl DoctorError {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Input { .. } | Self::Facts { .. } => exit::TOOL_USAGE,
+            Self::File { .. } | Self::Output(_) => exit::TOOL_FAILED,
+        }
+    }
+}
+
+/// Judges, and writes the report for a terminal of so many columns; the worst status.
+///
+/// # Errors
+/// What was asked for cannot be, or files cannot be read or written.
+pub fn run(options: &Options, to: &mut dyn Write, columns: usize) -> Result<Status, DoctorError> {
+    let object = options.object.as_deref().map(read_object).transpose()?;
+    let facts = gather(options)?;
+    if let Some(path) = &options.save {
+        save(path, &facts)?;
+    }
+    let mut diagnosis = Diagnosis::of(&facts, &options.selection);
+    if diagnosis.checks.is_empty() && diagnosis.goals.is_empty() && object.is_none() {
+        let nothing = "--only and --skip leave nothing to judge";
+        return Err(DoctorError::Usage(nothing.to_owned()));
+    }
+    if let Some(object) = object {
+        diagnosis = diagnosis.with_object(object);
+    }
+    let written = if options.json {
+        writeln!(to, "{}", render::json(&diagnosis))
+    } else {
+        render::text(to, &diagnosis, options.verbose, columns)
+    };
+    written.map_err(DoctorError::Output)?;
+    Ok(diagnosis.status())
+}
+
+/// Writes the page about a finding.
+///
+/// # Errors
+/// There is no such page, or it cannot be written.
+pub fn explain(id: &str, to: &mut dyn Write) -> Result<(), DoctorError> {
+    let page =
+        pages::page(id).ok_or_else(|| DoctorError::Usage(format!("no page is about {id}")))?;
+    to.write_all(page.as_bytes()).map_err(DoctorError::Output)
+}
+
+/// What the process ends with after a report.
+pub fn exit_code(status: Status) -> u8 {
+    match status {
+        Status::Ready => 0,
+        Status::Blocked => exit::GOAL_BLOCKED,
+        Status::Degraded | Status::Unknown => exit::GOAL_DEGRADED,
+    }
+}
+
+fn gather(options: &Options) -> Result<Facts, DoctorError> {
+    let root = match &options.source {
+        Source::Saved(path) => return saved(path),
+        Source::Live => Root::default(),
+        Source::Tree(path) => tree(path)?,
+    };
+    if let Some(user) = &options.target.user {
+        known_user(&root, user)?;
+    }
+    if let Some(binary) = &options.target.binary {
+        let found = root.stat(binary);
+        found.map_err(|source| DoctorError::Input {
+            path: binary.clone(),
+            source,
+        })?;
+    }
+    Ok(match options.source {
+        // Nothing is tried, also where the tree is this machine's own.
+        Source::Tree(_) => Facts::read(&root, &options.target),
+        Source::Live | Source::Saved(_) => look(&root, &options.target),
+    })
+}
+
+#[cfg(feature = "ebpf")]
+fn look(root: &Root, target: &Target) -> Facts {
+    Facts::with_probes(root, target)
+}
+
+#[cfg(not(feature = "ebpf"))]
+fn look(root: &Root, target: &Target) -> Facts {
+    Facts::read(root, target)
+}
+
+fn saved(path: &Path) -> Result<Facts, DoctorError> {
+    let text = fs::read_to_string(path).map_err(|source| DoctorError::Input {
+        path: path.to_owned(),
+        source,
+    })?;
+    Facts::from_json(&text).map_err(|source| DoctorError::Facts {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn tree(path: &Path) -> Result<Root, DoctorError> {
+    let whole = fs::canonicalize(path).and_then(|path| {
+        if fs::metadata(&path)?.is_dir() {
+            Ok(path)
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ENOTDIR))
+        }
+    });
+    match whole {
+        Ok(path) if path.join("proc").is_dir() => Ok(Root::new(path)),
+        Ok(path) => Err(DoctorError::Usage(format!(
+            "{}: no root of a system: there is no proc in it",
+            path.display()
+        ))),
+        Err(error) => Err(DoctorError::Usage(format!(
+            "{}: {error}; --sysroot takes a directory",
+            path.display()
+        ))),
+    }
+}
+
+fn known_user(root: &Root, user: &str) -> Result<(), DoctorError> {
+    match accounts::exists(root, user) {
+        Fact::Known(()) => Ok(()),
+        Fact::Absent => Err(DoctorError::Usage(format!(
+            "no user is called {user}, nor has this number"
+        ))),
+        Fact::Denied(why) | Fact::Failed(why) => Err(DoctorError::Usage(format!(
+            "the user {user} could not be looked up: {why}"
+        ))),
+    }
+}
+
+fn read_object(path: &Path) -> Result<Result<ObjectFacts, ObjectError>, DoctorError> {
+    let bytes = Root::default().read(path).map_err(|source| {
+        if source.raw_os_error() == Some(libc::EINVAL) {
+            return DoctorError::Usage(format!("{}: no regular file", path.display()));
+        }
+        DoctorError::Input {
+            path: path.to_owned(),
+            source,
+        }
+    })?;
+    Ok(inspect_file(&bytes))
+}
+
+/// Written whole or not at all: a reader never sees half of it.
+fn save(path: &Path, facts: &Facts) -> Result<(), DoctorError> {
+    let failed = |source| DoctorError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let text = facts.to_json().map_err(|source| DoctorError::Facts {
+        path: path.to_owned(),
+        source,
+    })?;
+    let text = text + "\n";
+    // Where a link leads, the file is replaced, and the link stays.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&path).is_ok_and(|it| !it.is_file()) {
+        // A pipe or a device: nothing else can take its place.
+        let opened = File::options().write(true).open(&path);
+        let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+        return written.map_err(failed);
+    }
+    replace(&path, &text).map_err(failed)
+}
+
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    // Made anew: what somebody else put there is not followed and not overwritten.
+    let mut file = File::create_new(&name)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| fs::rename(&name, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&name);
+    }
+    written
+}

@@ -1,0 +1,3 @@
+//! Samples in forms that other programs read.
+
+pub mod csv;

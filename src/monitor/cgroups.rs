@@ -1,0 +1,57 @@
+//! Which cgroup has which number?
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::sys::root::Root;
+
+/// Looked for again no more often than this, where a number is not known.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Cgroups of version 2 by their inode number, as far as they were there when looked for.
+#[derive(Debug, Default)]
+pub struct Cgroups {
+    known: HashMap<u64, String>,
+    looked: Option<Instant>,
+}
+
+impl Cgroups {
+    /// The path below where they are mounted, from `/` on; `None` if there is no such cgroup any more.
+    pub fn path(&mut self, number: u64) -> Option<&str> {
+        if number == 0 {
+            return None;
+        }
+        let lately = self.looked.is_some_and(|at| at.elapsed() < PATIENCE);
+        if !self.known.contains_key(&number) && !lately {
+            self.looked = Some(Instant::now());
+            if let Some(root) = mounted() {
+                self.look(&root, &root);
+            }
+        }
+        self.known.get(&number).map(String::as_str)
+    }
+
+    fn look(&mut self, root: &Path, folder: &Path) {
+        let Ok(metadata) = fs::metadata(folder) else {
+            return;
+        };
+        let below = folder.strip_prefix(root).unwrap_or(folder);
+        self.known
+            .insert(metadata.ino(), format!("/{}", below.display()));
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.look(root, &entry.path());
+            }
+        }
+    }
+}
+
+fn mounted() -> Option<PathBuf> {
+    let mounts = crate::facts::mounts::table(&Root::default());
+    let all = mounts.known()?;
+    let mount = all.iter().find(|mount| mount.kind == "cgroup2")?;
+    Some(PathBuf::from(&mount.point))
+}

@@ -1,0 +1,156 @@
+//! What is known of an execution. Pure.
+
+use std::mem::offset_of;
+use std::time::Duration;
+
+use crate::bpf::abi::{self, Exec};
+
+/// A call of `execve` or `execveat`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Execution {
+    /// `CLOCK_MONOTONIC` when the call began.
+    pub start_ns: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Number of the event among those of its thread, from 1 on.
+    pub seq: u64,
+    /// Ids of the process, and of the thread that called, in the initial pid namespace.
+    pub pid: u32,
+    /// See `pid`. After it succeeded the thread has the process' id.
+    pub tid: u32,
+    /// The parent's process id; 0 where the kernel has no types.
+    pub ppid: u32,
+    /// Real user.
+    pub uid: u32,
+    /// Real group.
+    pub gid: u32,
+    /// Inode number of the cgroup of version 2; 0 where there is none.
+    pub cgroup: u64,
+    /// The thread's name before and after.
+    pub command: [Vec<u8>; 2],
+    /// The path.
+    pub path: Path,
+    /// The descriptor that the path is relative to, of `execveat`.
+    pub dirfd: Option<i32>,
+    /// The arguments.
+    pub args: Vec<Vec<u8>>,
+    /// There are more arguments, or the last is longer.
+    pub args_cut: bool,
+    /// Not all arguments could be read.
+    pub args_fault: bool,
+    /// Of all arguments with their NULs, where the kernel says.
+    pub args_bytes: Option<u64>,
+    /// The errno of a call that failed.
+    pub errno: Option<i32>,
+    /// Called through the 32-bit entry.
+    pub compat: bool,
+}
+
+/// A path, as far as it could be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// As it was given.
+    Given(Vec<u8>),
+    /// It is longer.
+    Cut(Vec<u8>),
+    /// What was given could not be read: as the kernel took it.
+    Kernels(Vec<u8>),
+    /// It could not be read; its address.
+    Fault(u64),
+}
+
+impl Execution {
+    /// Of a record of the ring buffer; `None` if it is none.
+    pub fn of(record: &[u8]) -> Option<Self> {
+        let raw: Exec = abi::front_of(record, offset_of!(Exec, data))?;
+        let has = |flag| raw.flags & flag != 0;
+        let used = record.len() - offset_of!(Exec, data);
+        let path_len = (raw.path_len as usize).min(used);
+        let args_len = (raw.args_len as usize).min(used - path_len);
+        let (path, rest) = raw.data.split_at(path_len);
+        let path = path.to_vec();
+        let path = if has(abi::EXEC_PATH_FAULT) {
+            Path::Fault(raw.path_address)
+        } else if has(abi::EXEC_PATH_CUT) {
+            Path::Cut(path)
+        } else if has(abi::EXEC_PATH_KERNELS) {
+            Path::Kernels(path)
+        } else {
+            Path::Given(path)
+        };
+        Some(Self {
+            start_ns: raw.head.start_ns,
+            took: Duration::from_nanos(raw.head.end_ns.saturating_sub(raw.head.start_ns)),
+            seq: raw.head.seq,
+            pid: raw.head.tgid,
+            tid: raw.head.tid,
+            ppid: raw.ppid,
+            uid: raw.uid,
+            gid: raw.gid,
+            cgroup: raw.cgroup,
+            command: [name(&raw.comm_before), name(&raw.comm_after)],
+            path,
+            dirfd: has(abi::EXEC_AT).then_some(raw.dirfd),
+            args: strings(&rest[..args_len]),
+            args_cut: has(abi::EXEC_ARGS_CUT),
+            args_fault: has(abi::EXEC_ARGS_FAULT),
+            args_bytes: Some(raw.args_bytes).filter(|bytes| *bytes != 0),
+            errno: (raw.result < 0).then_some(-raw.result),
+            compat: has(abi::EXEC_COMPAT),
+        })
+    }
+}
+
+/// A name of the kernel's, without the NULs behind it.
+pub(crate) fn name(comm: &[u8]) -> Vec<u8> {
+    let end = comm.iter().position(|byte| *byte == 0);
+    comm[..end.unwrap_or(comm.len())].to_vec()
+}
+
+/// Strings that each end with a NUL; of the last that may be cut off.
+fn strings(bytes: &[u8]) -> Vec<Vec<u8>> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(flags: u32, path: &[u8], args: &[u8]) -> Vec<u8> {
+        let head = offset_of!(Exec, data);
+        let mut record = vec![0; head];
+        let mut set = |at: usize, value: u32| {
+            record[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+        };
+        set(offset_of!(Exec, flags), flags);
+        set(offset_of!(Exec, path_len), path.len() as u32);
+        set(offset_of!(Exec, args_len), args.len() as u32);
+        set(offset_of!(Exec, result), -2_i32 as u32);
+        [&record, path, args].concat()
+    }
+
+    #[test]
+    fn a_record_is_as_long_as_what_is_in_it() {
+        let read = Execution::of(&record(0, b"/bin/ls", b"ls\0\0-l\0")).unwrap();
+        assert_eq!(read.path, Path::Given(b"/bin/ls".to_vec()));
+        assert_eq!(read.args, [b"ls".to_vec(), vec![], b"-l".to_vec()]);
+        assert_eq!((read.errno, read.dirfd), (Some(2), None));
+        let read = Execution::of(&record(abi::EXEC_PATH_FAULT | abi::EXEC_AT, b"", b"")).unwrap();
+        assert_eq!(read.path, Path::Fault(0));
+        assert_eq!((read.args.len(), read.dirfd), (0, Some(0)));
+    }
+
+    #[test]
+    fn lengths_that_lie_do_no_harm() {
+        let mut record = record(0, b"/bin/ls", b"ls\0");
+        for at in [offset_of!(Exec, path_len), offset_of!(Exec, args_len)] {
+            record[at..at + 4].copy_from_slice(&u32::MAX.to_ne_bytes());
+            assert!(Execution::of(&record).is_some());
+        }
+        assert!(Execution::of(&record[..offset_of!(Exec, data) - 1]).is_none());
+    }
+}

@@ -1,0 +1,85 @@
+//! One call, as the ring buffer tells of it. Pure.
+
+use std::time::Duration;
+
+use super::model::{Address, Deed, Sort};
+use crate::bpf::abi;
+use crate::bpf::abi_net::{ADDRESS_BYTES, NetEvent, SHORT_BYTES};
+use crate::monitor::exec::model::name;
+
+/// One call on a socket, or what came of a connect later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// `CLOCK_MONOTONIC` when it began.
+    pub start_ns: u64,
+    /// How long it took.
+    pub took: Duration,
+    /// Number among the events of its thread, from 1 on; `None` where it is no call.
+    pub seq: Option<u64>,
+    /// Ids in the initial pid namespace.
+    pub pid: u32,
+    /// See `pid`.
+    pub tid: u32,
+    /// Name of the thread.
+    pub command: Vec<u8>,
+    /// Number of the syscall, and whether it came through the 32-bit entry.
+    pub syscall: crate::syscalls::Call,
+    /// What it did.
+    pub deed: Deed,
+    /// The descriptor; of a successful `accept` the new one.
+    pub fd: i32,
+    /// Inode number of the socket.
+    pub inode: u64,
+    /// What it is.
+    pub sort: Sort,
+    /// This end.
+    pub local: Address,
+    /// The other end.
+    pub remote: Address,
+    /// Inode number of a Unix socket's peer, 0 where it is not known.
+    pub peer_inode: u64,
+    /// Moved.
+    pub bytes: u64,
+    /// What it returned, or minus the errno.
+    pub result: i64,
+}
+
+impl Call {
+    /// Of a record of the ring buffer; `None` if it is none.
+    pub fn of(record: &[u8]) -> Option<Self> {
+        let raw: NetEvent =
+            abi::front_of(record, size_of::<NetEvent>() - ADDRESS_BYTES + SHORT_BYTES)?;
+        let abi = if raw.compat != 0 {
+            crate::syscalls::Abi::Compat
+        } else {
+            crate::syscalls::Abi::Native
+        };
+        Some(Self {
+            start_ns: raw.head.start_ns,
+            took: Duration::from_nanos(raw.head.end_ns.saturating_sub(raw.head.start_ns)),
+            seq: Some(raw.head.seq).filter(|seq| *seq != 0),
+            pid: raw.head.tgid,
+            tid: raw.head.tid,
+            command: name(&raw.comm),
+            syscall: crate::syscalls::Call { abi, nr: raw.nr },
+            deed: Deed::of(raw.kind)?,
+            fd: raw.fd,
+            inode: raw.key.inode,
+            sort: Sort {
+                family: raw.key.family,
+                kind: raw.local.kind,
+                protocol: raw.local.protocol,
+            },
+            local: Address::local(raw.key.family, &raw.local),
+            remote: Address::remote(&raw.key),
+            peer_inode: raw.peer_inode,
+            bytes: raw.bytes,
+            result: raw.result,
+        })
+    }
+
+    /// The errno of one that failed.
+    pub fn errno(&self) -> Option<i32> {
+        (self.result < 0).then(|| i32::try_from(-self.result).unwrap_or(i32::MAX))
+    }
+}

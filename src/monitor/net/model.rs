@@ -1,0 +1,391 @@
+//! What is known of sockets and of what went through them. Pure.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::bpf::abi_net::{NetEndpoint, NetError, NetKey, NetLocal, OTHERS, SEVERAL};
+use crate::monitor::exec::model::name;
+
+/// Address families that have addresses here (`include/linux/socket.h`).
+const AF_UNIX: u16 = 1;
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+/// One end of a socket, in the kernel's own words.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// There is none, or it is not known.
+    None,
+    /// IPv4 or IPv6, and a port.
+    Ip(IpAddr, u16),
+    /// A Unix socket with a name in the file system.
+    Path(Vec<u8>),
+    /// A Unix socket with a name that is in no file system; without the NUL in front.
+    Abstract(Vec<u8>),
+    /// The messages of one call went to, or came from, more than one.
+    Several,
+    /// All others of the process: there was no room for a row each.
+    Others,
+}
+
+impl Address {
+    fn of(family: u16, port: u16, bytes: &[u8]) -> Self {
+        match (family, bytes.len()) {
+            (AF_INET | AF_INET6, 4) => {
+                let four: [u8; 4] = bytes.try_into().unwrap_or_default();
+                Self::Ip(Ipv4Addr::from(four).into(), port)
+            }
+            (AF_INET | AF_INET6, 16) => {
+                let sixteen: [u8; 16] = bytes.try_into().unwrap_or_default();
+                Self::Ip(Ipv6Addr::from(sixteen).into(), port)
+            }
+            (AF_UNIX, 1..) => match bytes.split_first() {
+                Some((0, name)) => Self::Abstract(name.to_vec()),
+                _ => Self::Path(bytes.to_vec()),
+            },
+            _ => Self::None,
+        }
+    }
+
+    pub(super) fn remote(key: &NetKey) -> Self {
+        if key.flags & SEVERAL != 0 {
+            return Self::Several;
+        }
+        if key.flags & OTHERS != 0 {
+            return Self::Others;
+        }
+        let used = usize::from(key.bytes).min(key.address.len());
+        Self::of(key.family, key.port, &key.address[..used])
+    }
+
+    pub(super) fn local(family: u16, local: &NetLocal) -> Self {
+        let used = usize::from(local.bytes).min(local.address.len());
+        Self::of(family, local.port, &local.address[..used])
+    }
+}
+
+/// What a socket is, by the kernel's numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sort {
+    /// `AF_`; 0 where the descriptor was no socket.
+    pub family: u16,
+    /// `SOCK_`
+    pub kind: u16,
+    /// `IPPROTO_` of internet sockets; others give it their own meaning.
+    pub protocol: u16,
+}
+
+impl Sort {
+    /// There is one other end for good: `SOCK_STREAM`, `SOCK_SEQPACKET`.
+    fn is_connected(self) -> bool {
+        matches!(self.kind, 1 | 5)
+    }
+}
+
+/// What is done with a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deed {
+    /// Bytes are taken from it.
+    Receive,
+    /// Bytes are given to it.
+    Send,
+    /// It is connected.
+    Connect,
+    /// It accepts.
+    Accept,
+    /// `shutdown`
+    Shutdown,
+    /// The descriptor is closed.
+    Close,
+    /// A connect went on when its call had returned: what came of it.
+    ConnectLater,
+    /// The same; the socket was closed before anything came of it.
+    GivenUp,
+}
+
+impl Deed {
+    /// As `ebpf/net.h` numbers them.
+    const ALL: [Self; 8] = [
+        Self::Receive,
+        Self::Send,
+        Self::Connect,
+        Self::Accept,
+        Self::Shutdown,
+        Self::Close,
+        Self::ConnectLater,
+        Self::GivenUp,
+    ];
+
+    pub(super) fn of(number: u32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// As in the records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Send => "send",
+            Self::Connect => "connect",
+            Self::Accept => "accept",
+            Self::Shutdown => "shutdown",
+            Self::Close => "close",
+            Self::ConnectLater => "connect_later",
+            Self::GivenUp => "connect_given_up",
+        }
+    }
+}
+
+/// A process, which its id alone is not: ids are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    /// Id in the initial pid namespace.
+    pub pid: u32,
+    /// `CLOCK_MONOTONIC`, or when denet first saw it.
+    pub start_ns: u64,
+}
+
+/// What a process did with another end through a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Whose.
+    pub process: Process,
+    /// Name of the first thread that was seen here.
+    pub command: Vec<u8>,
+    /// Inode number of the socket, as `/proc/net` and `ss` have it; 0: the descriptor was no socket.
+    pub inode: u64,
+    /// What it is.
+    pub sort: Sort,
+    /// This end.
+    pub local: Address,
+    /// The other end.
+    pub remote: Address,
+    /// Inode number of a Unix socket's peer, 0 where it is not known.
+    pub peer_inode: u64,
+    /// Received.
+    pub bytes_in: u64,
+    /// Sent.
+    pub bytes_out: u64,
+    /// Calls, by what they did; failed ones too.
+    pub calls: [u64; 6],
+    /// Of those that received, those that took nothing (`MSG_PEEK`, `MSG_ERRQUEUE`).
+    pub looks: u64,
+    /// Connections made, and how long that took.
+    pub connects: Connects,
+    /// `accept` gave this socket to the process.
+    pub accepted: u64,
+    /// What failed, with which errno, how often.
+    pub errors: BTreeMap<(Deed, u32), u64>,
+    /// Failed as well; there was no room to note with which errno.
+    pub errors_unnamed: u64,
+}
+
+/// Connections that a process made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connects {
+    /// How many.
+    pub made: u64,
+    /// How long that took, together.
+    pub took: Duration,
+    /// And at most.
+    pub longest: Duration,
+}
+
+impl Connects {
+    fn add(&mut self, other: &Self) {
+        self.made += other.made;
+        self.took += other.took;
+        self.longest = self.longest.max(other.longest);
+    }
+}
+
+impl Endpoint {
+    /// Of the kernel side's table.
+    pub fn of(key: &NetKey, seen: &NetEndpoint) -> Self {
+        Self {
+            process: Process {
+                pid: key.tgid,
+                start_ns: key.process_start_ns,
+            },
+            command: name(&seen.comm),
+            inode: key.inode,
+            sort: Sort {
+                family: key.family,
+                kind: seen.local.kind,
+                protocol: seen.local.protocol,
+            },
+            local: Address::local(key.family, &seen.local),
+            remote: Address::remote(key),
+            peer_inode: seen.peer_inode,
+            bytes_in: seen.bytes_in,
+            bytes_out: seen.bytes_out,
+            calls: seen.calls,
+            looks: seen.looks,
+            connects: Connects {
+                made: seen.connected,
+                took: Duration::from_nanos(seen.connect_ns),
+                longest: Duration::from_nanos(seen.connect_max_ns),
+            },
+            accepted: seen.accepted,
+            errors: BTreeMap::new(),
+            errors_unnamed: seen.errors,
+        }
+    }
+
+    fn name_error(&mut self, deed: Deed, error: u32, count: u64) {
+        *self.errors.entry((deed, error)).or_default() += count;
+        self.errors_unnamed = self.errors_unnamed.saturating_sub(count);
+    }
+
+    /// Of all kinds.
+    pub fn all_calls(&self) -> u64 {
+        self.calls.iter().sum()
+    }
+
+    /// Errors of all kinds: calls that failed, and connections that did later.
+    pub fn all_errors(&self) -> u64 {
+        let counted = |(deed, _): &&(Deed, u32)| *deed != Deed::GivenUp;
+        let errors = self.errors.iter().filter(|(what, _)| counted(what));
+        errors.map(|(_, count)| count).sum::<u64>() + self.errors_unnamed
+    }
+
+    /// Something went through, be it empty messages.
+    fn has_moved(&self) -> bool {
+        let calls = self.calls[Deed::Receive as usize] + self.calls[Deed::Send as usize];
+        let moves = |(deed, _): &&(Deed, u32)| matches!(deed, Deed::Receive | Deed::Send);
+        let failed = self.errors.iter().filter(|(what, _)| moves(what));
+        calls > failed.map(|(_, count)| count).sum()
+    }
+
+    /// Both: through the same socket of the same process.
+    fn absorb(&mut self, other: &Self) {
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        for (sum, calls) in self.calls.iter_mut().zip(other.calls) {
+            *sum += calls;
+        }
+        self.looks += other.looks;
+        self.connects.add(&other.connects);
+        self.accepted += other.accepted;
+        for (what, count) in &other.errors {
+            *self.errors.entry(*what).or_default() += count;
+        }
+        self.errors_unnamed += other.errors_unnamed;
+        if self.local == Address::None {
+            self.local.clone_from(&other.local);
+        }
+        if self.peer_inode == 0 {
+            self.peer_inode = other.peer_inode;
+        }
+    }
+}
+
+/// Everything that the kernel side added up, as one row for each process, socket and other end.
+///
+/// What a process did with a socket without naming another end (it closed one that no longer was
+/// connected) stands with the only other end that this socket had, if it had one: but not messages,
+/// which may have come from anybody.
+pub fn endpoints(seen: &[(NetKey, NetEndpoint)], errors: &[(NetError, u64)]) -> Vec<Endpoint> {
+    let mut rows: BTreeMap<_, _> = seen
+        .iter()
+        .map(|(key, it)| (*key, Endpoint::of(key, it)))
+        .collect();
+    for (error, count) in errors {
+        // Who found no room for a row did find some for the error.
+        let has_row = rows.contains_key(&error.key);
+        let key = if has_row {
+            error.key
+        } else {
+            error.key.others()
+        };
+        if let (Some(row), Some(deed)) = (rows.get_mut(&key), deed_of(error)) {
+            row.name_error(deed, error.error, *count);
+        }
+    }
+    let mut by_socket: BTreeMap<(Process, u64), Vec<Endpoint>> = BTreeMap::new();
+    for row in rows.into_values() {
+        by_socket
+            .entry((row.process, row.inode))
+            .or_default()
+            .push(row);
+    }
+    let mut all: Vec<_> = by_socket
+        .into_iter()
+        .flat_map(|((_, inode), rows)| if inode == 0 { rows } else { join(rows) })
+        .collect();
+    all.sort_by(|a, b| {
+        let size = |it: &Endpoint| std::cmp::Reverse(it.bytes_in + it.bytes_out);
+        (size(a), a.process, a.inode, &a.remote).cmp(&(size(b), b.process, b.inode, &b.remote))
+    });
+    all
+}
+
+fn deed_of(error: &NetError) -> Option<Deed> {
+    match Deed::of(error.kind) {
+        Some(Deed::ConnectLater) if error.error == 0 => Some(Deed::GivenUp),
+        deed => deed,
+    }
+}
+
+fn join(rows: Vec<Endpoint>) -> Vec<Endpoint> {
+    let (without, mut with): (Vec<_>, Vec<_>) = rows
+        .into_iter()
+        .partition(|row| row.remote == Address::None);
+    match (with.as_mut_slice(), without.as_slice()) {
+        ([only], [nameless]) if nameless.sort.is_connected() || !nameless.has_moved() => {
+            only.absorb(nameless);
+        }
+        _ => with.extend(without),
+    }
+    with
+}
+
+/// All that a process did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// Which.
+    pub process: Process,
+    /// Its name.
+    pub command: Vec<u8>,
+    /// Sockets and other ends.
+    pub endpoints: u64,
+    /// Received.
+    pub bytes_in: u64,
+    /// Sent.
+    pub bytes_out: u64,
+    /// Of all kinds.
+    pub calls: u64,
+    /// Of all kinds.
+    pub errors: u64,
+    /// Connections made.
+    pub connects: Connects,
+}
+
+/// By process, the busiest first.
+pub fn by_process(endpoints: &[Endpoint]) -> Vec<Sum> {
+    let mut sums: BTreeMap<Process, Sum> = BTreeMap::new();
+    for it in endpoints {
+        let sum = sums.entry(it.process).or_insert_with(|| Sum {
+            process: it.process,
+            command: it.command.clone(),
+            endpoints: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            calls: 0,
+            errors: 0,
+            connects: Connects::default(),
+        });
+        sum.endpoints += 1;
+        sum.bytes_in += it.bytes_in;
+        sum.bytes_out += it.bytes_out;
+        sum.calls += it.all_calls();
+        sum.errors += it.all_errors();
+        sum.connects.add(&it.connects);
+    }
+    let mut sums: Vec<_> = sums.into_values().collect();
+    sums.sort_by_key(|sum| (std::cmp::Reverse(sum.bytes_in + sum.bytes_out), sum.process));
+    sums
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! What counting costs a frame, beside a program that only lets it pass.
+//!
+//! For `benches/`: both run by hand one after the other, so that each round sees the machine in one mood.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use super::attach;
+use crate::bpf::KernelError;
+use crate::bpf::assembly::Assembly;
+use crate::bpf::kernel::{self, Kind};
+use crate::bpf::object::Maps;
+use crate::bpf::trial;
+use crate::sys::clock;
+
+/// `enum xdp_action`
+const XDP_PASS: i32 = 2;
+
+/// Runs of a program in one go: less than a slice of the scheduler's, or waiting for the CPU is measured.
+const TIMES: u32 = 20_000;
+/// Whatever else happens on the machine only adds, so the fastest of so many counts.
+const BURSTS: usize = 8;
+
+/// Nanoseconds of one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    /// Of a program that returns XDP_PASS at once.
+    pub pass: f64,
+    /// Of denet's.
+    pub counted: f64,
+    /// Of denet's for who lacks CAP_PERFMON; `None` before Linux 5.18.
+    pub by_helpers: Option<f64>,
+}
+
+/// Measures so many rounds with a frame.
+///
+/// # Errors
+/// Where eBPF cannot be used.
+pub fn rounds(frame: &[u8], rounds: usize) -> Result<Vec<Round>, KernelError> {
+    let pass = Assembly::default().finish_with(XDP_PASS);
+    let pass = kernel::load_program("denet_pass", Kind::Xdp, c"Dual MIT/GPL", &pass)?;
+    let mut maps = Maps::new();
+    let [counting, by_helpers] = attach::PROGRAMS.map(|name| attach::load_one(name, &mut maps));
+    let counting = counting?;
+    let by_helpers = by_helpers.ok();
+    let ns = |program| ns(program, frame);
+    let round = |_| {
+        Ok(Round {
+            pass: ns(pass.as_fd())?,
+            counted: ns(counting.fd.as_fd())?,
+            by_helpers: match &by_helpers {
+                Some(program) => Some(ns(program.fd.as_fd())?),
+                None => None,
+            },
+        })
+    };
+    (0..rounds).map(round).collect()
+}
+
+fn ns(program: BorrowedFd<'_>, frame: &[u8]) -> Result<f64, KernelError> {
+    let failed = |error: io::Error| KernelError::new("BPF_PROG_TEST_RUN", error);
+    let mut fastest = f64::INFINITY;
+    for _ in 0..BURSTS {
+        let begin = clock::of_thread_ns().map_err(failed)?;
+        let said = trial::xdp(program, frame, TIMES).map_err(failed)?;
+        let end = clock::of_thread_ns().map_err(failed)?;
+        if said != XDP_PASS as u32 {
+            return Err(failed(io::Error::other("the frame was not to pass")));
+        }
+        fastest = fastest.min((end - begin) as f64 / f64::from(TIMES));
+    }
+    Ok(fastest)
+}

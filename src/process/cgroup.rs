@@ -1,0 +1,50 @@
+//! Control groups: who is in one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// All processes of a cgroup and of those below it.
+///
+/// # Errors
+/// There is no such cgroup, or it may not be read.
+pub fn members(folder: &Path) -> io::Result<Vec<u32>> {
+    let mut members = Vec::new();
+    let listed = fs::read_to_string(folder.join("cgroup.procs"))?;
+    let pids = listed.lines().filter_map(|line| line.parse::<u32>().ok());
+    // 0 stands for a process of another pid namespace.
+    members.extend(pids.filter(|pid| *pid != 0));
+    for entry in fs::read_dir(folder)?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            // It may be removed at any moment.
+            members.extend(self::members(&entry.path()).unwrap_or_default());
+        }
+    }
+    Ok(members)
+}
+
+/// The folder of a cgroup: as it is, or below where cgroups of version 2 are mounted.
+///
+/// # Errors
+/// Why nobody can be found by it.
+pub fn folder(named: &Path) -> Result<PathBuf, String> {
+    let mounts = crate::facts::mounts::table(&crate::sys::root::Root::default());
+    let mounted = mounts
+        .known()
+        .and_then(|all| all.iter().find(|mount| mount.kind == "cgroup2"));
+    let below = mounted.map(|mount| {
+        let relative = named.strip_prefix("/").unwrap_or(named);
+        Path::new(&mount.point).join(relative)
+    });
+    let is_cgroup = |folder: &PathBuf| folder.join("cgroup.procs").exists();
+    let found = [Some(named.to_owned()), below]
+        .into_iter()
+        .flatten()
+        .find(is_cgroup);
+    let found =
+        found.ok_or_else(|| format!("{} is no cgroup: it has no cgroup.procs", named.display()))?;
+    match members(&found) {
+        Ok(_) => Ok(found),
+        Err(error) => Err(format!("{}: {error}", found.join("cgroup.procs").display())),
+    }
+}

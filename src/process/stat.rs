@@ -1,0 +1,240 @@
+//! What the files of `/proc/PID` say, parsed. Pure.
+
+/// `/proc/PID/stat` or `/proc/PID/task/TID/stat`: what denet takes of it (proc_pid_stat(5)).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stat {
+    /// Process (or thread) id.
+    pub pid: u32,
+    /// Its name: any bytes but NUL, spaces, parentheses and newlines among them.
+    pub command: String,
+    /// `R`, `S`, … `Z` for one that has ended and waits for its parent to ask.
+    pub state: char,
+    /// Its parent.
+    pub parent: u32,
+    /// `PF_*` of `include/linux/sched.h`.
+    pub flags: u32,
+    /// Page faults without I/O.
+    pub minor_faults: u64,
+    /// Those of ended children that it waited for, and of theirs.
+    pub children_minor_faults: u64,
+    /// Page faults with I/O.
+    pub major_faults: u64,
+    /// Those of ended children.
+    pub children_major_faults: u64,
+    /// CPU time of ended children that it waited for, and of theirs, in ticks.
+    pub children_ticks: u64,
+    /// Own CPU time in ticks.
+    pub ticks: u64,
+    /// Threads, a leader that ended before the others among them.
+    pub threads: u64,
+    /// When it started, in ticks since boot: with the id, its identity.
+    pub start_ticks: u64,
+    /// Address space in bytes.
+    pub virtual_bytes: u64,
+    /// Resident memory in pages.
+    pub resident_pages: u64,
+    /// The CPU that it ran on last.
+    pub cpu: u32,
+    /// Its wait status, once it has ended, to who may know.
+    pub exit_status: i32,
+}
+
+impl Stat {
+    /// The process has ended, and not only its leader.
+    pub fn has_ended(&self) -> bool {
+        self.thread_has_ended() && self.threads <= 1
+    }
+
+    /// This thread has; of a leader, others may live on.
+    pub fn thread_has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X' | 'x')
+    }
+
+    /// A thread of the kernel's own, which no program runs in (`PF_KTHREAD`).
+    pub fn is_kernel_thread(&self) -> bool {
+        self.flags & 0x0020_0000 != 0
+    }
+
+    /// Parses the file. `None` if it is none of the kernel's.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        // pid (comm) state …: the name may hold anything, so it ends at the last parenthesis.
+        let opens = bytes.iter().position(|byte| *byte == b'(')?;
+        let closes = bytes.iter().rposition(|byte| *byte == b')')?;
+        let command = String::from_utf8_lossy(bytes.get(opens + 1..closes)?).into_owned();
+        let pid = text(bytes.get(..opens)?)?.trim().parse().ok()?;
+        let rest = text(bytes.get(closes + 1..)?)?;
+        // From here on the third field of the manual page is the first.
+        let mut fields = [""; 50];
+        let mut count = 0;
+        for (place, field) in fields.iter_mut().zip(rest.split_ascii_whitespace()) {
+            *place = field;
+            count += 1;
+        }
+        let fields = &fields[..count];
+        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+        Some(Self {
+            pid,
+            command,
+            state: fields.first()?.chars().next()?,
+            parent: number(4)? as u32,
+            flags: number(9)? as u32,
+            minor_faults: number(10)?,
+            children_minor_faults: number(11)?,
+            major_faults: number(12)?,
+            children_major_faults: number(13)?,
+            ticks: number(14)? + number(15)?,
+            children_ticks: number(16)? + number(17)?,
+            threads: number(20)?,
+            start_ticks: number(22)?,
+            virtual_bytes: number(23)?,
+            // Signed, and below zero for moments on some kernels.
+            resident_pages: fields.get(21)?.parse::<i64>().ok()?.max(0) as u64,
+            cpu: number(39)? as u32,
+            exit_status: number(52).unwrap_or(0) as i32,
+        })
+    }
+}
+
+/// `/proc/PID/io`: of the process, its ended threads and its ended children that it waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Io {
+    /// Bytes that reading calls returned.
+    pub read_by_calls: u64,
+    /// Bytes that writing calls took.
+    pub written_by_calls: u64,
+    /// Bytes fetched from storage.
+    pub read_from_storage: u64,
+    /// Bytes that will be, or were, sent to storage.
+    pub written_to_storage: u64,
+}
+
+impl Io {
+    /// Parses the file. `None` if it is none of the kernel's.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut io = Self::default();
+        let mut found = 0;
+        for line in text(bytes)?.lines() {
+            let (name, number) = line.split_once(": ")?;
+            let field = match name {
+                "rchar" => &mut io.read_by_calls,
+                "wchar" => &mut io.written_by_calls,
+                "read_bytes" => &mut io.read_from_storage,
+                "write_bytes" => &mut io.written_to_storage,
+                _ => continue,
+            };
+            *field = number.trim().parse().ok()?;
+            found += 1;
+        }
+        (found == 4).then_some(io)
+    }
+}
+
+/// Received and sent bytes of all interfaces but the loopback, of `/proc/PID/net/dev`.
+pub fn network_bytes(bytes: &[u8]) -> Option<(u64, u64)> {
+    let mut sum = (0, 0);
+    for line in text(bytes)?.lines().skip(2) {
+        let (name, numbers) = line.split_once(':')?;
+        if name.trim() == "lo" {
+            continue;
+        }
+        let numbers: Vec<&str> = numbers.split_ascii_whitespace().collect();
+        sum.0 += numbers.first()?.parse::<u64>().ok()?;
+        sum.1 += numbers.get(8)?.parse::<u64>().ok()?;
+    }
+    Some(sum)
+}
+
+/// `some` and `full` of the last ten seconds, of a pressure file.
+pub fn pressure(bytes: &[u8]) -> Option<super::model::Pressure> {
+    let avg10 = |kind: &str| -> Option<f64> {
+        let line = text(bytes)?
+            .lines()
+            .find_map(|line| line.strip_prefix(kind))?;
+        let word = line
+            .split_ascii_whitespace()
+            .find_map(|word| word.strip_prefix("avg10="))?;
+        word.parse().ok()
+    };
+    Some(super::model::Pressure {
+        some_avg10: avg10("some ")?,
+        full_avg10: avg10("full ")?,
+    })
+}
+
+/// Resident pages, of `/proc/PID/statm`.
+pub fn resident_pages(bytes: &[u8]) -> Option<u64> {
+    text(bytes)?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Nanoseconds on a CPU, of `/proc/PID/task/TID/schedstat`.
+pub fn scheduled_ns(bytes: &[u8]) -> Option<u64> {
+    text(bytes)?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "4242 (a) b (c\n) S 17 4242 4242 34816 4242 4194304 120 3000 4 50 7 8 90 10 20 0 3 0 5000 \
+        8192000 512 18446744073709551615 1 1 0 0 0 0 0 4096 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 256";
+
+    #[test]
+    fn names_may_hold_anything() {
+        let stat = Stat::parse(LINE.as_bytes()).unwrap();
+        assert_eq!(stat.command, "a) b (c\n");
+        assert_eq!((stat.pid, stat.parent, stat.state), (4242, 17, 'S'));
+        assert_eq!((stat.minor_faults, stat.children_minor_faults), (120, 3000));
+        assert_eq!((stat.major_faults, stat.children_major_faults), (4, 50));
+        assert_eq!((stat.ticks, stat.children_ticks), (15, 100));
+        assert_eq!((stat.threads, stat.start_ticks, stat.cpu), (3, 5000, 1));
+        assert_eq!((stat.virtual_bytes, stat.resident_pages), (8_192_000, 512));
+        assert_eq!(stat.exit_status, 256);
+        assert!(!stat.is_kernel_thread() && !stat.has_ended());
+        let odd = [&b"1 (\xff\xfe) Z"[..], &LINE.as_bytes()[17..]].concat();
+        let leaderless = Stat::parse(&odd).unwrap();
+        assert!(leaderless.thread_has_ended() && !leaderless.has_ended());
+        let last = Stat {
+            threads: 1,
+            ..leaderless
+        };
+        assert!(last.has_ended());
+    }
+
+    #[test]
+    fn the_kernels_own_files_parse() {
+        let read = |name: &str| std::fs::read(format!("/proc/self/{name}")).unwrap();
+        assert_eq!(Stat::parse(&read("stat")).unwrap().pid, std::process::id());
+        assert!(Io::parse(&read("io")).unwrap().read_by_calls > 0);
+        assert!(network_bytes(&read("net/dev")).is_some());
+    }
+
+    #[test]
+    fn cut_off_and_foreign_files_are_none() {
+        for end in 0..LINE.len() - 60 {
+            let _ = Stat::parse(&LINE.as_bytes()[..end]);
+        }
+        for text in ["", "1", "1 (x", "1 (x)", "1 (x) S", "x (y) S 1 2 3", ")("] {
+            assert_eq!(Stat::parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(Io::parse(b"rchar: 1\nwchar: x\n"), None);
+        assert_eq!(Io::parse(b"rchar: 1\n"), None);
+        assert_eq!(network_bytes(b"a\nb\neth0: 1 2\n"), None);
+        assert_eq!(pressure(b"some avg10=0.10 avg60=0"), None);
+    }
+
+    #[test]
+    fn network_and_pressure() {
+        let dev = "Inter-|\n face |\n    lo: 9 1 0 0 0 0 0 0 9 1\n  eth0: 100 1 0 0 0 0 0 0 250 1 0\nwl-0:1 0 0 0 0 0 0 0 2 0\n";
+        assert_eq!(network_bytes(dev.as_bytes()), Some((101, 252)));
+        let psi = "some avg10=1.50 avg60=0.00 avg300=0.00 total=3\nfull avg10=0.25 avg60=0.00 avg300=0.00 total=1\n";
+        let found = pressure(psi.as_bytes()).unwrap();
+        assert_eq!((found.some_avg10, found.full_avg10), (1.5, 0.25));
+        assert_eq!(scheduled_ns(b"123 4 5\n"), Some(123));
+        assert_eq!(resident_pages(b"9 7 5 3 0 1 0\n"), Some(7));
+        assert_eq!(resident_pages(b"9"), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! What the whole time has come to. Plain data, but for what is remembered of the ended.
+
+use super::ledger::Used;
+use super::model::Metrics;
+
+/// What the whole time has come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// Samples taken.
+    pub samples: u64,
+    /// CPU, page faults and bytes of everybody, those that ended included.
+    pub used: Used,
+    /// Bytes are known of all of them.
+    pub io_is_whole: bool,
+    /// Highest `cpu_usage` between two samples.
+    pub peak_cpu_usage: Option<f64>,
+    /// Most resident memory at once, in KiB.
+    pub peak_resident_kb: u64,
+    /// Most processes at once.
+    pub max_processes: u64,
+    /// Most threads at once.
+    pub max_threads: u64,
+    /// Processes seen.
+    pub processes_seen: u64,
+    /// Of those, how many ended without anybody to account for their last moments.
+    pub disowned: u64,
+    /// Processes of which a metric could not be read, and why.
+    pub unread_io: Option<(u64, String)>,
+    /// The network namespace and hardware counters, in the end.
+    pub outside: Metrics,
+    /// Those that used most CPU time, the first one most.
+    pub busiest: Vec<Busy>,
+    /// Those that lived in the end, the first one first.
+    pub still_running: Vec<(u32, String)>,
+}
+
+/// A process and its part in all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Busy {
+    /// Process id.
+    pub pid: u32,
+    /// Name of its main thread, as last seen.
+    pub command: String,
+    /// CPU time that it was seen to use.
+    pub cpu_ns: u64,
+    /// Most resident memory that was seen; `None` of whom nothing was seen but the end.
+    pub peak_resident_kb: Option<u64>,
+    /// Its threads by CPU time, with `--threads`.
+    pub threads: Vec<(u32, String, u64)>,
+}
+
+/// How many of the busiest are remembered.
+const BUSIEST: usize = 100;
+
+/// Those that used most, of however many.
+#[derive(Debug, Default)]
+pub struct Busiest(Vec<Busy>);
+
+impl Busiest {
+    /// Remembers one, if it is among them.
+    pub fn add(&mut self, busy: Busy) {
+        self.0.push(busy);
+        if self.0.len() >= 2 * BUSIEST {
+            self.0.sort_by_key(|busy| std::cmp::Reverse(busy.cpu_ns));
+            self.0.truncate(BUSIEST);
+        }
+    }
+
+    /// All of them, the busiest first.
+    pub fn sorted(mut self) -> Vec<Busy> {
+        self.0.sort_by_key(|busy| std::cmp::Reverse(busy.cpu_ns));
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busiest_of_many() {
+        let mut busiest = Busiest::default();
+        for pid in 0..10_000 {
+            let cpu_ns = u64::from(pid) * 7919 % 10_007;
+            busiest.add(Busy {
+                pid,
+                cpu_ns,
+                ..Busy::default()
+            });
+        }
+        let sorted = busiest.sorted();
+        assert!(sorted.len() < 2 * BUSIEST && sorted.is_sorted_by(|a, b| a.cpu_ns >= b.cpu_ns));
+        assert_eq!(sorted[0].cpu_ns, 10_006);
+    }
+}

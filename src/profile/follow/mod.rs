@@ -1,0 +1,305 @@
+//! The eBPF side of a profile: loaded, attached, told what to follow, read.
+
+mod reading;
+mod running;
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use reading::Drained;
+
+use super::model::Backend;
+pub(crate) use super::stream::Stream;
+use super::stream::{Consumer, Plan};
+use super::tally::Tally;
+use super::ways::{self, Hook, Whom};
+use super::{Limits, StartError};
+use crate::bpf::KernelError;
+use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
+use crate::bpf::object::{MapSetting, Maps};
+use crate::bpf::tables::Tables;
+use crate::checks::{WAITING, explain};
+use crate::facts::Facts;
+use crate::facts::kernel::Release;
+use crate::facts::privileges::{Cap, CapSet};
+use crate::sys::account;
+use crate::sys::capabilities;
+use crate::sys::gate::{Execution, Gate, GateError};
+
+/// Slots of the table of tasks: as many are followed at full speed and, with others whose ids
+/// collide, beyond it.
+const SLOTS: u32 = 4096;
+/// The same where programs are preempted: of tasks elsewhere a sample asks `bpf(2)`, and while somebody is
+/// preempted in that, the kernel skips what is attached to perf events on that CPU.
+const SLOTS_WHERE_PREEMPTED: u32 = 16_384;
+/// Tasks that may be followed beyond the slots: where memory is taken on demand, and where it has to
+/// be taken ahead.
+const OVERFLOW_ON_DEMAND: u32 = 32_768;
+const OVERFLOW_AHEAD: u32 = 10_240;
+/// Kernels from here on allocate hash entries safely in a tracing program (`bpf_mem_alloc`); before,
+/// they warn, and a table allocated ahead is the only safe one.
+pub(crate) const ALLOCATES_SAFELY: Release = Release(6, 1);
+pub(crate) const BPF_F_NO_PREALLOC: u32 = 1;
+/// Kernels from here on ask for CAP_BPF only to make maps and to load programs, not to read maps.
+const READS_UNPRIVILEGED: Release = Release(5, 19);
+
+/// A program runs for microseconds; after this long none that began before is left.
+const SETTLED: Duration = Duration::from_millis(20);
+
+/// Programs attached, command waiting, nothing lost so far.
+pub(crate) struct Follower {
+    tables: Tables,
+    hooks: Vec<Hook>,
+    may_miss_ends: bool,
+    links: Vec<OwnedFd>,
+    tally: Tally,
+    drained: Drained,
+    backend: Backend,
+    cost: Option<Cost>,
+    // A walk over the tasks that run already, as often as one is wanted.
+    walk: Option<OwnedFd>,
+    in_progress: BTreeMap<String, u64>,
+    stream: Option<Listening>,
+}
+
+/// Somebody listens to a stream.
+struct Listening {
+    consumer: Box<dyn Consumer>,
+    interval: Duration,
+    next: Instant,
+}
+
+/// What a call of denet's own took, the fastest seen: whatever else happens on the machine only adds.
+#[derive(Clone, Copy)]
+struct Cost {
+    own: KernelTask,
+    bare_ns: f64,
+    counted_ns: f64,
+}
+
+impl Follower {
+    /// Prepares everything and starts the command stopped.
+    pub(crate) fn start(
+        execution: &Execution,
+        mask: &nix::sys::signal::SigSet,
+        limits: &Limits,
+        stream: Option<Stream>,
+    ) -> Result<(Self, Gate), StartError> {
+        let bare_ns = account::syscall_ns();
+        let calibration = Calibration::start(&limits.btf).map_err(refused)?;
+        let gate = match Gate::new(execution, mask, &calibration.in_gate()) {
+            Err(GateError::Rehearsal(source)) => {
+                return Err(refused(KernelError::new(
+                    "BPF_PROG_TEST_RUN denet_sample",
+                    source,
+                )));
+            }
+            gate => gate.map_err(StartError::Gate)?,
+        };
+        let follower =
+            Self::around(calibration, &gate, bare_ns, limits, stream).map_err(refused)?;
+        Ok((follower, gate))
+    }
+
+    /// Everything attached, the waiting command followed.
+    fn around(
+        calibration: Calibration,
+        gate: &Gate,
+        bare_ns: f64,
+        limits: &Limits,
+        stream: Option<Stream>,
+    ) -> Result<Self, KernelError> {
+        let (layout, own, root) = calibration.finish()?;
+        let uncopied = calibration.instead();
+        let mut follower = Self::load(layout, uncopied, limits, Whom::Waiting, stream)?;
+        follower.attach()?;
+        // Not before: an attach that follows a detach waits for all CPUs, measurably (12 of 40 ms).
+        drop(calibration);
+        if follower.stream.is_none() {
+            follower.cost = Some(Cost {
+                own,
+                bare_ns,
+                counted_ns: follower.counted_ns(own)?,
+            });
+        }
+        gate.settle()
+            .map_err(|error| KernelError::new(WAITING, error))?;
+        follower.enroll(root)?;
+        follower.tables.set_started(1);
+        follower.tell_who_is_followed()?;
+        give_up_capabilities();
+        Ok(follower)
+    }
+
+    /// `uncopied` says why tasks could not be copied, if they could not.
+    pub(crate) fn load(
+        layout: Layout,
+        uncopied: Option<&KernelError>,
+        limits: &Limits,
+        whom: Whom,
+        stream: Option<Stream>,
+    ) -> Result<Self, KernelError> {
+        let (plan, mut listening) = stream.map(Listening::new).unzip();
+        let max_tasks = limits.max_tasks;
+        let usual = match ways::PREEMPTS_PROGRAMS.is_reached() {
+            true => SLOTS_WHERE_PREEMPTED,
+            false => SLOTS,
+        };
+        let most = plan.as_ref().and_then(|plan| plan.slots).unwrap_or(usual);
+        let slots = max_tasks.map_or(most, |tasks| tasks.next_power_of_two().clamp(2, most));
+        let (on_demand, overflow) = if ALLOCATES_SAFELY.is_reached() {
+            (BPF_F_NO_PREALLOC, OVERFLOW_ON_DEMAND)
+        } else {
+            (0, OVERFLOW_AHEAD)
+        };
+        let setting = |name, max_entries, extra_flags| MapSetting {
+            name,
+            max_entries: Some(max_entries),
+            extra_flags,
+        };
+        let mut settings = vec![
+            setting("denet_slots", slots, 0),
+            setting("denet_claims", slots, on_demand),
+            setting("denet_kept", slots, 0),
+            setting("denet_overflow", max_tasks.unwrap_or(overflow), on_demand),
+            setting("denet_uncounted", overflow, on_demand),
+        ];
+        if let Some(plan) = &plan {
+            settings.push(setting("denet_ended", plan.ring_bytes, 0));
+            // Nothing is counted.
+            settings.push(setting("denet_spill", 1, 0));
+            settings.extend_from_slice(&plan.settings);
+        }
+        let mut maps = Maps::new();
+        let loaded = ways::load(
+            &ways::Kernel::new(layout, slots, limits, whom, plan.as_ref()),
+            uncopied,
+            plan.as_ref(),
+            &settings,
+            &mut maps,
+        )?;
+        let mut tables = Tables::new(maps, slots)?;
+        if let Some(listening) = &mut listening {
+            listening.consumer.begin(&mut |name| tables.take(name))?;
+        }
+        let mut tally = Tally::default();
+        if limits.ends {
+            tally.keep_ended();
+        }
+        let walk = loaded.walk.map(|walk| walk.attach(c"task")).transpose()?;
+        Ok(Self {
+            tables,
+            hooks: loaded.hooks,
+            may_miss_ends: loaded.may_miss_ends,
+            links: Vec::new(),
+            tally,
+            drained: Drained::default(),
+            backend: loaded.backend,
+            cost: None,
+            walk,
+            in_progress: BTreeMap::new(),
+            stream: listening,
+        })
+    }
+
+    pub(crate) fn attach(&mut self) -> Result<(), KernelError> {
+        for hook in &mut self.hooks {
+            let link = match hook.link.take() {
+                Some(link) => link,
+                None => hook.program.attach(hook.tracepoint)?,
+            };
+            self.links.push(link);
+        }
+        Ok(())
+    }
+
+    /// Counting ends before following: a task that ended unseen leaves its place to somebody else.
+    pub(crate) fn detach(&mut self) {
+        while self.links.pop().is_some() {}
+    }
+
+    /// Follows a task of this process.
+    pub(crate) fn enroll(&mut self, own: KernelTask) -> Result<(), KernelError> {
+        self.tables.enroll(own, account::monotonic_ns())
+    }
+
+    /// Forgets it again, and its counts.
+    pub(crate) fn dismiss(&mut self, own: KernelTask) -> Result<(), KernelError> {
+        self.tables.dismiss(own)
+    }
+
+    /// Which way calls are counted and tasks followed.
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// The end of a task may go unseen here, and `live` be too high for good.
+    pub(crate) fn may_miss_ends(&self) -> bool {
+        self.may_miss_ends
+    }
+
+    /// Followed tasks that live.
+    pub(crate) fn live(&self) -> u64 {
+        self.tables.live()
+    }
+
+    /// From now on, be woken at each end of a task.
+    pub(crate) fn wake_on_exit(&self) {
+        self.tables.wake_on_exit();
+    }
+
+    /// Kernel memory of all maps in bytes, where the kernel says.
+    pub(crate) fn map_bytes(&self) -> Option<u64> {
+        self.tables.memory().iter().map(|map| map.bytes).sum()
+    }
+
+    /// Each map and what it costs the kernel.
+    pub(crate) fn log_memory(&self, when: &str) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        for map in self.tables.memory() {
+            tracing::debug!(map = map.name, bytes = map.bytes, "kernel memory {when}");
+        }
+        tracing::debug!(bytes = self.map_bytes(), "kernel memory of all maps {when}");
+    }
+}
+
+impl Listening {
+    fn new(stream: Stream) -> (Plan, Self) {
+        let listening = Self {
+            consumer: stream.consumer,
+            interval: stream.interval,
+            next: Instant::now() + stream.interval,
+        };
+        (stream.plan, listening)
+    }
+}
+
+impl AsFd for Follower {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.tables.as_fd()
+    }
+}
+
+/// From here on descriptors and mapped memory are enough, but for kernels that ask for CAP_BPF also of
+/// who reads maps. Root remains root: it would only pretend.
+pub(crate) fn give_up_capabilities() {
+    if nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let kept = if READS_UNPRIVILEGED.is_reached() {
+        CapSet::default()
+    } else {
+        CapSet::of(Cap::Bpf)
+    };
+    let given_up = capabilities::keep_only(kept);
+    tracing::debug!(%kept, error = ?given_up.err(), "capabilities given up");
+}
+
+/// Says what is behind a refusal.
+fn refused(error: KernelError) -> StartError {
+    let what = error.to_string();
+    StartError::Refused(Box::new(explain(&Facts::probe(), error.as_refusal(&what))))
+}

@@ -1,0 +1,283 @@
+//! What was counted and told so far, and at the end.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::super::model::{Losses, Snapshot};
+use super::super::ways::Hook;
+use super::super::{Counts, EndedProcess, tally};
+use super::{Follower, Listening, SETTLED};
+use crate::bpf::abi::Task;
+use crate::bpf::calibrate::KernelTask;
+use crate::bpf::tables::Record;
+use crate::bpf::{KernelError, kernel};
+use crate::sys::account;
+
+/// How often and after which pauses a record is looked for that is just being written. It takes the kernel
+/// microseconds, unless its CPU is taken away.
+const TRIES: usize = 100;
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Records that are taken in before somebody is told that they were.
+const AT_ONCE: usize = 4096;
+/// Signals and the end of the time wait no longer than this for records.
+const LONGEST_DRAIN: Duration = Duration::from_millis(50);
+
+/// Whose records were taken in: of each kernel stack who ended there last, by its start.
+#[derive(Debug, Default)]
+pub(super) struct Drained(HashMap<u64, u64>);
+
+impl Drained {
+    fn insert(&mut self, regs: u64, start_ns: u64) {
+        self.0.insert(regs, start_ns);
+    }
+
+    /// Its slot may not be cleared yet, or its stack be somebody else's already, who has ended as well.
+    fn has(&self, regs: u64, start_ns: u64) -> bool {
+        self.0.get(&regs).is_some_and(|last| *last >= start_ns)
+    }
+}
+
+/// A ring buffer is, as long as a record was begun that nobody has taken.
+fn is_readable(ring: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::new(ring, PollFlags::POLLIN)];
+    poll(&mut asked, PollTimeout::ZERO).is_ok_and(|readable| readable > 0)
+}
+
+impl Follower {
+    /// Processes that ended since last asked.
+    pub(crate) fn take_ended(&mut self) -> Vec<EndedProcess> {
+        self.tally.take_ended()
+    }
+
+    /// Followed processes that live, each once.
+    pub(crate) fn live_processes(&self) -> Vec<u32> {
+        let mut live = Vec::new();
+        self.tables.each_live_process(|tgid, _| live.push(tgid));
+        live.sort_unstable();
+        live.dedup();
+        live
+    }
+
+    /// Syscalls so far; nothing is detached.
+    pub(crate) fn counts(&mut self) -> Result<Counts, KernelError> {
+        let mut live = Vec::new();
+        self.tables.each_live(|task| live.push(*task))?;
+        // Asked after it was copied: else the copy may be of cells that move.
+        let is_ending = |task: &Task| self.tables.is_ending(task);
+        let (mut ending, mut live): (Vec<_>, Vec<_>) = live.into_iter().partition(is_ending);
+        // In this order nobody who ends meanwhile is left out.
+        self.drain_whole();
+        for _ in 0..TRIES {
+            // Who is gone has left its record, or found no room for it: then its calls are lost ones.
+            ending.retain(|task| !self.has_drained(task) && self.tables.again(task).is_some());
+            if ending.is_empty() {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            self.drain();
+        }
+        self.drain_whole();
+        live.append(&mut ending);
+        live.retain(|task| !self.has_drained(task));
+        let mut counts = Counts {
+            by_call: self.tally.by_call().clone(),
+            losses: self.losses()?,
+            ..Counts::default()
+        };
+        for task in &live {
+            let mut total = 0;
+            for cell in task.cells.iter().filter(|cell| **cell != 0) {
+                let (call, count) = tally::read_cell(*cell);
+                *counts.by_call.entry(call).or_default() += count;
+                total += count;
+            }
+            *counts.by_process.entry(task.tgid).or_default() += total;
+            *counts.by_thread.entry(task.tid).or_default() += total;
+        }
+        self.tables.each_spilled(|key, count| {
+            let call = tally::spilled(key);
+            *counts.by_call.entry(call).or_default() += count;
+        })?;
+        Ok(counts)
+    }
+
+    fn losses(&self) -> Result<Losses, KernelError> {
+        let control = self.tables.control();
+        let mut skipped_runs = 0;
+        for Hook { program, .. } in &self.hooks {
+            skipped_runs += kernel::recursion_misses(program.fd.as_fd()).map_err(|source| {
+                KernelError::new(format!("BPF_OBJ_GET_INFO_BY_FD {}", program.name), source)
+            })?;
+        }
+        Ok(Losses {
+            calls: control.lost_calls,
+            map_full: control.tasks_without_memory + control.spill_full + control.tables_full,
+            records: control.records_lost,
+            unfollowed: control.tasks_unfollowed,
+            skipped_runs,
+            events: control.events_lost,
+        })
+    }
+
+    /// Nanoseconds of a call that is counted.
+    pub(super) fn counted_ns(&mut self, own: KernelTask) -> Result<f64, KernelError> {
+        self.enroll(own)?;
+        let counted_ns = account::syscall_ns();
+        self.dismiss(own)?;
+        Ok(counted_ns)
+    }
+
+    /// Takes in what waits in the ring buffer. Who is told of calls faster than he can write them down
+    /// must not wait for the last of them: a stream is left after a moment.
+    pub(crate) fn drain(&mut self) {
+        let start = Instant::now();
+        while !self.drain_some() {
+            if self.stream.is_some() && start.elapsed() > LONGEST_DRAIN {
+                break;
+            }
+        }
+    }
+
+    /// Takes in all that was written before: a record that some CPU has begun to write holds up those behind
+    /// it, and that CPU may be taken away.
+    fn drain_whole(&mut self) {
+        for _ in 0..TRIES {
+            while !self.drain_some() {}
+            if !is_readable(self.tables.as_fd()) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Takes in a part of what waits. Whether that was all.
+    fn drain_some(&mut self) -> bool {
+        let (tally, drained) = (&mut self.tally, &mut self.drained);
+        let Some(Listening { consumer, .. }) = &mut self.stream else {
+            return self.tables.drain(AT_ONCE, |record| {
+                if let Record::Ended(task) = record {
+                    drained.insert(task.regs, task.start_ns);
+                    tally.add(task);
+                }
+            });
+        };
+        let all = self.tables.drain(AT_ONCE, |record| match record {
+            Record::Ended(task) => consumer.ended(task),
+            Record::Event(bytes) => consumer.record(bytes),
+        });
+        consumer.drained();
+        all
+    }
+
+    /// When whoever listens to a stream is to be told that an interval is over.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.stream.as_ref().map(|listening| listening.next)
+    }
+
+    /// Whoever listened to a stream has gone.
+    pub(crate) fn is_unread(&self) -> bool {
+        let stream = self.stream.as_ref();
+        stream.is_some_and(|listening| listening.consumer.is_unread())
+    }
+
+    /// Takes in what waits, and tells whoever listens to a stream where an interval is over.
+    pub(crate) fn tick(&mut self) {
+        self.drain();
+        if self.due().is_none_or(|due| Instant::now() < due) {
+            return;
+        }
+        let losses = self.losses();
+        let Some(listening) = &mut self.stream else {
+            return;
+        };
+        match losses {
+            Ok(losses) => listening.consumer.tick(&losses),
+            Err(error) => tracing::debug!(%error, "what was lost so far is not known"),
+        }
+        listening.next = Instant::now() + listening.interval;
+    }
+
+    fn has_drained(&self, task: &Task) -> bool {
+        self.drained.has(task.regs, task.start_ns)
+    }
+
+    /// Detaches; before and after, the cost is measured once more, in whatever mood the machine is now.
+    fn detach_measuring(&mut self) -> f64 {
+        let Some(mut cost) = self.cost else {
+            self.detach();
+            return 0.0;
+        };
+        // While tasks live the slot may be somebody's.
+        if self.live() == 0
+            && let Ok(counted_ns) = self.counted_ns(cost.own)
+        {
+            cost.counted_ns = cost.counted_ns.min(counted_ns);
+        }
+        self.detach();
+        cost.bare_ns = cost.bare_ns.min(account::syscall_ns());
+        tracing::debug!(?cost.bare_ns, ?cost.counted_ns, "a call of denet's own");
+        (cost.counted_ns - cost.bare_ns).max(0.0)
+    }
+
+    /// Detaches and reads everything: nothing is attached or followed afterwards. Returns also what
+    /// counting added to a syscall, in nanoseconds.
+    pub(crate) fn finish(mut self) -> Result<(Snapshot, f64), KernelError> {
+        let ns_per_syscall = self.detach_measuring();
+        if self.live() > 0 {
+            // Programs that began before the links closed may still run for the tasks that live.
+            if let Err(error) = account::kernel_barrier() {
+                tracing::debug!(%error, "no membarrier, waiting instead");
+                std::thread::sleep(SETTLED);
+            }
+        }
+        self.drain_whole();
+        let losses = self.losses()?;
+        let Self {
+            tables,
+            mut tally,
+            stream,
+            ..
+        } = self;
+        if let Some(mut listening) = stream {
+            let mut live = Vec::new();
+            tables.each_live(|task| live.push(*task))?;
+            listening.consumer.finish(&losses, &live);
+            return Ok((tally.finish(losses), ns_per_syscall));
+        }
+        if tables.live() > 0 {
+            tables.each_live(|task| tally.add(task))?;
+        }
+        tables.each_spilled(|key, count| tally.add_spilled(key, count))?;
+        let mut snapshot = tally.finish(losses);
+        // A task that lives may have renamed itself since the kernel side last looked.
+        for process in snapshot
+            .processes
+            .iter_mut()
+            .filter(|process| process.running)
+        {
+            if let Some(name) = account::command_of(process.pid) {
+                process.command = name;
+            }
+        }
+        Ok((snapshot, ns_per_syscall))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_had_the_stack_before_has_ended_as_well() {
+        let mut drained = Drained::default();
+        drained.insert(1, 10);
+        assert!(drained.has(1, 10) && !drained.has(1, 20));
+        drained.insert(1, 20);
+        assert!(drained.has(1, 10) && drained.has(1, 20));
+        assert!(!drained.has(1, 30) && !drained.has(2, 10));
+    }
+}

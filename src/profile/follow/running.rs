@@ -1,0 +1,196 @@
+//! Following processes that run already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd as _;
+
+use super::super::ways::Whom;
+use super::super::{Limits, StartError, Target};
+use super::{Cost, Follower, SETTLED, Stream, give_up_capabilities, refused};
+use crate::bpf::abi::Task;
+use crate::bpf::calibrate::Calibration;
+use crate::bpf::{KernelError, kernel};
+use crate::checks::{CHECKS, backend};
+use crate::facts::Facts;
+use crate::finding::Finding;
+use crate::process::stat::Stat;
+use crate::sys::{account, processes};
+use crate::syscalls::{Abi, Call};
+
+/// As many fit into the kernel's table of them, and more.
+const WANTED_AT_ONCE: usize = 4096;
+
+impl Follower {
+    /// Follows processes that run already, with all their threads and descendants, from now on.
+    pub(crate) fn attach_to(
+        target: &Target,
+        limits: &Limits,
+        stream: Option<Stream>,
+    ) -> Result<Self, StartError> {
+        let facts = || Facts::probe();
+        if let Some(finding) = pid_namespace(facts) {
+            return Err(StartError::Refused(Box::new(finding)));
+        }
+        // Who runs already is found by the kernel's types alone.
+        if !limits.btf.exists() {
+            let finding = backend::without_btf(&limits.btf);
+            return Err(StartError::Refused(Box::new(finding)));
+        }
+        Self::around_running(target, limits, stream).map_err(refused)
+    }
+
+    fn around_running(
+        target: &Target,
+        limits: &Limits,
+        stream: Option<Stream>,
+    ) -> Result<Self, KernelError> {
+        let bare_ns = account::syscall_ns();
+        let calibration = Calibration::start(&limits.btf)?;
+        calibration.stand_in()?;
+        let (layout, own, _) = calibration.finish()?;
+        let whom = Whom::Running {
+            all: *target == Target::All,
+            but: own.tgid,
+        };
+        let mut follower = Self::load(layout, calibration.instead(), limits, whom, stream)?;
+        follower.attach()?;
+        drop(calibration);
+        if follower.stream.is_none() {
+            // Where all are followed, somebody may have been born into our slot meanwhile: then the cost
+            // stays unknown, and nothing else.
+            match follower.counted_ns(own) {
+                Ok(counted_ns) => {
+                    follower.cost = Some(Cost {
+                        own,
+                        bare_ns,
+                        counted_ns,
+                    });
+                }
+                Err(error) => tracing::debug!(%error, "the cost of a call is not measured"),
+            }
+        }
+        match target {
+            Target::Processes(tgids) => follower.follow_more(tgids)?,
+            Target::All => {
+                follower.walk()?;
+                follower.tell_who_is_followed()?;
+            }
+        }
+        if follower.stream.is_none() {
+            follower.look_at_calls()?;
+        }
+        give_up_capabilities();
+        Ok(follower)
+    }
+
+    /// Follows these as well, from now on.
+    pub(crate) fn follow_more(&mut self, tgids: &[u32]) -> Result<(), KernelError> {
+        for tgids in tgids.chunks(WANTED_AT_ONCE) {
+            let wanted: BTreeSet<u32> = tgids.iter().copied().collect();
+            self.tables.want(&wanted)?;
+            let walked = self.walk();
+            self.tables.want_no_longer(&wanted)?;
+            walked?;
+        }
+        self.tell_who_is_followed()
+    }
+
+    pub(super) fn tell_who_is_followed(&mut self) -> Result<(), KernelError> {
+        if let Some(listening) = &mut self.stream {
+            let mut live = Vec::new();
+            self.tables.each_live(|task| live.push(*task))?;
+            listening.consumer.following(&live);
+        }
+        Ok(())
+    }
+
+    /// Walks over all tasks until a walk finds nobody new: whoever begins meanwhile was begun by
+    /// somebody who is followed, or by somebody whom the next walk finds.
+    fn walk(&mut self) -> Result<(), KernelError> {
+        let Some(walk) = &self.walk else {
+            return Ok(());
+        };
+        loop {
+            let before = self.tables.control().tasks_walked;
+            kernel::walk(walk.as_fd())?;
+            let found = self.tables.control().tasks_walked - before;
+            tracing::debug!(found, "walked over all tasks");
+            if found == 0 {
+                break;
+            }
+        }
+        self.forget_the_dead()
+    }
+
+    /// Who ended between being looked at and being followed would stay for ever.
+    fn forget_the_dead(&mut self) -> Result<(), KernelError> {
+        let mut dead = Vec::new();
+        self.tables.each_live(|task| {
+            if !thread_lives(task.tgid, task.tid) {
+                dead.push(*task);
+            }
+        })?;
+        // Most have ended since, and are gone as they should be.
+        dead.retain(|task| self.tables.again(task).is_some());
+        if dead.is_empty() {
+            return Ok(());
+        }
+        // A thread that executes a program takes over the leader's id, and tells of it only then.
+        std::thread::sleep(SETTLED);
+        for task in &dead {
+            let now = self.tables.again(task);
+            if now.is_some_and(|now| !thread_lives(now.tgid, now.tid)) {
+                tracing::debug!(task.tid, "followed, but it had ended");
+                self.tables.forget(task)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What was called before is not counted, also where it goes on.
+    fn look_at_calls(&mut self) -> Result<(), KernelError> {
+        let calls = &mut self.in_progress;
+        let tables = &self.tables;
+        tables.each_live(|task| {
+            let call = call_in_progress(task.tgid, task.tid);
+            // Who has called since is in a call that is counted.
+            let has_not_called = |now: Task| now.cells.iter().all(|cell| *cell == 0);
+            if let Some(call) = call.filter(|_| tables.again(task).is_some_and(has_not_called)) {
+                *calls.entry(call).or_default() += 1;
+            }
+        })
+    }
+
+    /// Calls that had begun when following did, by name: they are not counted.
+    pub(crate) fn in_progress(&self) -> &BTreeMap<String, u64> {
+        &self.in_progress
+    }
+}
+
+/// The kernel knows processes by the ids of the initial pid namespace, and who is in another one does
+/// not learn them.
+fn pid_namespace(facts: impl FnOnce() -> Facts) -> Option<Finding> {
+    if account::in_initial_pid_namespace() {
+        return None;
+    }
+    let facts = facts();
+    let check = CHECKS.iter().find(|check| check.id == "pid-namespace")?;
+    (check.judge)(&facts).finding().cloned()
+}
+
+/// Where `/proc` does not say (it may hide the processes of others), the kernel is asked whether there is
+/// such a thread.
+fn thread_lives(tgid: u32, tid: u32) -> bool {
+    match std::fs::read(format!("/proc/{tgid}/task/{tid}/stat")) {
+        Ok(bytes) => Stat::parse(&bytes).is_none_or(|stat| !stat.thread_has_ended()),
+        Err(_) => processes::thread_exists(tgid, tid),
+    }
+}
+
+/// Name of the call that a thread is in, where that may be known.
+fn call_in_progress(tgid: u32, tid: u32) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{tgid}/task/{tid}/syscall")).ok()?;
+    // "running", or a number, -1 where it is in none.
+    let nr: i32 = text.split_whitespace().next()?.parse().ok()?;
+    let abi = Abi::Native;
+    (nr >= 0).then(|| Call { abi, nr }.describe().0)
+}

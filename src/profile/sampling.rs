@@ -1,0 +1,215 @@
+//! When to look at the processes, and whom to tell.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::follow::Follower;
+use super::{Counts, analyse};
+use crate::process::ends::Ended;
+use crate::process::interval::Adaptive;
+use crate::process::model::{Exited, Tree};
+use crate::process::sampler::Sampler;
+use crate::process::sums::Sums;
+use crate::render::json;
+use crate::sys::account::{self, Exit};
+
+/// What happens while processes are watched.
+#[derive(Debug)]
+pub enum Event {
+    /// A sample was taken.
+    Sample(Box<Tree>),
+    /// A process ended.
+    Exit(Exited),
+}
+
+/// Is told of each event, in the order of time.
+pub type Sink<'a> = &'a mut dyn FnMut(Event);
+
+/// How closely to look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closeness {
+    /// How often; `None` for only at the start and at the end.
+    pub interval: Option<Adaptive>,
+    /// Descendants as well.
+    pub children: bool,
+    /// Each thread.
+    pub threads: bool,
+    /// Bytes and page faults since the processes' own start.
+    pub since_process_start: bool,
+    /// Kinds of syscalls in each sample, 0 for all.
+    pub top: usize,
+}
+
+/// A sampler with a clock.
+pub(super) struct Sampling {
+    sampler: Sampler,
+    interval: Option<Adaptive>,
+    started: Instant,
+    next: Option<Instant>,
+    // Length of lists of syscalls.
+    top: usize,
+    // How the root ended, once that was told.
+    root_exit: Option<Exit>,
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_millis() as u64
+}
+
+impl Sampling {
+    pub(super) fn new(sampler: Sampler, closeness: &Closeness, started: Instant) -> Self {
+        let interval = closeness.interval;
+        let first = interval.map(|interval| started + interval.after(Duration::ZERO));
+        Self {
+            sampler,
+            interval,
+            started,
+            next: first,
+            top: closeness.top,
+            root_exit: None,
+        }
+    }
+
+    /// When the next sample is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Takes a sample if one is due.
+    pub(super) fn tick(&mut self, follower: Option<&mut Follower>, tell: Sink<'_>) {
+        let now = Instant::now();
+        let (Some(next), Some(interval)) = (self.next, self.interval) else {
+            return;
+        };
+        if now < next {
+            return;
+        }
+        let tree = self.sample(follower);
+        self.tell_of_exits(tell);
+        tell(Event::Sample(Box::new(tree)));
+        // A sample that came late does not make others follow in a rush.
+        let planned = next + interval.after(next - self.started);
+        self.next = Some(planned.max(Instant::now()));
+    }
+
+    fn sample(&mut self, follower: Option<&mut Follower>) -> Tree {
+        let Some(follower) = follower else {
+            return self.sampler.sample(None, now_ms());
+        };
+        self.follow_members(follower);
+        // In another pid namespace than the kernel's own, its ids say nothing here.
+        let live = account::in_initial_pid_namespace().then(|| follower.live_processes());
+        let mut tree = self.sampler.sample(live.as_deref(), now_ms());
+        match follower.counts() {
+            Ok(counts) => self.count(&mut tree, &counts),
+            Err(error) => tracing::debug!(%error, "no counts for this sample"),
+        }
+        self.take_ended(follower);
+        tree
+    }
+
+    /// A cgroup gains members that nobody in it started.
+    fn follow_members(&mut self, follower: &mut Follower) {
+        let Some(new) = self.sampler.unknown_members().filter(|new| !new.is_empty()) else {
+            return;
+        };
+        if let Err(error) = follower.follow_more(&new) {
+            tracing::debug!(%error, ?new, "not followed");
+        }
+    }
+
+    fn count(&self, tree: &mut Tree, counts: &Counts) {
+        let cpu = Duration::from_nanos(self.sampler.used().cpu_ns);
+        let profile = analyse::so_far(counts, self.started.elapsed(), cpu);
+        tree.aggregated.ebpf = Some(json::ebpf_so_far(&profile, self.top));
+        for member in tree.parent.iter_mut().chain(&mut tree.children) {
+            member.syscalls = counts.by_process.get(&member.pid).copied();
+            for thread in &mut member.threads {
+                thread.syscalls = counts.by_thread.get(&thread.tid).copied();
+            }
+        }
+    }
+
+    /// The kernel told of each end, and how, and when.
+    fn take_ended(&mut self, follower: &mut Follower) {
+        let now_ns = account::monotonic_ns();
+        let ended = follower.take_ended();
+        if !self.sampler.is_told_of_ends() {
+            return;
+        }
+        for ended in ended {
+            let ago_ms = now_ns.saturating_sub(ended.end_ns) / 1_000_000;
+            let lifetime_ms = ended.end_ns.saturating_sub(ended.start_ns) as f64 / 1e6;
+            let ts_ms = now_ms().saturating_sub(ago_ms);
+            if ended.orphan {
+                self.sampler.orphaned(ended.pid);
+            }
+            let mut exited = Exited {
+                ts_ms,
+                pid: ended.pid,
+                command: ended.command,
+                lifetime_ms: Some(lifetime_ms),
+                ..Exited::default()
+            };
+            exited.set_exit(ended.exit);
+            self.sampler.told_of(exited);
+        }
+    }
+
+    fn tell_of_exits(&mut self, tell: Sink<'_>) {
+        for exited in self.sampler.take_exits() {
+            self.note_root(&exited);
+            tell(Event::Exit(exited));
+        }
+    }
+
+    fn note_root(&mut self, exited: &Exited) {
+        if Some(exited.pid) == self.sampler.root() {
+            self.root_exit = exited.exit();
+        }
+    }
+
+    /// A child of denet's has ended and will be waited for.
+    pub(super) fn about_to_be_reaped(&mut self, pid: u32) {
+        self.sampler.about_to_be_reaped(pid);
+    }
+
+    /// A child of denet's was waited for.
+    pub(super) fn reaped(&mut self, ended: Ended, tell: Sink<'_>) {
+        self.sampler.reaped(ended, now_ms());
+        if self.interval.is_some() {
+            self.tell_of_exits(tell);
+        }
+    }
+
+    /// Processes that live, as of the last sample.
+    pub(super) fn living(&self) -> usize {
+        self.sampler.living()
+    }
+
+    /// What it all came to, and how the root ended, if that could be learnt.
+    pub(super) fn finish(
+        mut self,
+        follower: Option<&mut Follower>,
+        tell: Sink<'_>,
+    ) -> (Sums, Option<Exit>) {
+        let mut live = None;
+        if let Some(follower) = follower {
+            follower.drain();
+            live = account::in_initial_pid_namespace().then(|| follower.live_processes());
+            self.take_ended(follower);
+        }
+        let root = self.sampler.root();
+        let (sums, exits) = self.sampler.finish(live.as_deref(), now_ms());
+        for exited in exits {
+            if Some(exited.pid) == root {
+                self.root_exit = exited.exit();
+            }
+            if self.interval.is_some() {
+                tell(Event::Exit(exited));
+            }
+        }
+        (sums, self.root_exit)
+    }
+}

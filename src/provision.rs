@@ -1,0 +1,267 @@
+//! What `denet setup` does with what it was asked for.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use crate::exit;
+use crate::render::setup as render;
+use crate::setup::apply::{Boundaries, apply};
+use crate::setup::look::{Standing, survey};
+use crate::setup::plan::Wish;
+use crate::setup::state::Target;
+use crate::setup::status::{Line, status};
+use crate::setup::touch::System;
+use crate::setup::undo::rollback;
+use crate::setup::verify::{Proof, verify};
+use crate::setup::{SetupError, command};
+
+/// Which verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// List what would be changed.
+    Plan,
+    /// Change it.
+    Apply,
+    /// Undo it.
+    Rollback,
+    /// Say whether it holds.
+    Status,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which verb.
+    pub act: Act,
+    /// What a machine is set up for.
+    pub wish: Wish,
+    /// Another system, in this directory.
+    pub root: Option<PathBuf>,
+    /// One JSON object instead of text.
+    pub json: bool,
+    /// Do not ask.
+    pub yes: bool,
+    /// To test what a kill leaves.
+    pub die_at: Option<u32>,
+}
+
+/// Does it; writes to `to` for a terminal of so many columns. What the process ends with.
+pub fn run(mut options: Options, to: &mut dyn Write, columns: usize) -> u8 {
+    if options.wish.user.is_none() {
+        options.wish.user = behind_sudo();
+    }
+    let done = system(&options).and_then(|system| {
+        let out = Out {
+            to,
+            columns,
+            json: options.json,
+        };
+        match options.act {
+            Act::Plan => plan(&system, &options, out),
+            Act::Apply => change(&system, &options, out),
+            Act::Rollback => undo(&system, &options, out),
+            Act::Status => check(&system, &options, out),
+        }
+    });
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(anstream::stderr(), "denet setup: {error}");
+            match error {
+                SetupError::Refused(_) => exit::USAGE,
+                SetupError::Conflicts(_) => exit::NOT_AS_IT_SHOULD_BE,
+                _ => exit::FAILED,
+            }
+        }
+    }
+}
+
+/// Where it is told.
+struct Out<'a> {
+    to: &'a mut dyn Write,
+    columns: usize,
+    json: bool,
+}
+
+fn written(result: io::Result<()>) -> Result<(), SetupError> {
+    result.map_err(|source| SetupError::Look {
+        what: "the output could not be written".to_owned(),
+        source,
+    })
+}
+
+fn behind_sudo() -> Option<String> {
+    let user = std::env::var("SUDO_USER").ok()?;
+    Some(user).filter(|user| !user.is_empty() && user != "root")
+}
+
+fn system(options: &Options) -> Result<System, SetupError> {
+    let Some(root) = &options.root else {
+        return Ok(System::new("/".into()));
+    };
+    let refused = |why: String| {
+        SetupError::Refused(format!(
+            "{}: {why}; --root takes the root of a system",
+            root.display()
+        ))
+    };
+    let whole = std::fs::canonicalize(root).map_err(|error| refused(error.to_string()))?;
+    if !whole.join("etc").is_dir() {
+        return Err(refused("there is no etc in it".to_owned()));
+    }
+    Ok(System::new(whole))
+}
+
+fn plan(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupError> {
+    let found = survey(system, &options.wish)?;
+    written(if out.json {
+        writeln!(out.to, "{}", render::plan_json(&found, &options.wish))
+    } else {
+        render::plan(out.to, &found, &options.wish, out.columns)
+    })?;
+    let conflicts = found
+        .items
+        .iter()
+        .any(|item| matches!(item.standing, Standing::Conflict(_)));
+    Ok(if conflicts {
+        exit::NOT_AS_IT_SHOULD_BE
+    } else {
+        0
+    })
+}
+
+fn change(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupError> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(SetupError::NotRoot);
+    }
+    let before = survey(system, &options.wish)?;
+    let todo = before
+        .items
+        .iter()
+        .filter(|item| item.standing == Standing::ToDo)
+        .count();
+    if todo > 0 && !options.yes && options.json {
+        return Err(nobody_to_ask(system));
+    }
+    if todo > 0 && !options.yes {
+        written(render::plan(out.to, &before, &options.wish, out.columns))?;
+        if !agreed(system, todo)? {
+            return Ok(exit::NOT_AS_IT_SHOULD_BE);
+        }
+    }
+    let mut boundaries = Boundaries::new(options.die_at);
+    let (to, json, columns) = (out.to, out.json, out.columns);
+    let mut told = Ok(());
+    let found = apply(system, &options.wish, &mut boundaries, |item| {
+        if !json && told.is_ok() {
+            told = render::doing(to, item, columns);
+        }
+    })?;
+    written(told)?;
+    let proofs = prove(system, options.wish.user.as_deref(), &options.wish.prefix);
+    written(if json {
+        writeln!(to, "{}", render::applied_json(&found, &proofs))
+    } else {
+        render::applied(to, &found, &proofs, options.wish.user.as_deref(), columns)
+    })?;
+    Ok(code_of(&proofs))
+}
+
+fn code_of(proofs: &[Proof]) -> u8 {
+    if proofs.iter().all(|proof| proof.ok) {
+        0
+    } else {
+        exit::NOT_AS_IT_SHOULD_BE
+    }
+}
+
+/// Nothing is proved for an image, nor where nobody was named.
+fn prove(system: &System, user: Option<&str>, prefix: &Path) -> Vec<Proof> {
+    match user {
+        Some(user) if system.is_live() => verify(user, prefix),
+        _ => Vec::new(),
+    }
+}
+
+/// For whom it was set up, and where the smoke test was put.
+fn set_up_for(lines: &[Line]) -> (Option<&str>, Option<&Path>) {
+    let user = lines.iter().find_map(|line| match &line.target {
+        Target::Member { user, .. } => Some(user.as_str()),
+        _ => None,
+    });
+    let prefix = lines.iter().find_map(|line| match &line.target {
+        Target::Path(path) if path.ends_with("bin/ebpf_test") => path.ancestors().nth(2),
+        _ => None,
+    });
+    (user, prefix)
+}
+
+fn nobody_to_ask(system: &System) -> SetupError {
+    let setup = command(system.image());
+    SetupError::Refused(format!(
+        "nobody can be asked here; say --yes, after reading what `{setup}` lists"
+    ))
+}
+
+fn agreed(system: &System, todo: usize) -> Result<bool, SetupError> {
+    if !io::stdin().is_terminal() {
+        return Err(nobody_to_ask(system));
+    }
+    let mut stderr = anstream::stderr();
+    let _ = write!(stderr, "Make these {todo} changes? [y/N] ");
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    read.map_err(|source| SetupError::Look {
+        what: "the answer".to_owned(),
+        source,
+    })?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}
+
+fn undo(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupError> {
+    let mut boundaries = Boundaries::new(options.die_at);
+    let (to, json) = (out.to, out.json);
+    let mut all = Vec::new();
+    let any = rollback(system, &mut boundaries, |target, undone| {
+        all.push((target.clone(), undone.clone()));
+    })?;
+    written(if json {
+        writeln!(to, "{}", render::undone_json(&all))
+    } else {
+        render::undone(to, any, &all, out.columns)
+    })?;
+    Ok(0)
+}
+
+fn check(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupError> {
+    let lines = status(system)?;
+    let root = nix::unistd::geteuid().is_root();
+    let proofs = match &lines {
+        Some(lines) if root => {
+            let (user, prefix) = set_up_for(lines);
+            let user = options.wish.user.as_deref().or(user);
+            prefix.map_or_else(Vec::new, |prefix| prove(system, user, prefix))
+        }
+        _ => Vec::new(),
+    };
+    written(if out.json {
+        writeln!(out.to, "{}", render::status_json(lines.as_deref(), &proofs))
+    } else {
+        render::status(
+            out.to,
+            lines.as_deref(),
+            &proofs,
+            system.image(),
+            out.columns,
+        )
+    })?;
+    let drifts = lines
+        .as_ref()
+        .is_none_or(|lines| lines.iter().any(|line| line.drift.is_some()));
+    Ok(if drifts {
+        exit::NOT_AS_IT_SHOULD_BE
+    } else {
+        code_of(&proofs)
+    })
+}

@@ -1,0 +1,244 @@
+//! Executions, as lines and records.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::escape::{escaped, word};
+use super::layout::shortened;
+use super::stream;
+use crate::monitor::exec::By;
+use crate::monitor::exec::model::{Execution, Path};
+use crate::profile::model::Losses;
+use crate::sys::epoch::TimeOfDay;
+
+/// Below that there is no room for who it was.
+const NARROW: usize = 110;
+
+/// One execution, no wider than there is room.
+pub(crate) fn line(it: &Execution, time: &TimeOfDay, columns: usize) -> String {
+    let result = it.errno.map_or_else(|| "ok".to_owned(), errno_name);
+    let by = escaped(&it.command[0]);
+    let front = if columns < NARROW {
+        format!("{time}  {:>7}  {result:<8}  ", it.pid)
+    } else {
+        format!(
+            "{time}  {:>7}  {:>7}  {:>5}  {result:<10}  {by:<16}  ",
+            it.pid, it.ppid, it.uid
+        )
+    };
+    let room = columns.saturating_sub(front.chars().count());
+    format!("{front}{}\n", shortened(&what(it), room))
+}
+
+/// Above the lines of that width.
+pub fn header(columns: usize) -> &'static str {
+    if columns < NARROW {
+        "TIME                 PID  RESULT    WHAT\n"
+    } else {
+        "TIME                 PID     PPID    UID  RESULT      BY                WHAT\n"
+    }
+}
+
+fn what(it: &Execution) -> String {
+    let path = match &it.path {
+        Path::Given(path) | Path::Kernels(path) => word(path),
+        Path::Cut(path) => format!("{}…", word(path)),
+        Path::Fault(address) => format!("{address:#x}"),
+    };
+    let mut words = vec![path];
+    // What the kernel says holds it.
+    let is_given = !matches!(it.path, Path::Kernels(_));
+    if let Some(dirfd) = it
+        .dirfd
+        .filter(|dirfd| is_given && *dirfd != libc::AT_FDCWD)
+    {
+        words[0] = match &it.path {
+            // The descriptor is the program (AT_EMPTY_PATH).
+            Path::Given(path) if path.is_empty() => format!("<fd {dirfd}>"),
+            _ => format!("<fd {dirfd}>/{}", words[0]),
+        };
+    }
+    // The first argument is the program's name for itself.
+    words.extend(it.args.iter().skip(1).map(|argument| word(argument)));
+    if it.args_fault {
+        words.push("(arguments unreadable)".to_owned());
+    }
+    if it.args_cut {
+        words.push("…".to_owned());
+    }
+    words.join(" ")
+}
+
+pub(crate) fn errno_name(errno: i32) -> String {
+    match nix::errno::Errno::from_raw(errno) {
+        nix::errno::Errno::UnknownErrno => format!("errno {errno}"),
+        known => format!("{known:?}"),
+    }
+}
+
+/// One execution as a record.
+pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>) -> Value {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let path = match &it.path {
+        Path::Given(path) | Path::Kernels(path) | Path::Cut(path) => Some(lossy(path)),
+        Path::Fault(_) => None,
+    };
+    let mut record = json!({
+        "kind": "exec",
+        "ts_ms": since_1970.as_secs_f64() * 1e3,
+        "seq": it.seq,
+        "pid": it.pid,
+        "tid": it.tid,
+        "ppid": it.ppid,
+        "uid": it.uid,
+        "gid": it.gid,
+        "command": lossy(&it.command[0]),
+        "command_after": lossy(&it.command[1]),
+        "path": path,
+        "argv": it.args.iter().map(|argument| lossy(argument)).collect::<Vec<_>>(),
+        "errno": it.errno.map(errno_name),
+        "duration_us": it.took.as_secs_f64() * 1e6,
+    });
+    match &it.path {
+        Path::Given(_) => {}
+        Path::Cut(_) => record["path_truncated"] = true.into(),
+        Path::Kernels(_) => record["path_resolved"] = true.into(),
+        Path::Fault(address) => record["path_address"] = format!("{address:#x}").into(),
+    }
+    if it.ppid == 0 {
+        record["ppid"] = Value::Null;
+    }
+    if let Some(dirfd) = it.dirfd {
+        record["dirfd"] = dirfd.into();
+    }
+    if it.args_cut {
+        record["argv_truncated"] = true.into();
+    }
+    if let Some(bytes) = it.args_bytes {
+        record["argv_bytes"] = bytes.into();
+    }
+    if it.args_fault {
+        record["argv_unreadable"] = true.into();
+    }
+    if it.compat {
+        record["abi"] = crate::syscalls::Table::of(crate::syscalls::Abi::Compat)
+            .name()
+            .into();
+    }
+    if it.cgroup != 0 {
+        record["cgroup_id"] = it.cgroup.into();
+        record["cgroup"] = cgroup.into();
+    }
+    record
+}
+
+/// What the summary says of executions.
+pub(crate) fn summary(by: &[By], _: &Losses) -> Value {
+    let sum = |of: fn(&By) -> u64| by.iter().map(of).sum::<u64>();
+    let rows: Vec<_> = by
+        .iter()
+        .map(|by| {
+            json!({
+                "uid": by.uid,
+                "command": String::from_utf8_lossy(&by.command),
+                "succeeded": by.succeeded,
+                "failed": by.failed,
+            })
+        })
+        .collect();
+    json!({
+        "succeeded": sum(|by| by.succeeded),
+        "failed": sum(|by| by.failed),
+        "by": rows,
+    })
+}
+
+/// Who executed how often.
+pub(crate) fn table(by: &[By], top: usize) -> String {
+    if by.is_empty() {
+        return "nobody executed anything\n".to_owned();
+    }
+    let shown = if top == 0 { by.len() } else { top };
+    let rows: Vec<_> = by
+        .iter()
+        .take(shown)
+        .map(|by| {
+            vec![
+                stream::number(by.succeeded),
+                stream::number(by.failed),
+                by.uid.to_string(),
+                escaped(&by.command),
+            ]
+        })
+        .collect();
+    let mut out = format!(
+        "\n{}",
+        stream::table(&["SUCCEEDED", "FAILED", "UID", "BY"], &rows, 3)
+    );
+    if by.len() > shown {
+        out += &format!("and {} more (--top 0 shows all)\n", by.len() - shown);
+    }
+    out + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn execution() -> Execution {
+        Execution {
+            start_ns: 0,
+            took: Duration::from_micros(250),
+            seq: 1,
+            pid: 42,
+            tid: 43,
+            ppid: 1,
+            uid: 0,
+            gid: 0,
+            cgroup: 0,
+            command: [b"sh\x1b[2J".to_vec(), b"ls".to_vec()],
+            path: Path::Given(b"/bin/ls".to_vec()),
+            dirfd: None,
+            args: vec![b"ls".to_vec(), b"a\nb".to_vec()],
+            args_cut: true,
+            args_fault: false,
+            args_bytes: Some(2 << 20),
+            errno: None,
+            compat: false,
+        }
+    }
+
+    #[test]
+    fn hostile_words_reach_no_terminal() {
+        let time = TimeOfDay {
+            hour: 8,
+            minute: 5,
+            second: 1,
+            micros: 42,
+        };
+        assert_eq!(
+            line(&execution(), &time, 120),
+            "08:05:01.000042       42        1      0  ok          sh\\x1b[2J         /bin/ls $'a\\nb' …\n"
+        );
+        assert!(line(&execution(), &time, 60).lines().count() == 1);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_marked() {
+        let record = record(&execution(), Duration::ZERO, None);
+        assert_eq!(record["argv_truncated"], true);
+        assert_eq!(record["argv_bytes"], 2 << 20);
+        assert_eq!(record["errno"], Value::Null);
+        assert!(record.get("cgroup").is_none());
+        let unread = Execution {
+            path: Path::Fault(0x10),
+            errno: Some(libc::EFAULT),
+            ..execution()
+        };
+        let record = super::record(&unread, Duration::ZERO, None);
+        assert_eq!(record["path"], Value::Null);
+        assert_eq!(record["path_address"], "0x10");
+        assert_eq!(record["errno"], "EFAULT");
+    }
+}

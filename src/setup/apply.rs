@@ -1,0 +1,174 @@
+//! Making the changes of a plan: each is written down, made, looked at, and written down as done.
+
+use std::io;
+use std::path::Path;
+
+use super::SetupError;
+use super::journal::Journal;
+use super::look::{Item, Standing, Survey, survey};
+use super::plan::{Wish, holds};
+use super::state::{State, Target};
+use super::touch::{System, state};
+use crate::sys::place::Entry;
+
+/// Ends the process at the Nth boundary between two acts, to test what is then found.
+#[derive(Debug, Default)]
+pub struct Boundaries {
+    /// Which, from 1 on; never without.
+    pub die_at: Option<u32>,
+    passed: u32,
+}
+
+impl Boundaries {
+    /// To die at one of them.
+    pub fn new(die_at: Option<u32>) -> Self {
+        Self { die_at, passed: 0 }
+    }
+
+    pub(super) fn pass(&mut self) {
+        self.passed += 1;
+        if self.die_at == Some(self.passed) {
+            let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
+
+/// Makes all changes that are missing; tells of each before it is made. What was surveyed.
+///
+/// # Errors
+/// Not root, something is in the way (nothing was changed then), or a change failed (what was done
+/// stands in the journal).
+pub fn apply(
+    system: &System,
+    wish: &Wish,
+    boundaries: &mut Boundaries,
+    mut tell: impl FnMut(&Item),
+) -> Result<Survey, SetupError> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(SetupError::NotRoot);
+    }
+    finish_interrupted(system)?;
+    let found = survey(system, wish)?;
+    let conflicts: Vec<String> = found.items.iter().filter_map(obstacle).collect();
+    if !conflicts.is_empty() {
+        return Err(SetupError::Conflicts(conflicts));
+    }
+    let todo: Vec<&Item> = found
+        .items
+        .iter()
+        .filter(|item| item.standing == Standing::ToDo)
+        .collect();
+    if todo.is_empty() {
+        return Ok(found);
+    }
+    let mut journal = Journal::open(&system.at(Path::new("/")))?;
+    for item in &todo {
+        tell(item);
+        change(system, &mut journal, item, boundaries)?;
+    }
+    reload_units(system, todo.iter().map(|item| &item.action.target));
+    Ok(found)
+}
+
+fn obstacle(item: &Item) -> Option<String> {
+    match &item.standing {
+        Standing::Conflict(why) | Standing::Unknown(why) => Some(why.clone()),
+        Standing::Holds | Standing::ToDo => None,
+    }
+}
+
+/// Takes away what a killed setup left half written; the plan then says what is missing.
+fn finish_interrupted(system: &System) -> Result<(), SetupError> {
+    let root = system.at(Path::new("/"));
+    if super::journal::read(&root)?.is_none() {
+        return Ok(());
+    }
+    let mut journal = Journal::open(&root)?;
+    let interrupted: Vec<_> = journal
+        .changes()
+        .iter()
+        .filter(|change| change.interrupted)
+        .cloned()
+        .collect();
+    for change in interrupted {
+        let failed = |source| SetupError::Change {
+            setup: system.command(),
+            what: change.target.to_string(),
+            source,
+        };
+        system.clear(&change.target).map_err(failed)?;
+        let now = system.observe(&change.target).map_err(failed)?;
+        if holds(&change.wanted, &now) {
+            journal.done(&change.target)?;
+        }
+    }
+    Ok(())
+}
+
+fn change(
+    system: &System,
+    journal: &mut Journal,
+    item: &Item,
+    boundaries: &mut Boundaries,
+) -> Result<(), SetupError> {
+    let (target, wanted) = (&item.action.target, &item.action.wanted);
+    let failed = |source| SetupError::Change {
+        setup: system.command(),
+        what: target.to_string(),
+        source: explained(source),
+    };
+    let (before, content) = now(system, target).map_err(failed)?;
+    journal.begin(target, &before, &content, wanted)?;
+    boundaries.pass();
+    system
+        .put(target, wanted, &item.action.bytes)
+        .map_err(failed)?;
+    boundaries.pass();
+    let after = system.observe(target).map_err(failed)?;
+    if !holds(wanted, &after) {
+        let what = format!("it should be {wanted}, and is {after}");
+        return Err(failed(io::Error::other(what)));
+    }
+    journal.done(target)?;
+    boundaries.pass();
+    Ok(())
+}
+
+/// What is there, with the content of a file.
+fn now(system: &System, target: &Target) -> io::Result<(State, Vec<u8>)> {
+    if let Target::Path(path) = target {
+        let entry: Option<Entry> = system.look(path)?;
+        return Ok(entry.map_or((State::Absent, Vec::new()), |entry| {
+            let (state, bytes) = state(&entry);
+            (state, bytes.to_vec())
+        }));
+    }
+    Ok((system.observe(target)?, Vec::new()))
+}
+
+fn explained(error: io::Error) -> io::Error {
+    let hint = match error.raw_os_error() {
+        Some(libc::ENOTSUP) => {
+            "the file system has no extended attributes, so no file capabilities: choose another --prefix"
+        }
+        Some(libc::EROFS) => "the file system is mounted read-only",
+        Some(libc::ENOSPC) => "no space is left on the device",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), hint)
+}
+
+/// systemd reads changed units when it is told to. That it cannot be told is no failure: it reads them
+/// at the next boot.
+pub(super) fn reload_units<'a>(system: &System, mut changed: impl Iterator<Item = &'a Target>) {
+    let of_systemd =
+        |target: &Target| matches!(target, Target::Path(path) if path.starts_with("/etc/systemd"));
+    if system.is_live() && Path::new("/run/systemd/system").exists() && changed.any(of_systemd) {
+        let reload = std::process::Command::new("systemctl")
+            .arg("daemon-reload")
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .status();
+        tracing::debug!(?reload, "systemctl daemon-reload");
+    }
+}

@@ -1,0 +1,438 @@
+//! What was changed, written down before it is: `/var/lib/denet/setup.journal`, a JSON object a line.
+//!
+//! The first line is the [`Header`]. Each change is two lines: `begun` with what was there, on
+//! the disk before anything is touched, and `done`. A change that began and has no end was
+//! interrupted: nobody knows which of its two states holds. Contents that were replaced lie beside, by
+//! their digest.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::state::{State, Target, digest};
+use crate::sys::place::{Attributes, Entry, Place, Wanted};
+
+/// Form of the journal. It changes when an older denet could not undo it.
+pub const SCHEMA: u32 = 1;
+
+/// Where it lies, below the root of the system.
+pub const FOLDER: &str = "var/lib/denet";
+const NAME: &str = "setup.journal";
+const LOCK: &str = "setup.lock";
+const CONTENTS: &str = "contents";
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Form of the journal.
+    pub schema: u32,
+    /// Version of the denet that began it.
+    pub version: String,
+    /// `/var/lib/denet` was made for it.
+    pub made_folder: bool,
+}
+
+/// A line behind the header.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Begun {
+        target: Target,
+        before: State,
+        wanted: State,
+    },
+    Done {
+        target: Target,
+    },
+}
+
+/// A target that was changed, once or more often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// What.
+    pub target: Target,
+    /// What it was at first.
+    pub before: State,
+    /// What it was put into at last.
+    pub wanted: State,
+    /// The last change did not end.
+    pub interrupted: bool,
+}
+
+/// An open journal, which nobody else writes to meanwhile.
+#[derive(Debug)]
+pub struct Journal {
+    root: PathBuf,
+    file: File,
+    header: Header,
+    changes: Vec<Change>,
+    _lock: File,
+}
+
+/// Why there is no journal to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another denet is at it.
+    #[error("another denet setup is at work; wait for it to end")]
+    Busy,
+    /// Its form is not ours.
+    #[error("{}: written by a newer denet (schema {found}); use that one", path.display())]
+    Newer {
+        /// The journal.
+        path: PathBuf,
+        /// What it says.
+        found: u64,
+    },
+    /// It does not say what a journal says.
+    #[error("{}: line {line} is damaged, so what was changed before that is not known for sure; move the \
+             journal away, and undo by hand what `denet setup` lists", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// Which line, from 1 on.
+        line: usize,
+    },
+    /// A link leads elsewhere from where it lies, or others decide what is there.
+    #[error(
+        "{0}; the journal of setup is kept there, and nothing was changed without it: put a directory \
+             there that belongs to root and that root alone may write (0755), then run this again"
+    )]
+    Place(String),
+    /// The system refuses.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What it answers.
+        source: io::Error,
+    },
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> JournalError + '_ {
+    |source| JournalError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// A place on the way to [`FOLDER`] or below: no link leads there, and nobody but root writes there.
+fn place(root: &Path, path: &Path) -> Result<Place, JournalError> {
+    Place::open_own(root, path).map_err(|source| match untrusted(root, &source) {
+        Some(what) => JournalError::Place(what),
+        None => at(&root.join(path))(source),
+    })
+}
+
+/// Which directory on the way is none to rely on, where the error says that one is not.
+fn untrusted(root: &Path, error: &io::Error) -> Option<String> {
+    match error.raw_os_error() {
+        Some(libc::ELOOP | libc::ENOTDIR) => {
+            let mut folders: Vec<_> = Path::new(FOLDER).ancestors().collect();
+            folders.reverse();
+            folders.into_iter().find_map(|it| no_directory(root, it))
+        }
+        // Not what the system answers, but what was found out on the way.
+        None if error.kind() == io::ErrorKind::PermissionDenied => Some(error.to_string()),
+        _ => None,
+    }
+}
+
+fn no_directory(root: &Path, folder: &Path) -> Option<String> {
+    let path = root.join(folder);
+    match Place::open(root, folder).ok()?.look().ok()?? {
+        Entry::Directory { .. } => None,
+        Entry::Link(to) => Some(format!("{}: a link to {}", path.display(), to.display())),
+        _ => Some(format!("{}: no directory", path.display())),
+    }
+}
+
+/// The text of the journal; `None` if there is none.
+fn text(root: &Path) -> Result<Option<String>, JournalError> {
+    let path = root.join(FOLDER).join(NAME);
+    let invalid = |what| Err(at(&path)(io::Error::new(io::ErrorKind::InvalidData, what)));
+    let place = match place(root, &Path::new(FOLDER).join(NAME)) {
+        Err(JournalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(None);
+        }
+        place => place?,
+    };
+    match place.look().map_err(at(&path))? {
+        None => Ok(None),
+        Some(Entry::File { bytes, .. }) => {
+            String::from_utf8(bytes).map_or_else(|_| invalid("no text"), |text| Ok(Some(text)))
+        }
+        Some(_) => invalid("no regular file"),
+    }
+}
+
+/// What a journal says, for those who only look; `None` if there is none.
+///
+/// # Errors
+/// It cannot be read or understood, or lies where others may write.
+pub fn read(root: &Path) -> Result<Option<Vec<Change>>, JournalError> {
+    let path = root.join(FOLDER).join(NAME);
+    let parsed = match text(root)? {
+        Some(text) => parse(&path, &text)?,
+        None => None,
+    };
+    Ok(parsed.map(|parsed| parsed.1))
+}
+
+impl Journal {
+    /// Opens it, or begins one.
+    ///
+    /// # Errors
+    /// Another process has it open, or it cannot be read, understood or written.
+    pub fn open(root: &Path) -> Result<Self, JournalError> {
+        let made_folder = make_folder(root, Path::new(FOLDER))?;
+        let lock_path = root.join(FOLDER).join(LOCK);
+        let lock = private(root, LOCK)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(JournalError::Busy),
+            Err(std::fs::TryLockError::Error(error)) => return Err(at(&lock_path)(error)),
+        }
+        let path = root.join(FOLDER).join(NAME);
+        let text = text(root)?.unwrap_or_default();
+        let file = private(root, NAME)?;
+        let parsed = parse(&path, &text)?;
+        let fresh = parsed.is_none();
+        let (header, changes, whole) = parsed.unwrap_or_else(|| {
+            let header = Header {
+                schema: SCHEMA,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                made_folder,
+            };
+            (header, Vec::new(), 0)
+        });
+        // A line that was cut short stands for something that did not begin.
+        file.set_len(whole as u64).map_err(at(&path))?;
+        let mut journal = Self {
+            root: root.to_owned(),
+            file,
+            header,
+            changes,
+            _lock: lock,
+        };
+        if fresh {
+            let header = journal.header.clone();
+            journal.append(&header)?;
+        }
+        Ok(journal)
+    }
+
+    /// Everything that was changed, in the order of the first changes.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Notes that a target is about to be changed, and keeps the content that is replaced.
+    ///
+    /// # Errors
+    /// It cannot be written: nothing may be changed then.
+    pub fn begin(
+        &mut self,
+        target: &Target,
+        before: &State,
+        content: &[u8],
+        wanted: &State,
+    ) -> Result<(), JournalError> {
+        if let State::File(file) = before {
+            self.keep(&file.digest, content)?;
+        }
+        self.append(&Line::Begun {
+            target: target.clone(),
+            before: before.clone(),
+            wanted: wanted.clone(),
+        })?;
+        begun(&mut self.changes, target, before, wanted);
+        Ok(())
+    }
+
+    /// Notes that it was changed.
+    ///
+    /// # Errors
+    /// It cannot be written; the change counts as interrupted.
+    pub fn done(&mut self, target: &Target) -> Result<(), JournalError> {
+        self.append(&Line::Done {
+            target: target.clone(),
+        })?;
+        done(&mut self.changes, target);
+        Ok(())
+    }
+
+    /// The content that was replaced.
+    ///
+    /// # Errors
+    /// It is gone, or not what it was.
+    pub fn content(&self, digest_of_it: &str) -> Result<Vec<u8>, JournalError> {
+        let kept = Path::new(FOLDER).join(CONTENTS).join(digest_of_it);
+        let path = self.root.join(&kept);
+        match place(&self.root, &kept)?.look().map_err(at(&path))? {
+            Some(Entry::File { bytes, .. }) if digest(&bytes) == digest_of_it => Ok(bytes),
+            None => Err(at(&path)(io::ErrorKind::NotFound.into())),
+            Some(_) => {
+                let what = "it is not what was kept";
+                Err(at(&path)(io::Error::new(io::ErrorKind::InvalidData, what)))
+            }
+        }
+    }
+
+    /// Removes the journal and all that it kept.
+    ///
+    /// # Errors
+    /// What the system answers.
+    pub fn remove(self) -> Result<(), JournalError> {
+        let folder = Path::new(FOLDER);
+        let contents = folder.join(CONTENTS);
+        for name in names(&self.root.join(&contents))? {
+            self.remove_at(&contents.join(name))?;
+        }
+        for name in [CONTENTS, NAME, LOCK] {
+            self.remove_at(&folder.join(name))?;
+        }
+        if self.header.made_folder {
+            // Somebody else may have put something there.
+            let _ = self.remove_at(folder);
+        }
+        Ok(())
+    }
+
+    fn remove_at(&self, path: &Path) -> Result<(), JournalError> {
+        let removed = place(&self.root, path)?.remove();
+        removed.map_err(at(&self.root.join(path)))
+    }
+
+    fn keep(&self, name: &str, content: &[u8]) -> Result<(), JournalError> {
+        let folder = Path::new(FOLDER).join(CONTENTS);
+        make_folder(&self.root, &folder)?;
+        let place = place(&self.root, &folder.join(name))?;
+        let kept = place.look().and_then(|there| match there {
+            Some(_) => Ok(()),
+            // A setup that was killed may have left it half written.
+            None => place.clear().and_then(|()| place.put(own(content))),
+        });
+        kept.map_err(at(&self.root.join(folder).join(name)))
+    }
+
+    fn append(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
+        let path = self.root.join(FOLDER).join(NAME);
+        let text = serde_json::to_string(line).map_err(|error| at(&path)(error.into()))?;
+        let written = self
+            .file
+            .write_all(format!("{text}\n").as_bytes())
+            .and_then(|()| self.file.sync_all());
+        written.map_err(at(&path))
+    }
+}
+
+/// Whether it had to be made.
+fn make_folder(root: &Path, folder: &Path) -> Result<bool, JournalError> {
+    let place = place(root, folder)?;
+    let made = match place.look() {
+        Ok(None) => place.make_directory(0o700).map(|()| true),
+        there => there.map(|_| false),
+    };
+    match made {
+        // Another denet made it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        made => made.map_err(at(&root.join(folder))),
+    }
+}
+
+/// A file of the journal's, to write to.
+fn private(root: &Path, name: &str) -> Result<File, JournalError> {
+    let path = Path::new(FOLDER).join(name);
+    let file = place(root, &path)?.open_private();
+    file.map_err(at(&root.join(path)))
+}
+
+/// Content that only we ourselves read.
+fn own(bytes: &[u8]) -> Wanted<'_> {
+    static NONE: Attributes = Attributes::new();
+    Wanted {
+        bytes,
+        mode: 0o600,
+        uid: nix::unistd::geteuid().as_raw(),
+        gid: nix::unistd::getegid().as_raw(),
+        attributes: &NONE,
+    }
+}
+
+/// What lies in a directory; nothing where there is none.
+fn names(folder: &Path) -> Result<Vec<OsString>, JournalError> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(at(folder))?,
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name()));
+    names.collect::<io::Result<_>>().map_err(at(folder))
+}
+
+fn begun(changes: &mut Vec<Change>, target: &Target, before: &State, wanted: &State) {
+    let known = changes.iter_mut().find(|change| change.target == *target);
+    if let Some(change) = known {
+        change.wanted = wanted.clone();
+        change.interrupted = true;
+    } else {
+        changes.push(Change {
+            target: target.clone(),
+            before: before.clone(),
+            wanted: wanted.clone(),
+            interrupted: true,
+        });
+    }
+}
+
+fn done(changes: &mut [Change], target: &Target) {
+    let known = changes.iter_mut().find(|change| change.target == *target);
+    if let Some(change) = known {
+        change.interrupted = false;
+    }
+}
+
+type Parsed = (Header, Vec<Change>, usize);
+
+/// Header, changes, and how many bytes of it are whole lines; `None` for an empty one.
+fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
+    let damaged = |line| JournalError::Damaged {
+        path: path.to_owned(),
+        line,
+    };
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let mut lines = text[..whole].lines().enumerate();
+    let Some((_, first)) = lines.next() else {
+        return Ok(None);
+    };
+    let value: BTreeMap<String, serde_json::Value> =
+        serde_json::from_str(first).map_err(|_| damaged(1))?;
+    match value.get("schema").and_then(serde_json::Value::as_u64) {
+        Some(found) if found > u64::from(SCHEMA) => {
+            return Err(JournalError::Newer {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        _ => {}
+    }
+    let header: Header = serde_json::from_str(first).map_err(|_| damaged(1))?;
+    let mut changes = Vec::new();
+    for (at, line) in lines {
+        match serde_json::from_str(line).map_err(|_| damaged(at + 1))? {
+            Line::Begun {
+                target,
+                before,
+                wanted,
+            } => begun(&mut changes, &target, &before, &wanted),
+            Line::Done { target } => done(&mut changes, &target),
+        }
+    }
+    Ok(Some((header, changes, whole)))
+}
+
+#[cfg(test)]
+mod tests;

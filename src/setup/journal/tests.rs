@@ -1,0 +1,144 @@
+//! What was kept comes back, what is damaged is told, and no link leads elsewhere.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+use crate::setup::state::FileState;
+
+fn folder(name: &str) -> PathBuf {
+    let root = std::env::temp_dir().join(format!("denet-journal-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&root);
+    // Whatever the umask is.
+    for folder in ["", "var", "var/lib"] {
+        let at = root.join(folder);
+        std::fs::create_dir(&at).unwrap();
+        std::fs::set_permissions(&at, Permissions::from_mode(0o755)).unwrap();
+    }
+    root
+}
+
+fn value(text: &str) -> State {
+    State::Value(text.to_owned())
+}
+
+#[test]
+fn the_first_state_and_the_last_are_kept() {
+    let root = folder("states");
+    let target = Target::Sysctl("kernel.x".to_owned());
+    let mut journal = Journal::open(&root).unwrap();
+    assert!(matches!(Journal::open(&root), Err(JournalError::Busy)));
+    journal
+        .begin(&target, &value("1"), &[], &value("2"))
+        .unwrap();
+    journal.done(&target).unwrap();
+    journal
+        .begin(&target, &value("7"), &[], &value("3"))
+        .unwrap();
+    drop(journal);
+    let journal = Journal::open(&root).unwrap();
+    let change = &journal.changes()[0];
+    assert_eq!((&change.before, &change.wanted), (&value("1"), &value("3")));
+    assert!(change.interrupted);
+    journal.remove().unwrap();
+    assert!(!root.join(FOLDER).exists());
+    std::fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
+fn a_line_cut_short_did_not_happen_and_a_damaged_one_is_told() {
+    let root = folder("damage");
+    let target = Target::Group("tracing".to_owned());
+    let mut journal = Journal::open(&root).unwrap();
+    journal
+        .begin(&target, &State::Absent, &[], &State::Present)
+        .unwrap();
+    drop(journal);
+    let path = root.join(FOLDER).join(NAME);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}{{\"begun\":{{\"tar")).unwrap();
+    let journal = Journal::open(&root).unwrap();
+    assert_eq!(journal.changes().len(), 1);
+    drop(journal);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    std::fs::write(&path, text.replace("begun", "begone")).unwrap();
+    assert!(matches!(
+        Journal::open(&root),
+        Err(JournalError::Damaged { line: 2, .. })
+    ));
+    std::fs::write(&path, text.replace("\"schema\":1", "\"schema\":9")).unwrap();
+    assert!(matches!(
+        Journal::open(&root),
+        Err(JournalError::Newer { found: 9, .. })
+    ));
+    std::fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
+fn what_was_kept_comes_back_and_goes_with_the_journal() {
+    let root = folder("kept");
+    let target = Target::Path("/etc/x".into());
+    let before = State::File(FileState {
+        mode: 0o644,
+        uid: 0,
+        gid: 0,
+        attributes: BTreeMap::new(),
+        bytes: 3,
+        digest: digest(b"old"),
+    });
+    let mut journal = Journal::open(&root).unwrap();
+    let killed = root.join(FOLDER).join(CONTENTS);
+    std::fs::create_dir(&killed).unwrap();
+    std::fs::set_permissions(&killed, Permissions::from_mode(0o700)).unwrap();
+    let half = format!(".{}.denet-setup", digest(b"old"));
+    std::fs::write(killed.join(half), "o").unwrap();
+    journal
+        .begin(&target, &before, b"old", &State::Absent)
+        .unwrap();
+    assert_eq!(journal.content(&digest(b"old")).unwrap(), b"old");
+    assert!(journal.content(&digest(b"new")).is_err());
+    journal.remove().unwrap();
+    assert!(!root.join(FOLDER).exists());
+    std::fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
+fn a_link_leads_the_journal_nowhere_else() {
+    for (name, link) in [("link", FOLDER), ("link-above", "var")] {
+        let (root, elsewhere) = (folder(name), folder(&format!("{name}-elsewhere")));
+        let at = root.join(link);
+        if at.exists() {
+            std::fs::remove_dir_all(&at).unwrap();
+        }
+        std::os::unix::fs::symlink(&elsewhere, &at).unwrap();
+        for error in [read(&root).unwrap_err(), Journal::open(&root).unwrap_err()] {
+            let said = error.to_string();
+            let link = format!("{}: a link to {}", at.display(), elsewhere.display());
+            assert!(said.starts_with(&link), "{said}");
+            assert!(said.contains("put a directory there"), "{said}");
+        }
+        let there = std::fs::read_dir(&elsewhere).unwrap();
+        let names: Vec<_> = there.flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(names, ["var"]);
+        assert!(!elsewhere.join(FOLDER).exists());
+        std::fs::remove_dir_all(&root).unwrap();
+        std::fs::remove_dir_all(&elsewhere).unwrap();
+    }
+}
+
+#[test]
+fn a_journal_is_not_kept_where_others_write() {
+    let root = folder("others");
+    drop(Journal::open(&root).unwrap());
+    for open in ["var/lib", FOLDER] {
+        let at = root.join(open);
+        std::fs::set_permissions(&at, Permissions::from_mode(0o777)).unwrap();
+        for error in [read(&root).unwrap_err(), Journal::open(&root).unwrap_err()] {
+            let said = error.to_string();
+            let named = format!("{}: others than root", at.display());
+            assert!(said.starts_with(&named), "{said}");
+        }
+        std::fs::set_permissions(&at, Permissions::from_mode(0o755)).unwrap();
+    }
+    std::fs::remove_dir_all(&root).unwrap();
+}

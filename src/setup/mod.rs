@@ -1,0 +1,71 @@
+//! `denet setup`: makes a machine ready for profiling without root, and undoes it.
+//!
+//! [`plan`] decides what is to be changed, and touches nothing. [`apply`] writes each change down in the
+//! [`journal`] before it makes it; [`undo`] goes through the journal backwards. Every change is a
+//! [`state::Target`] that is put into a [`state::State`], so applying and undoing are the same act.
+//! [`status`] looks whether all still holds, and [`verify`] lets the doctor and the smoke test judge, as
+//! the user that it is for.
+
+mod accounts;
+pub mod apply;
+mod assets;
+pub mod journal;
+pub mod look;
+pub mod plan;
+pub mod state;
+pub mod status;
+pub mod touch;
+pub mod undo;
+pub mod verify;
+
+use std::io;
+use std::path::Path;
+
+use journal::JournalError;
+
+use crate::shell::quoted;
+
+/// What is typed for setup of this system, or of the one in an image.
+pub fn command(image: Option<&Path>) -> String {
+    image.map_or("denet setup".to_owned(), |root| {
+        format!("denet setup --root {}", quoted(&root.display().to_string()))
+    })
+}
+
+/// Why setup did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// It changes the system.
+    #[error("this changes the system: run it with sudo")]
+    NotRoot,
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Refused(String),
+    /// Something is in the way; nothing was changed.
+    #[error("{}\nnothing was changed", .0.join("\n"))]
+    Conflicts(Vec<String>),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A change did not work.
+    #[error(
+        "{what}: {source}\nwhat was done before that stands in the journal: \
+             `{setup} --apply` goes on, `{setup} --rollback` undoes it"
+    )]
+    Change {
+        /// [`command`] for this system.
+        setup: String,
+        /// Which.
+        what: String,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// Looking failed.
+    #[error("{what}: {source}")]
+    Look {
+        /// At what.
+        what: String,
+        /// What the system answered.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,329 @@
+//! Looking at targets and putting them into a state: where setup meets the system.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use super::accounts;
+use super::state::{FileState, State, Target, digest};
+use crate::facts::mounts;
+use crate::sys::mounts as mounting;
+use crate::sys::place::{Attributes, Entry, Place, Wanted};
+use crate::sys::root::Root;
+
+/// The system that is changed: this one, or an image below a directory.
+#[derive(Clone, Debug)]
+pub struct System {
+    root: PathBuf,
+}
+
+const GROUP: &str = "/etc/group";
+const GSHADOW: &str = "/etc/gshadow";
+const PASSWD: &str = "/etc/passwd";
+
+fn invalid(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+impl System {
+    /// The system whose root is this directory.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// It runs, so that what does not outlive a boot is changed as well.
+    pub fn is_live(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// The directory that it lies in, if it does not run.
+    pub fn image(&self) -> Option<&Path> {
+        (!self.is_live()).then_some(&self.root)
+    }
+
+    /// What is typed for setup of it.
+    pub(super) fn command(&self) -> String {
+        super::command(self.image())
+    }
+
+    /// Where an absolute path of it lies for this process.
+    pub(super) fn at(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// What facts are read from.
+    pub fn tree(&self) -> Root {
+        Root::new(self.root.clone())
+    }
+
+    /// The place of a path, to look at.
+    pub(super) fn place(&self, path: &Path) -> io::Result<Place> {
+        Place::open(&self.root, path)
+    }
+
+    /// The place of a path, to change.
+    pub(super) fn trusted(&self, path: &Path) -> io::Result<Place> {
+        Place::open_trusted(&self.root, path)
+    }
+
+    pub(super) fn look(&self, path: &Path) -> io::Result<Option<Entry>> {
+        match self.place(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            place => place?.look(),
+        }
+    }
+
+    /// The text of a file; `None` if there is none.
+    pub(super) fn text(&self, path: &str) -> io::Result<Option<String>> {
+        match self.look(Path::new(path))? {
+            None => Ok(None),
+            Some(Entry::File { bytes, .. }) => {
+                let text = String::from_utf8(bytes);
+                text.map(Some)
+                    .map_err(|_| invalid(format!("{path}: no text")))
+            }
+            Some(_) => Err(invalid(format!("{path}: no regular file"))),
+        }
+    }
+
+    /// What a target is now.
+    ///
+    /// # Errors
+    /// What the system answers; a target that does not exist is no error.
+    pub fn observe(&self, target: &Target) -> io::Result<State> {
+        match target {
+            Target::Path(path) => Ok(self.look(path)?.map_or(State::Absent, |it| state(&it).0)),
+            Target::Group(name) => Ok(match self.group(name)? {
+                Some((gid, members)) => State::Group { gid, members },
+                None => State::Absent,
+            }),
+            Target::Member { user, group } => {
+                let members = self.group(group)?.map(|(_, members)| members);
+                Ok(presence(members.is_some_and(|all| all.contains(user))))
+            }
+            Target::Sysctl(key) => match fs::read_to_string(sysctl(key)) {
+                Ok(value) => Ok(State::Value(value.trim().to_owned())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::Absent),
+                Err(error) => Err(error),
+            },
+            Target::Mount { kind, at } => self.is_mounted(kind, at).map(presence),
+            Target::MountOptions(at) => {
+                let any = self.is_mounted("tracefs", at)? || self.is_mounted("debugfs", at)?;
+                if !any {
+                    return Ok(State::Absent);
+                }
+                let (gid, mode) = mounting::group_and_mode(at)?;
+                Ok(State::Options { gid, mode })
+            }
+            Target::GroupWrite(at) => match mounting::group_and_mode(&at.join("trace")) {
+                Ok((_, mode)) => Ok(presence(mode & 0o020 != 0)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::Absent),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Puts a target into a state; `bytes` is the content of a file.
+    ///
+    /// # Errors
+    /// What the system answers. What is replaced is replaced whole or not at all.
+    pub(super) fn put(&self, target: &Target, state: &State, bytes: &[u8]) -> io::Result<()> {
+        match (target, state) {
+            (Target::Path(path), State::Absent) => self.trusted(path)?.remove(),
+            (Target::Path(path), State::File(file)) => self.put_file(path, file, bytes),
+            (Target::Path(path), State::Link(to)) => self.trusted(path)?.put_link(to.as_ref()),
+            (Target::Path(path), State::Directory { mode, .. }) => {
+                self.trusted(path)?.make_directory(*mode)
+            }
+            (Target::Group(name), State::Group { gid, .. }) => self.add_group(name, *gid),
+            (Target::Group(name), State::Absent) => {
+                self.edit_groups(|text| accounts::removed(text, name))
+            }
+            (Target::Member { user, group }, State::Present | State::Absent) => {
+                let member = *state == State::Present;
+                self.edit_groups(|text| accounts::with_member(text, group, user, member))
+            }
+            (Target::Sysctl(key), State::Value(value)) => fs::write(sysctl(key), value),
+            (Target::Mount { kind, at }, State::Present) => mounting::add(kind, at),
+            (Target::Mount { at, .. }, State::Absent) => mounting::remove(at),
+            (Target::MountOptions(at), State::Options { gid, mode }) => {
+                mounting::remount(at, *gid, *mode)
+            }
+            // It went away with its mount.
+            (Target::MountOptions(_), State::Absent) => Ok(()),
+            (Target::GroupWrite(at), State::Present | State::Absent) => {
+                mounting::group_write(at, *state == State::Present)
+            }
+            (target, state) => Err(invalid(format!("{target} cannot be {state}"))),
+        }
+    }
+
+    /// Removes what was left of a write that did not end.
+    pub(super) fn clear(&self, target: &Target) -> io::Result<()> {
+        let paths: &[&Path] = match target {
+            Target::Path(path) => &[path.as_path()],
+            Target::Group(_) | Target::Member { .. } => &[Path::new(GROUP), Path::new(GSHADOW)],
+            _ => &[],
+        };
+        for path in paths {
+            match self.trusted(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                place => place?.clear()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn put_file(&self, path: &Path, file: &FileState, bytes: &[u8]) -> io::Result<()> {
+        let attributes = decoded(file)?;
+        self.trusted(path)?.put(Wanted {
+            bytes,
+            mode: file.mode,
+            uid: file.uid,
+            gid: file.gid,
+            attributes: &attributes,
+        })
+    }
+
+    pub(super) fn group(&self, name: &str) -> io::Result<Option<(u32, Vec<String>)>> {
+        let text = self.text(GROUP)?;
+        Ok(text.and_then(|text| accounts::find(&text, name)))
+    }
+
+    /// A number for a new group.
+    pub(super) fn free_gid(&self) -> io::Result<u32> {
+        let group = self.text(GROUP)?.unwrap_or_default();
+        let passwd = self.text(PASSWD)?.unwrap_or_default();
+        accounts::free_gid(&group, &passwd)
+            .ok_or_else(|| io::Error::other("no group number below 1000 is free"))
+    }
+
+    fn add_group(&self, name: &str, gid: u32) -> io::Result<()> {
+        let has = |text: &str| {
+            text.lines()
+                .any(|line| line.split(':').next() == Some(name))
+        };
+        self.edit(GROUP, |text| {
+            if has(text) {
+                text.to_owned()
+            } else {
+                accounts::added(text, name, gid)
+            }
+        })?;
+        self.edit(GSHADOW, |text| {
+            if has(text) {
+                text.to_owned()
+            } else {
+                accounts::added_shadow(text, name)
+            }
+        })
+    }
+
+    fn edit_groups(&self, edit: impl Fn(&str) -> String) -> io::Result<()> {
+        self.edit(GROUP, &edit)?;
+        self.edit(GSHADOW, &edit)
+    }
+
+    /// A system without shadowed groups has no second file, and needs none.
+    fn edit(&self, path: &str, edit: impl Fn(&str) -> String) -> io::Result<()> {
+        let place = self.trusted(Path::new(path))?;
+        let Some(Entry::File {
+            bytes,
+            mode,
+            uid,
+            gid,
+            attributes,
+        }) = place.look()?
+        else {
+            if path == GSHADOW {
+                return Ok(());
+            }
+            return Err(invalid(format!("{path}: no regular file")));
+        };
+        let text = String::from_utf8(bytes).map_err(|_| invalid(format!("{path}: no text")))?;
+        let edited = edit(&text);
+        if edited == text {
+            return Ok(());
+        }
+        place.put(Wanted {
+            bytes: edited.as_bytes(),
+            mode,
+            uid,
+            gid,
+            attributes: &attributes,
+        })
+    }
+
+    fn is_mounted(&self, kind: &str, at: &Path) -> io::Result<bool> {
+        let path = "/proc/self/mountinfo";
+        let text = fs::read_to_string(path)?;
+        let table = mounts::parse(&text).map_err(|line| invalid(format!("{path}: {line}")))?;
+        let mut there = table.iter().filter(|mount| Path::new(&mount.point) == at);
+        Ok(there.any(|mount| mount.kind == kind))
+    }
+}
+
+fn presence(there: bool) -> State {
+    if there { State::Present } else { State::Absent }
+}
+
+fn sysctl(key: &str) -> PathBuf {
+    Path::new("/proc/sys").join(key.replace('.', "/"))
+}
+
+/// The state of what is found, and its content.
+pub(super) fn state(entry: &Entry) -> (State, &[u8]) {
+    match entry {
+        Entry::File {
+            bytes,
+            mode,
+            uid,
+            gid,
+            attributes,
+        } => {
+            let state = FileState {
+                mode: *mode,
+                uid: *uid,
+                gid: *gid,
+                attributes: encoded(attributes),
+                bytes: bytes.len() as u64,
+                digest: digest(bytes),
+            };
+            (State::File(state), bytes)
+        }
+        Entry::Directory { mode, uid, gid } => {
+            let (mode, uid, gid) = (*mode, *uid, *gid);
+            (State::Directory { mode, uid, gid }, &[])
+        }
+        Entry::Link(to) => {
+            let to = String::from_utf8_lossy(to.as_bytes()).into_owned();
+            (State::Link(to), &[])
+        }
+        Entry::Special => (State::Special, &[]),
+    }
+}
+
+pub(super) fn encoded(attributes: &Attributes) -> std::collections::BTreeMap<String, String> {
+    let hex = |value: &Vec<u8>| value.iter().map(|byte| format!("{byte:02x}")).collect();
+    let pairs = attributes.iter();
+    pairs
+        .map(|(name, value)| (name.clone(), hex(value)))
+        .collect()
+}
+
+fn decoded(file: &FileState) -> io::Result<Attributes> {
+    let bytes = |hex: &str| -> Option<Vec<u8>> {
+        let pairs = hex.as_bytes().chunks(2);
+        pairs
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect()
+    };
+    let pairs = file.attributes.iter();
+    pairs
+        .map(|(name, value)| {
+            let value = bytes(value).ok_or_else(|| invalid(format!("attribute {name}")))?;
+            Ok((name.clone(), value))
+        })
+        .collect()
+}

@@ -1,0 +1,80 @@
+//! Going through the journal backwards: what setup changed is put back, what others changed since is
+//! left alone.
+
+use std::path::Path;
+
+use super::SetupError;
+use super::apply::{Boundaries, reload_units};
+use super::journal::{self, Change, Journal};
+use super::state::{State, Target};
+use super::touch::System;
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undone {
+    /// It is as it was before.
+    Restored,
+    /// It was so already.
+    WasSo,
+    /// Somebody else changed it since: it was left as it is.
+    Left(String),
+}
+
+/// Undoes everything; tells what becomes of each target. `false` if there was nothing to undo.
+///
+/// # Errors
+/// Not root, the journal cannot be used, or a target cannot be put back: the journal is kept then.
+pub fn rollback(
+    system: &System,
+    boundaries: &mut Boundaries,
+    mut tell: impl FnMut(&Target, &Undone),
+) -> Result<bool, SetupError> {
+    if !nix::unistd::geteuid().is_root() {
+        return Err(SetupError::NotRoot);
+    }
+    let root = system.at(Path::new("/"));
+    if journal::read(&root)?.is_none() {
+        return Ok(false);
+    }
+    let journal = Journal::open(&root)?;
+    let changes = journal.changes().to_vec();
+    for change in changes.iter().rev() {
+        let undone = undo(system, &journal, change)?;
+        tell(&change.target, &undone);
+        boundaries.pass();
+    }
+    reload_units(system, changes.iter().map(|change| &change.target));
+    journal.remove()?;
+    Ok(true)
+}
+
+fn undo(system: &System, journal: &Journal, change: &Change) -> Result<Undone, SetupError> {
+    let target = &change.target;
+    let failed = |source| SetupError::Change {
+        setup: system.command(),
+        what: target.to_string(),
+        source,
+    };
+    if change.interrupted {
+        system.clear(target).map_err(failed)?;
+    }
+    let now = system.observe(target).map_err(failed)?;
+    if now == change.before {
+        return Ok(Undone::WasSo);
+    }
+    let ours = now == change.wanted || change.interrupted;
+    if !ours {
+        return Ok(Undone::Left(format!("it is {now} now")));
+    }
+    let content = match &change.before {
+        State::File(file) => journal.content(&file.digest)?,
+        _ => Vec::new(),
+    };
+    match system.put(target, &change.before, &content) {
+        // Something of somebody else's is in that directory, or uses that mount.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTEMPTY | libc::EBUSY)) => {
+            Ok(Undone::Left(error.to_string()))
+        }
+        done => done.map(|()| Undone::Restored).map_err(failed),
+    }
+}

@@ -1,0 +1,102 @@
+//! The verb `stats`: a recording read, what it says written.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use crate::exit;
+use crate::render::stats;
+use crate::stats::{Statistics, StatsError, read};
+use crate::sys::{inherited, terminal};
+
+/// Where stdout is no terminal.
+const COLUMNS: usize = 80;
+
+/// Lines of samples are some kilobytes.
+const BUFFER: usize = 256 << 10;
+
+/// Where a recording comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// A file, or what is opened like one.
+    File(PathBuf),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The recording.
+    pub from: Source,
+    /// One JSON object instead of text.
+    pub json: bool,
+    /// Rows of the table of syscalls, 0 for all.
+    pub top: usize,
+}
+
+/// Reads, sums up and writes to stdout; returns the exit code.
+pub fn run(options: &Options) -> u8 {
+    if inherited::was_closed(1) {
+        complain("stdout is closed, but stats writes there");
+        return exit::FAILED;
+    }
+    let (name, statistics) = match &options.from {
+        Source::Stdin if inherited::was_closed(0) => {
+            complain("standard input is closed");
+            return exit::FAILED;
+        }
+        Source::Stdin => (
+            "standard input".to_owned(),
+            read(BufReader::with_capacity(BUFFER, io::stdin().lock())),
+        ),
+        Source::File(path) => (
+            path.display().to_string(),
+            open(path).map_err(StatsError::Read).and_then(read),
+        ),
+    };
+    let statistics = match statistics {
+        Ok(statistics) => statistics,
+        Err(error) => {
+            complain(&format!("{name}: {error}"));
+            return exit::FAILED;
+        }
+    };
+    match show(&statistics, options) {
+        Ok(()) => 0,
+        // Who went away has what they wanted.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            complain(&format!("cannot write to stdout: {error}"));
+            exit::FAILED
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<impl BufRead + use<>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::Error::from_raw_os_error(libc::EISDIR));
+    }
+    Ok(BufReader::with_capacity(BUFFER, file))
+}
+
+fn show(statistics: &Statistics, options: &Options) -> io::Result<()> {
+    let page = if options.json {
+        format!("{}\n", stats::object(statistics)).into_bytes()
+    } else {
+        let columns = terminal::columns(io::stdout().as_fd()).unwrap_or(COLUMNS);
+        let choice = anstream::AutoStream::choice(&io::stdout());
+        let mut page = anstream::AutoStream::new(Vec::new(), choice);
+        stats::report(&mut page, statistics, options.top, columns)?;
+        page.into_inner()
+    };
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(&page)?;
+    stdout.flush()
+}
+
+fn complain(what: &str) {
+    let _ = writeln!(anstream::stderr(), "denet: {what}");
+}

@@ -1,0 +1,64 @@
+//! Writing to what a command shares with denet, and may have made non-blocking (`O_NONBLOCK` belongs to the
+//! open file, not to the descriptor).
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Waits where there is no room, as if it blocked.
+pub(crate) struct Patient<W>(pub(crate) W);
+
+impl<W: Write + AsFd> Patient<W> {
+    fn until_room<T>(&mut self, mut write: impl FnMut(&mut W) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match write(&mut self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            let mut wanted = [PollFd::new(self.0.as_fd(), PollFlags::POLLOUT)];
+            match poll(&mut wanted, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+impl<W: Write + AsFd> Write for Patient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.until_room(|to| to.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.until_room(Write::flush)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_without_room_is_waited_for() {
+        let (mut from, to) = io::pipe().unwrap();
+        nix::fcntl::fcntl(
+            &to,
+            nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
+        )
+        .unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            from.read_to_end(&mut all).map(|_| all.len())
+        });
+        let much = vec![b'x'; 1 << 20];
+        let mut to = Patient(to);
+        to.write_all(&much).unwrap();
+        drop(to);
+        assert_eq!(reading.join().unwrap().unwrap(), much.len());
+    }
+}

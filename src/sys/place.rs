@@ -1,0 +1,441 @@
+//! Changing files as root where others look on: no link is followed, nothing is half written.
+//!
+//! The way to a file is walked directory by directory, each held open, so that nobody can put a link
+//! in between; a file appears whole, under its name, by rename(2).
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Component, Path};
+
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, symlinkat, unlinkat};
+
+/// Extended attributes by name. What SELinux calls a file follows its policy, and is left to that.
+pub type Attributes = BTreeMap<String, Vec<u8>>;
+
+const SELINUX: &str = "security.selinux";
+
+/// What is found under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A regular file.
+    File {
+        /// All of it.
+        bytes: Vec<u8>,
+        /// The twelve low bits.
+        mode: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+        /// Extended attributes.
+        attributes: Attributes,
+    },
+    /// A directory.
+    Directory {
+        /// The twelve low bits.
+        mode: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+    /// A symbolic link, and where it points.
+    Link(OsString),
+    /// A device, a FIFO, a socket.
+    Special,
+}
+
+/// A file that is to be there.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// All of it.
+    pub bytes: &'a [u8],
+    /// The twelve low bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Extended attributes.
+    pub attributes: &'a Attributes,
+}
+
+/// A directory that is held open, and a name in it.
+#[derive(Debug)]
+pub struct Place {
+    directory: OwnedFd,
+    name: OsString,
+}
+
+impl Place {
+    /// The place of an absolute path below `root`.
+    ///
+    /// # Errors
+    /// ENOENT where a directory is missing, ENOTDIR or ELOOP where something else or a link is in its
+    /// place, EINVAL for a path that names no file.
+    pub fn open(root: &Path, path: &Path) -> io::Result<Self> {
+        Self::walk(root, path, |_, _| Ok(()))
+    }
+
+    /// The same for changing: every directory on the way from `root` on belongs to root, and nobody
+    /// else may write there.
+    ///
+    /// # Errors
+    /// As [`Place::open`], and EPERM with the directory's name.
+    pub fn open_trusted(root: &Path, path: &Path) -> io::Result<Self> {
+        Self::walk(root, path, |at, stat| {
+            if stat.st_uid != 0 || others_write(stat) {
+                let what = format!("{}: others than root may write there", at.display());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+            }
+            Ok(())
+        })
+    }
+
+    /// The same for what only we ourselves rely on: a directory may be ours as well.
+    ///
+    /// # Errors
+    /// As [`Place::open_trusted`].
+    pub fn open_own(root: &Path, path: &Path) -> io::Result<Self> {
+        let own = nix::unistd::geteuid().as_raw();
+        Self::walk(root, path, |at, stat| {
+            if ![0, own].contains(&stat.st_uid) || others_write(stat) {
+                let what = format!("{}: others than root may write there", at.display());
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+            }
+            Ok(())
+        })
+    }
+
+    fn walk(
+        root: &Path,
+        path: &Path,
+        trust: impl Fn(&Path, &FileStat) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let named = |component| match component {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        };
+        let mut names: Vec<&OsStr> = path.components().filter_map(named).collect();
+        let name = names
+            .pop()
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut directory = nix::fcntl::open(root, flags, Mode::empty())?;
+        let mut at = root.to_owned();
+        trust(&at, &fstat(&directory)?)?;
+        for name in names {
+            directory = openat(&directory, name, flags | OFlag::O_NOFOLLOW, Mode::empty())?;
+            at.push(name);
+            trust(&at, &fstat(&directory)?)?;
+        }
+        Ok(Self {
+            directory,
+            name: name.to_owned(),
+        })
+    }
+
+    /// What is there; `None` if nothing is.
+    ///
+    /// # Errors
+    /// What `fstatat(2)`, `openat(2)` or `read(2)` answers.
+    pub fn look(&self) -> io::Result<Option<Entry>> {
+        let stat = match fstatat(
+            &self.directory,
+            self.name.as_os_str(),
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        ) {
+            Err(nix::errno::Errno::ENOENT) => return Ok(None),
+            stat => stat?,
+        };
+        let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+        let (mode, uid, gid) = (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid);
+        Ok(Some(match kind {
+            SFlag::S_IFDIR => Entry::Directory { mode, uid, gid },
+            SFlag::S_IFLNK => Entry::Link(readlinkat(&self.directory, self.name.as_os_str())?),
+            SFlag::S_IFREG => self.file()?,
+            _ => Entry::Special,
+        }))
+    }
+
+    fn file(&self) -> io::Result<Entry> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let name = self.name.as_os_str();
+        let mut file = File::from(openat(&self.directory, name, flags, Mode::empty())?);
+        let metadata = file.metadata()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(Entry::File {
+            bytes,
+            mode: metadata.permissions().mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            attributes: attributes(&file)?,
+        })
+    }
+
+    /// A file that is written to at its end, and that nobody else reads; made where there is none.
+    ///
+    /// # Errors
+    /// What `openat(2)` answers: ELOOP for a link.
+    pub fn open_private(&self) -> io::Result<File> {
+        let flags = OFlag::O_WRONLY
+            | OFlag::O_APPEND
+            | OFlag::O_CREAT
+            | OFlag::O_NOFOLLOW
+            | OFlag::O_CLOEXEC;
+        let private = Mode::from_bits_truncate(0o600);
+        let file = openat(&self.directory, self.name.as_os_str(), flags, private)?;
+        Ok(File::from(file))
+    }
+
+    /// Puts a file there, in the place of what is there, at once and for good.
+    ///
+    /// # Errors
+    /// What the system calls answer: ENOSPC, EROFS, ENOTSUP for attributes. Nothing is changed then.
+    pub fn put(&self, wanted: Wanted<'_>) -> io::Result<()> {
+        let unfinished = self.unfinished();
+        let made = self.write(&unfinished, wanted);
+        let made = made.and_then(|()| self.rename(&unfinished));
+        if made.is_err() {
+            let _ = unlinkat(
+                &self.directory,
+                unfinished.as_os_str(),
+                UnlinkatFlags::NoRemoveDir,
+            );
+        }
+        made
+    }
+
+    fn write(&self, name: &OsStr, wanted: Wanted<'_>) -> io::Result<()> {
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let private = Mode::from_bits_truncate(0o600);
+        let mut file = File::from(openat(&self.directory, name, flags, private)?);
+        file.write_all(wanted.bytes)?;
+        let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
+        fchown(&file, Some(uid), Some(gid))?;
+        fchmod(&file, Mode::from_bits_truncate(wanted.mode))?;
+        // Last: a change of the owner takes capabilities away.
+        for (name, value) in wanted.attributes {
+            set_attribute(&file, name, value)?;
+        }
+        file.sync_all()
+    }
+
+    /// Puts a symbolic link there, in the place of what is there.
+    ///
+    /// # Errors
+    /// What `symlinkat(2)` or `renameat(2)` answers.
+    pub fn put_link(&self, target: &OsStr) -> io::Result<()> {
+        let unfinished = self.unfinished();
+        symlinkat(target, &self.directory, unfinished.as_os_str())?;
+        self.rename(&unfinished)
+    }
+
+    /// Makes a directory there.
+    ///
+    /// # Errors
+    /// What `mkdirat(2)` answers.
+    pub fn make_directory(&self, mode: u32) -> io::Result<()> {
+        let name = self.name.as_os_str();
+        mkdirat(&self.directory, name, Mode::from_bits_truncate(mode))?;
+        self.sync()
+    }
+
+    /// Removes what is there: a file, a link, or an empty directory.
+    ///
+    /// # Errors
+    /// What `unlinkat(2)` answers: ENOTEMPTY for a directory in which something is.
+    pub fn remove(&self) -> io::Result<()> {
+        let flag = match self.look()? {
+            None => return Ok(()),
+            Some(Entry::Directory { .. }) => UnlinkatFlags::RemoveDir,
+            Some(_) => UnlinkatFlags::NoRemoveDir,
+        };
+        unlinkat(&self.directory, self.name.as_os_str(), flag)?;
+        self.sync()
+    }
+
+    /// Removes what a process left here that was killed while it wrote.
+    ///
+    /// # Errors
+    /// What `unlinkat(2)` answers, ENOENT excepted.
+    pub fn clear(&self) -> io::Result<()> {
+        let unfinished = self.unfinished();
+        match unlinkat(
+            &self.directory,
+            unfinished.as_os_str(),
+            UnlinkatFlags::NoRemoveDir,
+        ) {
+            // Where nothing can be written, nothing was left.
+            Err(nix::errno::Errno::ENOENT | nix::errno::Errno::EROFS) => Ok(()),
+            done => Ok(done?),
+        }
+    }
+
+    fn rename(&self, from: &OsStr) -> io::Result<()> {
+        renameat(
+            &self.directory,
+            from,
+            &self.directory,
+            self.name.as_os_str(),
+        )?;
+        self.sync()
+    }
+
+    /// The names in the directory last through a power failure.
+    fn sync(&self) -> io::Result<()> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let directory = openat(&self.directory, ".", flags, Mode::empty())?;
+        File::from(directory).sync_all()
+    }
+
+    /// Known beforehand, so that it is found again after a kill.
+    fn unfinished(&self) -> OsString {
+        let mut name = OsString::from(".");
+        name.push(&self.name);
+        name.push(".denet-setup");
+        name
+    }
+}
+
+/// Root's group is root.
+fn others_write(stat: &FileStat) -> bool {
+    stat.st_mode & 0o002 != 0 || stat.st_mode & 0o020 != 0 && stat.st_gid != 0
+}
+
+fn attributes(file: &File) -> io::Result<Attributes> {
+    let mut names = vec![0_u8; 64 << 10];
+    // SAFETY: an open file, and a buffer with its length.
+    let length =
+        unsafe { libc::flistxattr(file.as_raw_fd(), names.as_mut_ptr().cast(), names.len()) };
+    let Ok(length) = usize::try_from(length) else {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::ENOTSUP) => Ok(Attributes::new()),
+            _ => Err(error),
+        };
+    };
+    let mut found = Attributes::new();
+    for name in names[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
+        let Ok(text) = std::str::from_utf8(name) else {
+            continue;
+        };
+        if text != SELINUX {
+            found.insert(text.to_owned(), attribute(file, &CString::new(name)?)?);
+        }
+    }
+    Ok(found)
+}
+
+fn attribute(file: &File, name: &CStr) -> io::Result<Vec<u8>> {
+    let mut value = vec![0_u8; 64 << 10];
+    // SAFETY: an open file, a C string, and a buffer with its length.
+    let length = unsafe {
+        libc::fgetxattr(
+            file.as_raw_fd(),
+            name.as_ptr(),
+            value.as_mut_ptr().cast(),
+            value.len(),
+        )
+    };
+    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
+    value.truncate(length);
+    Ok(value)
+}
+
+fn set_attribute(file: &File, name: &str, value: &[u8]) -> io::Result<()> {
+    let name = CString::new(OsString::from(name).into_vec())?;
+    // SAFETY: an open file, a C string, and a buffer with its length.
+    let done = unsafe {
+        libc::fsetxattr(
+            file.as_raw_fd(),
+            name.as_ptr(),
+            value.as_ptr().cast(),
+            value.len(),
+            0,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("denet-place-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        path
+    }
+
+    fn own(bytes: &[u8]) -> Wanted<'_> {
+        static NONE: Attributes = Attributes::new();
+        Wanted {
+            bytes,
+            mode: 0o640,
+            uid: nix::unistd::geteuid().as_raw(),
+            gid: nix::unistd::getegid().as_raw(),
+            attributes: &NONE,
+        }
+    }
+
+    #[test]
+    fn files_are_put_whole_and_removed() {
+        let root = folder("put");
+        let place = Place::open(&root, Path::new("/x")).unwrap();
+        assert_eq!(place.look().unwrap(), None);
+        place.put(own(b"one")).unwrap();
+        place.put(own(b"two")).unwrap();
+        let Some(Entry::File { bytes, mode, .. }) = place.look().unwrap() else {
+            panic!("a file");
+        };
+        assert_eq!((bytes.as_slice(), mode), (&b"two"[..], 0o640));
+        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 1);
+        place.put_link(OsStr::new("/else")).unwrap();
+        assert_eq!(place.look().unwrap(), Some(Entry::Link("/else".into())));
+        place.remove().unwrap();
+        place.remove().unwrap();
+        std::fs::remove_dir(&root).unwrap();
+    }
+
+    #[test]
+    fn links_on_the_way_are_not_followed() {
+        let root = folder("links");
+        std::os::unix::fs::symlink("/tmp", root.join("etc")).unwrap();
+        let refused = Place::open(&root, Path::new("/etc/x")).unwrap_err();
+        assert!(
+            [libc::ENOTDIR, libc::ELOOP].contains(&refused.raw_os_error().unwrap()),
+            "{refused}"
+        );
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn where_others_may_write_nothing_is_put() {
+        let root = folder("others");
+        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Place::open_trusted(&root, Path::new("/x")).unwrap_err();
+        assert!(
+            refused.to_string().contains("others than root"),
+            "{refused}"
+        );
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}

@@ -1,0 +1,119 @@
+//! Other processes, as the kernel tells of them without `/proc`: their CPU clocks, and their end.
+
+use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
+/// CPU time of a process in nanoseconds: of all its threads, those that ended included, up to now.
+///
+/// `clock_gettime(2)` on the process' own clock (`clock_getcpuclockid(3)`): anybody may read it, and
+/// it is as exact as the scheduler itself, where `/proc/PID/stat` counts hundredths of a second.
+///
+/// # Errors
+/// EINVAL if there is no such process.
+pub fn cpu_ns(pid: u32) -> io::Result<u64> {
+    // CPUCLOCK_SCHED (include/linux/posix-timers.h), of the whole process.
+    const SCHED: libc::clockid_t = 2;
+    let clock = (!(pid as libc::clockid_t) << 3) | SCHED;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: a live place for the answer.
+    match unsafe { libc::clock_gettime(clock, &mut time) } {
+        0 => Ok(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A descriptor that stands for a process, whoever gets its id later; readable once it has ended.
+///
+/// # Errors
+/// What `pidfd_open(2)` answers: ESRCH if there is no such process, EINVAL if it is a thread.
+pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: takes two integers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just made this descriptor for us, close-on-exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Whether there is such a thread, whosever it is; one that has ended may still be there.
+pub fn thread_exists(tgid: u32, tid: u32) -> bool {
+    let (tgid, tid) = (tgid as libc::pid_t, tid as libc::pid_t);
+    // SAFETY: signal 0 is sent to nobody; the kernel only looks.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, 0) };
+    sent == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
+/// Hundredths of a second, as a rule: the unit of times in `/proc/PID/stat`.
+pub fn ticks_per_second() -> u64 {
+    // SAFETY: a query of a constant.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).unwrap_or(100).max(1)
+}
+
+/// Bytes of a page of memory.
+pub fn page_bytes() -> u64 {
+    // SAFETY: a query of a constant.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(4096)
+}
+
+/// CPU time of this process' ended and waited-for children, theirs included, in nanoseconds, and their
+/// page faults: served at once, and after I/O.
+pub fn usage_of_children() -> (u64, u64, u64) {
+    // SAFETY: an all-zero rusage is a valid place for the answer.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: a live place; RUSAGE_CHILDREN cannot fail with it.
+    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage) };
+    let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
+    (
+        ns(usage.ru_utime) + ns(usage.ru_stime),
+        usage.ru_minflt as u64,
+        usage.ru_majflt as u64,
+    )
+}
+
+/// Lets this process open as many files as its hard limit allows; returns how many that are.
+pub fn raise_open_files() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: a live place for the answer.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+        return 0;
+    }
+    let raised = libc::rlimit {
+        rlim_cur: limit.rlim_max,
+        ..limit
+    };
+    // SAFETY: reads one rlimit.
+    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raised) } {
+        0 => raised.rlim_cur,
+        _ => limit.rlim_cur,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_of_a_process_runs_with_its_work_and_ends_with_it() {
+        let own = std::process::id();
+        let before = cpu_ns(own).unwrap();
+        let start = std::time::Instant::now();
+        while start.elapsed().as_millis() < 20 {
+            std::hint::black_box(0);
+        }
+        assert!(cpu_ns(own).unwrap() > before);
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert!(cpu_ns(pid).is_err());
+        assert!(pidfd(pid).is_err());
+    }
+}

@@ -1,0 +1,174 @@
+//! Of files, descriptors and memory.
+
+use super::{Names, named};
+
+macro_rules! names {
+    ($(#[$doc:meta])* $id:ident, $unknown:literal: $($known:tt)*) => {
+        $(#[$doc])*
+        pub const $id: Names = Names { known: named![$($known)*], unknown: $unknown };
+    };
+}
+pub(crate) use names;
+
+/// `O_DIRECT`, `O_DIRECTORY`, `O_NOFOLLOW`, `O_LARGEFILE`: the machines differ.
+#[cfg(target_arch = "aarch64")]
+const SHUFFLED: [u64; 4] = [0o200_000, 0o40_000, 0o100_000, 0o400_000];
+#[cfg(not(target_arch = "aarch64"))]
+const SHUFFLED: [u64; 4] = [0o40_000, 0o200_000, 0o400_000, 0o100_000];
+
+/// Flags of `statx` that tell how fresh it is to be.
+pub const STATX_SYNC_MASK: u64 = 0x6000;
+
+/// `O_CREAT` and `__O_TMPFILE`: with either `open` takes a mode.
+pub const MAKES_A_FILE: u64 = 0o100 | 0o20_000_000;
+
+names!(/** Flags of `open` but for the access mode. */ OPEN, "":
+    O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, O_APPEND, O_NONBLOCK, O_SYNC, O_DSYNC,
+    O_DIRECT = SHUFFLED[0], O_LARGEFILE = SHUFFLED[3], O_NOFOLLOW = SHUFFLED[2], O_NOATIME,
+    O_CLOEXEC, O_PATH, O_TMPFILE = 0o20_000_000 | SHUFFLED[1], O_DIRECTORY = SHUFFLED[1],
+    FASYNC = 0o20_000);
+names!(/** The access mode of `open`. */ ACCESS, "":
+    O_RDONLY, O_WRONLY, O_RDWR, O_ACCMODE = 3);
+names!(/** Flags of the `…at` calls. */ AT, "AT_???":
+    AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_NO_AUTOMOUNT, AT_EMPTY_PATH,
+    AT_RECURSIVE);
+names!(/** How fresh `statx` is to be. */ STATX_SYNC, "AT_STATX_???":
+    AT_STATX_SYNC_AS_STAT, AT_STATX_FORCE_SYNC, AT_STATX_DONT_SYNC);
+names!(/** What `statx` asks for. */ STATX, "STATX_???":
+    STATX_ALL = 0xfff, STATX_BASIC_STATS = 0x7ff, STATX_TYPE, STATX_MODE, STATX_NLINK, STATX_UID, STATX_GID, STATX_ATIME, STATX_MTIME,
+    STATX_CTIME, STATX_INO, STATX_SIZE, STATX_BLOCKS, STATX_BTIME, STATX_MNT_ID, STATX_DIOALIGN = 0x2000);
+names!(/** Attributes of `statx`. */ STATX_ATTR, "STATX_ATTR_???":
+    STATX_ATTR_COMPRESSED = 4, STATX_ATTR_IMMUTABLE = 0x10, STATX_ATTR_APPEND = 0x20,
+    STATX_ATTR_NODUMP = 0x40, STATX_ATTR_ENCRYPTED = 0x800, STATX_ATTR_AUTOMOUNT = 0x1000,
+    STATX_ATTR_MOUNT_ROOT = 0x2000, STATX_ATTR_VERITY = 0x10_0000, STATX_ATTR_DAX = 0x20_0000);
+names!(/** Flags of `faccessat2`. */ ACCESS_AT, "AT_???":
+    AT_SYMLINK_NOFOLLOW, AT_EACCESS, AT_EMPTY_PATH);
+names!(/** Modes of `access`. */ OK, "?_OK":
+    F_OK, R_OK, W_OK, X_OK);
+names!(/** Flags of `renameat2`. */ RENAME, "RENAME_???":
+    RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT);
+names!(/** Flags of `eventfd2`. */ EVENTFD, "EFD_???":
+    EFD_SEMAPHORE, EFD_CLOEXEC, EFD_NONBLOCK);
+names!(/** Flags of `epoll_create1`. */ EPOLL_CREATE, "EPOLL_???":
+    EPOLL_CLOEXEC);
+names!(/** What `epoll_ctl` does. */ EPOLL_CTL, "EPOLL_CTL_???":
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD);
+names!(/** Events of epoll. */ EPOLL, "EPOLL???":
+    EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLRDNORM, EPOLLRDBAND, EPOLLWRNORM, EPOLLWRBAND, EPOLLMSG,
+    EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLEXCLUSIVE, EPOLLWAKEUP, EPOLLONESHOT, EPOLLET);
+names!(/** Events of `poll`. */ POLL, "POLL???":
+    POLLIN, POLLPRI, POLLOUT, POLLRDNORM, POLLWRNORM, POLLRDBAND, POLLWRBAND, POLLERR, POLLHUP,
+    POLLNVAL, POLLMSG = 0x400, POLLREMOVE = 0x1000, POLLRDHUP = 0x2000);
+names!(/** Flags of `memfd_create`, without the size of huge pages. */ MEMFD, "MFD_???":
+    MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB, MFD_NOEXEC_SEAL = 8, MFD_EXEC = 0x10);
+names!(/** Flags of `inotify_init1`. */ INOTIFY_INIT, "IN_???":
+    IN_NONBLOCK, IN_CLOEXEC);
+names!(/** What inotify watches. */ INOTIFY, "IN_???":
+    IN_ACCESS, IN_MODIFY, IN_ATTRIB, IN_CLOSE_WRITE, IN_CLOSE_NOWRITE, IN_OPEN, IN_MOVED_FROM,
+    IN_MOVED_TO, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF, IN_UNMOUNT, IN_Q_OVERFLOW,
+    IN_IGNORED, IN_ONLYDIR, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_CREATE, IN_MASK_ADD, IN_ISDIR,
+    IN_ONESHOT);
+names!(/** Flags of `splice`, `tee` and `vmsplice`. */ SPLICE, "SPLICE_F_???":
+    SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT);
+names!(/** What `flock` does. */ FLOCK, "LOCK_???":
+    LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN, LOCK_MAND = 32, LOCK_RW = 192, LOCK_READ = 64, LOCK_WRITE = 128);
+names!(/** Modes of `fallocate`. */ FALLOCATE, "FALLOC_FL_???":
+    FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_NO_HIDE_STALE = 4,
+    FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_ZERO_RANGE, FALLOC_FL_INSERT_RANGE,
+    FALLOC_FL_UNSHARE_RANGE);
+names!(/** Advice of `fadvise64`. */ FADVISE, "POSIX_FADV_???":
+    POSIX_FADV_NORMAL, POSIX_FADV_RANDOM, POSIX_FADV_SEQUENTIAL, POSIX_FADV_WILLNEED,
+    POSIX_FADV_DONTNEED, POSIX_FADV_NOREUSE);
+names!(/** Flags of `sync_file_range`. */ SYNC_RANGE, "SYNC_FILE_RANGE_???":
+    SYNC_FILE_RANGE_WAIT_BEFORE, SYNC_FILE_RANGE_WRITE, SYNC_FILE_RANGE_WAIT_AFTER);
+names!(/** Flags of `close_range`. */ CLOSE_RANGE, "CLOSE_RANGE_???":
+    CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC);
+names!(/** Flags of `preadv2` and `pwritev2`. */ RWF, "RWF_???":
+    RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND);
+names!(/** From where `lseek` counts. */ SEEK, "SEEK_???":
+    SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE);
+names!(/** Flags of `setxattr`. */ XATTR, "XATTR_???":
+    XATTR_CREATE, XATTR_REPLACE);
+names!(/** Commands of `fcntl`. */ FCNTL, "F_???":
+    F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_SETOWN, F_GETOWN,
+    F_SETSIG = 10, F_GETSIG = 11, F_SETOWN_EX = 15, F_GETOWN_EX = 16, F_GETOWNER_UIDS = 17,
+    F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETLEASE, F_GETLEASE, F_NOTIFY, F_DUPFD_QUERY = 1027,
+    F_CREATED_QUERY = 1028, F_CANCELLK = 1029, F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ,
+    F_ADD_SEALS, F_GET_SEALS, F_GET_RW_HINT = 1035, F_SET_RW_HINT = 1036,
+    F_GET_FILE_RW_HINT = 1037, F_SET_FILE_RW_HINT = 1038);
+names!(/** Flags of a descriptor. */ FD, "":
+    FD_CLOEXEC);
+names!(/** Seals. */ SEALS, "F_SEAL_???":
+    F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_FUTURE_WRITE);
+names!(/** Kinds of locks. */ LOCKS, "F_???":
+    F_RDLCK, F_WRLCK, F_UNLCK);
+names!(/** Flags of `openat2` about the way. */ RESOLVE, "RESOLVE_???":
+    RESOLVE_NO_XDEV, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT,
+    RESOLVE_CACHED = 0x20);
+names!(/** Flags of `mount`. */ MOUNT, "MS_???":
+    MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_SYNCHRONOUS, MS_REMOUNT, MS_MANDLOCK, MS_DIRSYNC,
+    MS_NOSYMFOLLOW = 0x100, MS_NOATIME, MS_NODIRATIME, MS_BIND, MS_MOVE, MS_REC, MS_SILENT,
+    MS_POSIXACL, MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_RELATIME, MS_KERNMOUNT,
+    MS_I_VERSION, MS_STRICTATIME, MS_LAZYTIME, MS_SUBMOUNT = 1 << 26, MS_NOREMOTELOCK = 1 << 27,
+    MS_NOSEC = 1 << 28, MS_BORN = 1 << 29, MS_ACTIVE, MS_NOUSER);
+names!(/** Flags of `umount2`. */ UMOUNT, "MNT_???":
+    MNT_FORCE, MNT_DETACH, MNT_EXPIRE, UMOUNT_NOFOLLOW);
+names!(/** Kinds of files in a mode. */ FILE_TYPE, "":
+    S_IFIFO, S_IFCHR, S_IFDIR, S_IFBLK, S_IFREG, S_IFLNK, S_IFSOCK);
+names!(/** What else is in a mode. */ SPECIAL_MODE, "":
+    S_ISUID, S_ISGID, S_ISVTX);
+names!(/** Protection of memory. */ PROT, "PROT_???":
+    PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC, PROT_SEM = 8, PROT_GROWSDOWN, PROT_GROWSUP);
+names!(/** How a mapping is shared. */ MAP_TYPE, "MAP_???":
+    MAP_FILE = 0, MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE);
+names!(/** Flags of `mmap` but for the type and the size of huge pages. */ MAP, "":
+    MAP_FIXED, MAP_ANONYMOUS, MAP_32BIT = 0x40, MAP_NORESERVE, MAP_POPULATE, MAP_NONBLOCK,
+    MAP_GROWSDOWN, MAP_DENYWRITE, MAP_EXECUTABLE, MAP_LOCKED, MAP_STACK, MAP_HUGETLB, MAP_SYNC,
+    MAP_FIXED_NOREPLACE);
+names!(/** Flags of `mremap`. */ MREMAP, "MREMAP_???":
+    MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP);
+names!(/** Flags of `msync`. */ MSYNC, "MS_???":
+    MS_SYNC, MS_ASYNC, MS_INVALIDATE);
+names!(/** Flags of `mlockall`. */ MCL, "MCL_???":
+    MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT);
+names!(/** Flags of `mlock2`. */ MLOCK, "MLOCK_???":
+    MLOCK_ONFAULT);
+names!(/** Advice of `madvise`. */ MADVISE, "MADV_???":
+    MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE, MADV_REMOVE,
+    MADV_DONTFORK, MADV_DOFORK, MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
+    MADV_DONTDUMP, MADV_DODUMP, MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD, MADV_PAGEOUT,
+    MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_DONTNEED_LOCKED = 24, MADV_COLLAPSE = 25,
+    MADV_HWPOISON, MADV_SOFT_OFFLINE);
+names!(/** Kinds of file systems of `statfs`. */ FS_MAGIC, "":
+    ANON_INODE_FS_MAGIC = 0x0904_1934, BPF_FS_MAGIC = 0xcafe_4a11, BTRFS_SUPER_MAGIC = 0x9123_683e,
+    CGROUP2_SUPER_MAGIC = 0x6367_7270, CGROUP_SUPER_MAGIC = 0x0027_e0eb, DEBUGFS_MAGIC = 0x6462_6720,
+    DEVPTS_SUPER_MAGIC = 0x1cd1, EXT2_SUPER_MAGIC = 0xef53, FUSE_SUPER_MAGIC = 0x6573_5546,
+    HUGETLBFS_MAGIC = 0x9584_58f6, NFS_SUPER_MAGIC = 0x6969, NSFS_MAGIC = 0x6e73_6673,
+    OVERLAYFS_SUPER_MAGIC = 0x794c_7630, PIPEFS_MAGIC = 0x5049_5045, PROC_SUPER_MAGIC = 0x9fa0,
+    RAMFS_MAGIC = 0x8584_58f6, SECURITYFS_MAGIC = 0x7363_6673, SELINUX_MAGIC = 0xf97c_ff8c,
+    SOCKFS_MAGIC = 0x534f_434b, SQUASHFS_MAGIC = 0x7371_7368, SYSFS_MAGIC = 0x6265_6572,
+    TMPFS_MAGIC = 0x0102_1994, TRACEFS_MAGIC = 0x7472_6163, V9FS_MAGIC = 0x0102_1997,
+    XFS_SUPER_MAGIC = 0x5846_5342);
+names!(/** Flags of a mount, as `statfs` tells them. */ ST, "ST_???":
+    ST_VALID = 0x20, ST_RDONLY = 1, ST_NOSUID = 2, ST_NODEV = 4, ST_NOEXEC = 8, ST_SYNCHRONOUS = 0x10,
+    ST_MANDLOCK = 0x40, ST_NOATIME = 0x400, ST_NODIRATIME = 0x800, ST_RELATIME = 0x1000,
+    ST_NOSYMFOLLOW = 0x2000);
+names!(/** Flags of `fsopen`. */ FSOPEN, "FSOPEN_???": FSOPEN_CLOEXEC = 1);
+names!(/** Flags of `fsmount`. */ FSMOUNT, "FSMOUNT_???": FSMOUNT_CLOEXEC = 1);
+names!(/** Attributes of a mount. */ MOUNT_ATTR, "MOUNT_ATTR_???":
+    MOUNT_ATTR_RDONLY = 1, MOUNT_ATTR_NOSUID = 2, MOUNT_ATTR_NODEV = 4, MOUNT_ATTR_NOEXEC = 8,
+    MOUNT_ATTR_NOATIME = 0x10, MOUNT_ATTR_STRICTATIME = 0x20, MOUNT_ATTR_NODIRATIME = 0x80);
+names!(/** Flags of `open_tree`. */ OPEN_TREE, "OPEN_TREE_???":
+    OPEN_TREE_CLONE = 1, OPEN_TREE_CLOEXEC = 0o2_000_000, AT_SYMLINK_NOFOLLOW, AT_REMOVEDIR,
+    AT_SYMLINK_FOLLOW, AT_NO_AUTOMOUNT, AT_EMPTY_PATH, AT_RECURSIVE);
+names!(/** Flags of `move_mount`. */ MOVE_MOUNT, "MOVE_MOUNT_???":
+    MOVE_MOUNT_F_SYMLINKS = 1, MOVE_MOUNT_F_AUTOMOUNTS = 2, MOVE_MOUNT_F_EMPTY_PATH = 4,
+    MOVE_MOUNT_T_SYMLINKS = 0x10, MOVE_MOUNT_T_AUTOMOUNTS = 0x20, MOVE_MOUNT_T_EMPTY_PATH = 0x40,
+    MOVE_MOUNT_SET_GROUP = 0x100);
+names!(/** Flags of `name_to_handle_at`. */ HANDLE_AT, "AT_???":
+    AT_SYMLINK_FOLLOW, AT_EMPTY_PATH);
+names!(/** Flags of `io_uring_enter`. */ URING_ENTER, "IORING_ENTER_???":
+    IORING_ENTER_GETEVENTS = 1, IORING_ENTER_SQ_WAKEUP = 2, IORING_ENTER_SQ_WAIT = 4,
+    IORING_ENTER_EXT_ARG = 8, IORING_ENTER_REGISTERED_RING = 16);
+names!(/** Flags of `userfaultfd`. */ USERFAULTFD, "UFFD_???":
+    UFFD_USER_MODE_ONLY = 1, O_NONBLOCK, O_CLOEXEC);

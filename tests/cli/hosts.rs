@@ -1,0 +1,338 @@
+//! Recorded hosts, each with its report: tests/hosts. And whatever a host is like, no advice opens it.
+//!
+//! `DENET_GOLDEN=write cargo test --test cli hosts` writes the reports anew; look at the difference before
+//! you commit it.
+#![expect(clippy::panic, reason = "a test that cannot go on says so")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use denet::checks::{CHECKS, Refusal, explain};
+use denet::facts::Facts;
+use denet::report::{Diagnosis, Selection};
+use denet::step::Step;
+use serde_json::Value;
+
+use crate::support::{EBPF_DIAG, output, stderr, stdout};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts")
+}
+
+/// Every folder with options is a host.
+pub fn hosts() -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder()).expect("tests/hosts").flatten();
+    let mut hosts: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join("options").exists())
+        .collect();
+    hosts.sort();
+    hosts
+}
+
+fn name(host: &Path) -> &str {
+    host.file_name()
+        .and_then(|name| name.to_str())
+        .expect("our own name")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn judged(host: &Path, more: &[&str]) -> Output {
+    let options = read(&host.join("options"));
+    let mut command = Command::new(EBPF_DIAG);
+    command
+        .args(options.split_whitespace())
+        .args(more)
+        .current_dir(host)
+        .env_remove("RUST_LOG");
+    output(&mut command)
+}
+
+/// The report of a release is that of the next.
+fn without_version(text: &str) -> String {
+    let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    text.replace(&version, "\"version\": \"VERSION\"")
+}
+
+/// One object a line is hard to compare.
+fn laid_out(json: &str) -> String {
+    let value: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    let text = serde_json::to_string_pretty(&value).expect("a value");
+    without_version(&text) + "\n"
+}
+
+fn compare(file: &Path, found: &str, differ: &mut Vec<String>) {
+    if std::env::var("DENET_GOLDEN").is_ok_and(|it| it == "write") {
+        fs::write(file, found).expect("our own folder");
+        return;
+    }
+    let golden = fs::read_to_string(file).unwrap_or_default();
+    if golden == found {
+        return;
+    }
+    differ.push(format!("{}\n{}", file.display(), diff(&golden, found)));
+}
+
+/// What both begin and end with left out.
+fn diff(golden: &str, found: &str) -> String {
+    const SHOWN: usize = 20;
+    let (mut old, mut new): (Vec<_>, Vec<_>) = (golden.lines().collect(), found.lines().collect());
+    let alike = old
+        .iter()
+        .zip(&new)
+        .take_while(|(one, other)| one == other)
+        .count();
+    old.drain(..alike);
+    new.drain(..alike);
+    while old.last().is_some() && old.last() == new.last() {
+        old.pop();
+        new.pop();
+    }
+    let marked = |mark: char, lines: Vec<&str>| -> Vec<String> {
+        let shown = lines.iter().take(SHOWN);
+        shown.map(|line| format!("{mark} {line}")).collect()
+    };
+    let lines = [marked('-', old), marked('+', new)].concat();
+    format!("@ line {}\n{}", alike + 1, lines.join("\n"))
+}
+
+#[test]
+fn every_host_has_the_report_that_is_recorded() {
+    let hosts = hosts();
+    assert!(hosts.len() >= 8, "only {} hosts", hosts.len());
+    let mut differ = Vec::new();
+    for host in &hosts {
+        let report = judged(host, &[]);
+        assert_eq!(stderr(&report), "", "{}", name(host));
+        let code = format!("exit {}\n", report.status.code().unwrap_or(-1));
+        compare(
+            &host.join("report.txt"),
+            &(stdout(&report) + &code),
+            &mut differ,
+        );
+        let json = laid_out(&stdout(&judged(host, &["--json"])));
+        compare(&host.join("report.json"), &json, &mut differ);
+        let wide = stdout(&report)
+            .lines()
+            .filter(|line| line.chars().count() > 80)
+            .count();
+        let commands = stdout(&report).matches("sudo ").count();
+        assert!(wide <= commands, "{}: prose beyond 80 columns", name(host));
+        let page = read(&host.join("README.md"));
+        assert!(
+            page.contains("Captured") || page.contains("Constructed"),
+            "{}",
+            name(host)
+        );
+    }
+    assert!(
+        differ.is_empty(),
+        "{}\nlook at the difference, then: DENET_GOLDEN=write cargo test --test cli hosts",
+        differ.join("\n\n")
+    );
+}
+
+/// Facts of every host, as JSON.
+fn all_facts() -> Vec<(String, Value)> {
+    let facts = |host: &PathBuf| {
+        let scratch = crate::support::Scratch::new();
+        let file = scratch.path("facts.json");
+        let options = read(&host.join("options"));
+        let saved = if options.contains("--facts") {
+            host.join("facts.json")
+        } else {
+            judged(host, &["--save-facts", file.to_str().expect("ours")]);
+            file
+        };
+        let value = serde_json::from_str(&read(&saved)).expect("facts");
+        (name(host).to_owned(), value)
+    };
+    hosts().iter().map(facts).collect()
+}
+
+/// What no step may do, whatever is wrong.
+fn opens(step: &Step) -> Option<String> {
+    let text = step.text();
+    let setting = |key: &str| {
+        let value = text.split(&format!("{key}=")).nth(1)?;
+        let end = value.find(|c: char| c != '-' && !c.is_ascii_digit());
+        value[..end.unwrap_or(value.len())].parse::<i64>().ok()
+    };
+    let bad = setting("unprivileged_bpf_disabled").is_some_and(|value| value < 2)
+        || setting("kptr_restrict").is_some_and(|value| value < 1)
+        || setting("perf_event_paranoid").is_some_and(|value| value < 2)
+        || [
+            "cap_dac_read_search",
+            "cap_sys_admin",
+            "g+w",
+            "o+w",
+            "a+w",
+            "chmod -R",
+        ]
+        .iter()
+        .any(|words| text.contains(words));
+    let octal = |mode: &str| {
+        let end = mode.find(|c: char| !c.is_digit(8)).unwrap_or(mode.len());
+        u32::from_str_radix(&mode[..end], 8).unwrap_or(0o777)
+    };
+    let mut modes: Vec<&str> = text.split("mode=").skip(1).collect();
+    if text.contains("install ") {
+        modes.extend(text.split(" -m ").skip(1));
+    }
+    let writable = modes.into_iter().any(|mode| octal(mode) & 0o022 != 0);
+    (bad || writable).then_some(text)
+}
+
+const ERRNOS: [i32; 12] = [1, 2, 12, 13, 16, 17, 19, 22, 24, 38, 95, 524];
+const COMMANDS: [&str; 6] = [
+    "BPF_MAP_CREATE ringbuf",
+    "BPF_PROG_LOAD x",
+    "BPF_LINK_CREATE",
+    "perf_event_open cycles",
+    "tracefs events/x/id",
+    "mount",
+];
+
+fn check_advice(name: &str, facts: &Facts) {
+    let diagnosis = Diagnosis::of(facts, &Selection::default());
+    let found = diagnosis
+        .checks
+        .iter()
+        .filter_map(|check| check.verdict.finding());
+    let mut steps: Vec<Step> = found.flat_map(|finding| finding.fix.clone()).collect();
+    for what in COMMANDS {
+        for errno in ERRNOS.map(Some).into_iter().chain([None]) {
+            let refusal = Refusal {
+                what,
+                errno,
+                log: None,
+            };
+            steps.extend(explain(facts, refusal).fix);
+        }
+    }
+    for step in &steps {
+        assert_eq!(opens(step), None, "{name}");
+    }
+    for goal in &diagnosis.goals {
+        let ready = goal.status == denet::goals::Status::Ready;
+        assert_eq!(goal.because.is_empty(), ready, "{name}: {goal:?}");
+        for id in &goal.because {
+            let check = diagnosis.checks.iter().find(|check| check.id == *id);
+            let check = check.unwrap_or_else(|| panic!("{name}: no check {id}"));
+            let stands = check.verdict.finding().is_some() || check.verdict.name() == "unknown";
+            assert!(stands, "{name}: {} by {id}: {:?}", goal.id, check.verdict);
+        }
+    }
+}
+
+/// xorshift64*, from a seed: the same mutations each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+
+    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+}
+
+const NUMBERS: [i64; 12] = [-1, 0, 1, 2, 3, 4, 5, 8, 37, 40, 1000, 65534];
+const SETS: [&str; 5] = [
+    "0000000000000000",
+    "000001ffffffffff",
+    "000000c000000000",
+    "0000008000000000",
+    "00000000a80425fb",
+];
+const WORDS: [&str; 6] = [
+    "none",
+    "integrity",
+    "confidentiality",
+    "EPERM",
+    "",
+    "tracefs",
+];
+
+/// Changes one thing, somewhere.
+fn alter(value: &mut Value, dice: &mut Dice) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            let at = dice.below(fields.len());
+            if let Some((_, field)) = fields.iter_mut().nth(at) {
+                if dice.below(6) == 0 {
+                    *field = match dice.below(3) {
+                        0 => Value::from("absent"),
+                        1 => serde_json::json!({"denied": "no"}),
+                        _ => serde_json::json!({"failed": "so"}),
+                    };
+                } else {
+                    alter(field, dice);
+                }
+            }
+        }
+        Value::Array(all) if !all.is_empty() => {
+            let at = dice.below(all.len());
+            if dice.below(8) == 0 {
+                all.remove(at);
+            } else {
+                alter(&mut all[at], dice);
+            }
+        }
+        Value::Number(_) => *value = Value::from(dice.of(&NUMBERS)),
+        Value::Bool(is) => *is = !*is,
+        Value::String(text) if text.len() == 16 => *text = dice.of(&SETS).to_owned(),
+        Value::String(text) => *text = dice.of(&WORDS).to_owned(),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_advice_opens_any_host_nor_one_that_is_altered() {
+    let mut understood = 0;
+    for (name, value) in all_facts() {
+        let facts: Facts = serde_json::from_value(value.clone()).expect("facts");
+        check_advice(&name, &facts);
+        let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+        for _ in 0..1500 {
+            let mut altered = value.clone();
+            for _ in 0..=dice.below(6) {
+                alter(&mut altered, &mut dice);
+            }
+            if let Ok(facts) = serde_json::from_value::<Facts>(altered) {
+                understood += 1;
+                check_advice(&name, &facts);
+            }
+        }
+    }
+    assert!(understood > 5000, "only {understood} were facts");
+}
+
+/// Checks that no recorded host exercises, and what does instead.
+const ELSEWHERE: [&str; 0] = [];
+
+#[test]
+fn every_check_finds_something_on_some_host() {
+    let mut found: Vec<String> = Vec::new();
+    for (_, value) in all_facts() {
+        let facts: Facts = serde_json::from_value(value).expect("facts");
+        let with_finding = CHECKS
+            .iter()
+            .filter(|check| (check.judge)(&facts).finding().is_some());
+        found.extend(with_finding.map(|check| check.id.to_owned()));
+    }
+    let missing: Vec<_> = CHECKS
+        .iter()
+        .map(|check| check.id)
+        .filter(|id| !found.iter().any(|known| known == id) && !ELSEWHERE.contains(id))
+        .collect();
+    assert!(missing.is_empty(), "on no host: {missing:?}");
+}

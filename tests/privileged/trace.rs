@@ -1,0 +1,475 @@
+//! `denet trace`: what strace tells, thread by thread, call by call.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::broken::is_locked_down;
+use crate::need_root;
+use crate::support::{
+    Scratch, denet, load, output, records, stderr, stdout, without_skipped_runs, workload,
+};
+
+/// A call and what came of it, as far as two runs agree: ids and addresses are not told apart.
+type Told = (String, String);
+
+fn alike(name: &str, result: &str) -> Told {
+    let number = result.parse::<i64>().ok();
+    let told = match (name, number) {
+        // What it returns is what the interrupted code had in that register.
+        ("rt_sigreturn", _) => "any",
+        (_, None) if result.starts_with("0x") => "large",
+        // Ids of processes may be small or large.
+        (name, Some(_)) if IDS.contains(&name) => "id",
+        (_, Some(4096..)) => "large",
+        _ => result,
+    };
+    (name.to_owned(), told.to_owned())
+}
+
+const IDS: &[&str] = &[
+    "clone",
+    "clone3",
+    "vfork",
+    "fork",
+    "getpid",
+    "getppid",
+    "gettid",
+    "wait4",
+    "set_tid_address",
+];
+
+/// Each thread's calls in order; the threads in no order.
+fn sequences(threads: BTreeMap<u64, Vec<Told>>) -> Vec<Vec<Told>> {
+    let mut all: Vec<_> = threads.into_values().collect();
+    all.sort();
+    all
+}
+
+fn by_denet(records: &[Value]) -> Vec<Vec<Told>> {
+    let mut threads: BTreeMap<u64, Vec<Told>> = BTreeMap::new();
+    for call in records.iter().filter(|record| record["kind"] == "call") {
+        let result = match (call["errno"].as_str(), &call["result"]) {
+            (Some(errno), _) => errno.to_owned(),
+            (None, Value::Null) => "?".to_owned(),
+            (None, Value::Number(result)) => result.to_string(),
+            (None, other) => format!("no number: {other}"),
+        };
+        let name = call["name"].as_str().expect("a name");
+        let tid = call["tid"].as_u64().expect("a thread");
+        threads.entry(tid).or_default().push(alike(name, &result));
+    }
+    sequences(threads)
+}
+
+/// Whatever the base it is written in.
+fn number(result: &str) -> String {
+    let (digits, base) = match (result.strip_prefix("0x"), result.strip_prefix('0')) {
+        (Some(hex), _) => (hex, 16),
+        (None, Some(octal)) if !octal.is_empty() => (octal, 8),
+        _ => return result.to_owned(),
+    };
+    i64::from_str_radix(digits, base)
+        .map_or_else(|_| result.to_owned(), |number| number.to_string())
+}
+
+/// `-1 ENOENT (No such file…)` is ENOENT, `? ERESTARTSYS (To be…)` is ERESTARTSYS, `8 (flags 0x2)` is 8.
+fn result_of(line: &str) -> Option<String> {
+    let (_, result) = line
+        .rsplit_once(") = ")
+        .or_else(|| line.rsplit_once(")  = "))?;
+    let mut words = result.split_whitespace();
+    Some(match (words.next()?, words.next()) {
+        ("-1" | "?", Some(errno)) => errno.to_owned(),
+        (result, _) => number(result),
+    })
+}
+
+fn by_strace(program: &Path, arguments: &[&str]) -> Vec<Vec<Told>> {
+    let scratch = Scratch::new();
+    let file = scratch.path("strace");
+    let mut command = Command::new("strace");
+    command
+        .args(["-f", "-qq", "-a1", "-esignal=none", "-o"])
+        .arg(&file);
+    assert!(
+        output(command.arg(program).args(arguments))
+            .status
+            .success()
+    );
+    let text = std::fs::read_to_string(&file).expect("its output");
+    let mut threads: BTreeMap<u64, Vec<Told>> = BTreeMap::new();
+    for line in text.lines() {
+        let (tid, rest) = line.split_once(' ').expect("a thread");
+        let told = threads.entry(tid.parse().expect("an id")).or_default();
+        let rest = rest.trim_start();
+        if let Some(rest) = rest.strip_prefix("<... ") {
+            let (name, _) = rest.split_once(' ').expect("resumed");
+            *told.last_mut().expect("begun") = alike(name, &result_of(rest).expect("a result"));
+        } else if let Some((name, rest)) = rest.split_once('(').filter(|_| !rest.starts_with('+')) {
+            let result = result_of(rest).unwrap_or_else(|| "?".to_owned());
+            told.push(alike(name, &result));
+        }
+    }
+    sequences(threads)
+}
+
+/// Its exit status and records; nothing was lost.
+fn told(command: impl Fn() -> Command) -> (Option<i32>, Vec<Value>) {
+    let (status, records) = without_skipped_runs(
+        || {
+            let done = output(&mut command());
+            (done.status.code(), records(&stdout(&done)))
+        },
+        |(_, records)| records.last()?["lost"]["skipped_runs"].as_u64(),
+    );
+    let summary = records.last().expect("a summary");
+    assert_eq!(summary["complete"], true, "{summary}");
+    (status, records)
+}
+
+fn trace(program: &Path, arguments: &[&str]) -> Vec<Value> {
+    let (status, records) = told(|| {
+        let mut command = denet(["--json", "--strict", "trace", "--"]);
+        command.arg(program).args(arguments);
+        command
+    });
+    assert_eq!(status, Some(0), "{arguments:?}");
+    records
+}
+
+fn same_as_strace(arguments: &[&str]) {
+    need_root();
+    let records = trace(workload(), arguments);
+    let (denet, strace) = (by_denet(&records), by_strace(workload(), arguments));
+    assert_eq!(denet.len(), strace.len(), "{arguments:?}: threads");
+    for (denet, strace) in denet.iter().zip(&strace) {
+        let same = std::iter::zip(denet, strace).take_while(|(denet, strace)| denet == strace);
+        let same = same.count();
+        assert!(
+            denet == strace,
+            "{arguments:?}: the same up to {same}, then denet {:?}, strace {:?}",
+            &denet[same..denet.len().min(same + 4)],
+            &strace[same..strace.len().min(same + 4)]
+        );
+    }
+}
+
+#[test]
+fn one_process() {
+    same_as_strace(&["single"]);
+}
+
+#[test]
+fn processes_and_threads() {
+    same_as_strace(&["tree", "2"]);
+    same_as_strace(&["threads", "8", "100"]);
+}
+
+#[test]
+fn executions_and_spawns() {
+    same_as_strace(&["exec"]);
+    same_as_strace(&["spawn"]);
+}
+
+#[test]
+fn signals() {
+    same_as_strace(&["signals"]);
+}
+
+#[test]
+fn each_thread_is_numbered_without_a_gap() {
+    need_root();
+    let records = trace(workload(), &["threads", "16", "2000"]);
+    let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+    let told = |record: &&Value| record["kind"] == "call";
+    let mut calls = 0;
+    for call in records.iter().filter(told) {
+        let seq = call["seq"].as_u64().expect("a number");
+        let before = last
+            .entry(call["tid"].as_u64().expect("a thread"))
+            .or_default();
+        assert_eq!(seq, *before + 1, "{call}");
+        *before = seq;
+        calls += u64::from(call["name"] == "getppid");
+    }
+    assert_eq!(calls, 16 * 2000);
+}
+
+#[test]
+fn how_each_ended_is_told() {
+    need_root();
+    let records = trace(
+        Path::new("/bin/sh"),
+        &["-c", "(exit 3); (kill -9 $(exec sh -c 'echo $PPID')); true"],
+    );
+    let ends: Vec<_> = records
+        .iter()
+        .filter(|record| record["kind"] == "exit")
+        .collect();
+    assert!(ends.iter().any(|end| end["exit_code"] == 3), "{ends:?}");
+    assert!(
+        ends.iter().any(|end| end["signal"] == "SIGKILL"),
+        "{ends:?}"
+    );
+}
+
+#[test]
+fn paths_and_arguments_are_read_though_they_were_not_in_memory() {
+    need_root();
+    let scratch = Scratch::new();
+    let file = scratch.path("page");
+    let path = file.display().to_string();
+    let records = trace(load(), &["executes-oddly", &path]);
+    let execs: Vec<_> = records
+        .iter()
+        .filter(|record| record["name"] == "execve")
+        .collect();
+    let last = execs.last().expect("executions");
+    let path = last["args"][0]["decoded"].as_str();
+    if is_locked_down() {
+        // The kernel's own copy may not be read there.
+        assert!(path.is_some_and(|path| path.starts_with("0x")), "{last}");
+    } else {
+        assert_eq!(path, Some("/proc/self/exe"), "{last}");
+    }
+}
+
+fn traced(expressions: &[&str], command: &[&str]) -> Vec<Value> {
+    traced_as("full", expressions, command)
+}
+
+fn traced_as(arguments: &str, expressions: &[&str], command: &[&str]) -> Vec<Value> {
+    need_root();
+    let (_, mut records) = told(|| {
+        let mut denet = denet(["--json", "--strict", "trace", "--args", arguments]);
+        for expression in expressions {
+            denet.args(["-e", expression]);
+        }
+        denet.arg("--").args(command);
+        denet
+    });
+    records.retain(|record| record["kind"] == "call");
+    records
+}
+
+#[test]
+fn filters_keep_what_they_say() {
+    let of = |name: &'static str| move |call: &Value| call["name"] == name;
+    let calls = traced(
+        &["trace=getppid,getuid"],
+        &[&workload().display().to_string(), "exec"],
+    );
+    assert!(calls.iter().any(of("getppid")) && calls.iter().any(of("getuid")));
+    assert!(
+        calls
+            .iter()
+            .all(|call| of("getppid")(call) || of("getuid")(call))
+    );
+
+    let failed = traced(
+        &["status=failed"],
+        &["cat", "/nonexistent", "/etc/hostname"],
+    );
+    assert!(
+        failed.iter().all(|call| !call["errno"].is_null()),
+        "{failed:?}"
+    );
+    let asked: Vec<_> = traced(&["path=/nonex"], &["cat", "/nonexistent", "/etc/hostname"]);
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(
+        (&asked[0]["name"], &asked[0]["errno"]),
+        (&"openat".into(), &"ENOENT".into())
+    );
+    for arguments in ["names", "none"] {
+        let command = ["cat", "/nonexistent", "/etc/hostname"];
+        assert_eq!(
+            traced_as(arguments, &["path=/nonex"], &command).len(),
+            1,
+            "{arguments}"
+        );
+    }
+    let denied = traced(&["errno=EBADF"], &["cat", "/nonexistent"]);
+    assert_eq!(denied, Vec::<Value>::new());
+
+    let long = traced(&["duration>100ms"], &["sleep", "0.2"]);
+    assert_eq!(long.len(), 1, "{long:?}");
+    assert!(long[0]["duration_ns"].as_u64() > Some(200_000_000));
+    let none = traced(&["!%memory", "!%file", "!%desc"], &["true"]);
+    assert!(
+        none.iter()
+            .all(|call| !of("mmap")(call) && !of("openat")(call))
+    );
+    assert!(none.iter().any(of("exit_group")));
+}
+
+#[test]
+fn a_call_that_lasts_is_shown_before_it_returns() {
+    need_root();
+    let done = output(denet(["trace", "-e", "clock_nanosleep", "--"]).args(["sleep", "0.5"]));
+    let text = stderr(&done);
+    let unfinished = text.find("clock_nanosleep(CLOCK_REALTIME, 0, {tv_sec=0, tv_nsec=500000000}");
+    let resumed = text.find("<... clock_nanosleep resumed>");
+    assert!(unfinished.is_some() && unfinished < resumed, "{text}");
+    assert!(text.contains("<unfinished ...>"), "{text}");
+}
+
+#[test]
+fn what_a_killed_thread_was_in_is_told() {
+    let script = "sleep 30 & sleep 0.3; kill -9 $!; wait $! 2>/dev/null; true";
+    let calls = traced(&["clock_nanosleep"], &["sh", "-c", script]);
+    // The kernel ends the call first, and then the thread.
+    let mut ends: Vec<_> = calls.iter().map(|call| call["errno"].as_str()).collect();
+    ends.sort_unstable();
+    assert_eq!(ends, [None, Some("ERESTART_RESTARTBLOCK")]);
+}
+
+#[test]
+fn what_goes_on_when_the_command_ends_is_unfinished() {
+    let calls = traced(&["clock_nanosleep"], &["sh", "-c", "sleep 1 & sleep 0.3"]);
+    let mut ends: Vec<_> = calls
+        .iter()
+        .map(|call| call["unfinished"].as_bool())
+        .collect();
+    ends.sort_unstable();
+    assert_eq!(ends, [Some(false), Some(true)], "{calls:?}");
+}
+
+#[test]
+fn descriptors_are_called_by_what_they_are() {
+    need_root();
+    let script =
+        "exec 5</etc/passwd 6>/dev/null; (read a <&5); cat <&5 >&6; exec 5<&-; exec 5</dev/zero";
+    let done = output(denet(["trace", "-e", "%desc", "--", "sh", "-c"]).arg(script));
+    let text = stderr(&done);
+    let has = |wanted: &str| text.lines().any(|line| line.contains(wanted));
+    // By the shell, by its child, and by what a child executes.
+    assert!(has("5</etc/passwd>") && has("6</dev/null>"), "{text}");
+    assert!(has("read(0</etc/passwd>, \"r\", 1)"), "{text}");
+    assert!(has("1</dev/null>, "), "{text}");
+    assert!(
+        has("close(5</etc/passwd>)") || has(", 5</etc/passwd>"),
+        "{text}"
+    );
+    assert!(has("5</dev/zero>"), "{text}");
+}
+
+#[test]
+fn descriptors_that_were_open_before_are_known() {
+    need_root();
+    let script = "exec 7</etc/passwd; while :; do read x <&7 || exec 7</etc/passwd; done";
+    let mut shell = Command::new("sh").args(["-c", script]).spawn().expect("sh");
+    let pid = shell.id().to_string();
+    let done = output(&mut denet([
+        "trace",
+        "--duration",
+        "0.3",
+        "-e",
+        "dup2,dup3",
+        "-p",
+        &pid,
+    ]));
+    shell.kill().expect("it lives");
+    shell.wait().expect("it ends");
+    let text = stderr(&done);
+    let told = text.lines().filter(|line| line.contains("dup2(7"));
+    // Those that began before they were read have no names.
+    let known: Vec<_> = told.skip_while(|line| line.contains("dup2(7,")).collect();
+    assert!(known.len() > 3, "{text}");
+    let has_name = |line: &&str| line.contains("dup2(7</etc/passwd>, ");
+    assert!(known.iter().all(has_name), "{text}");
+}
+
+#[test]
+fn a_file_without_a_name_is_not_its_directory() {
+    let scratch = Scratch::new();
+    let program = workload().display().to_string();
+    let folder = scratch.0.display().to_string();
+    let calls = traced(&["fsync"], &[&program, "nameless", &folder]);
+    let [call] = calls.as_slice() else {
+        panic!("{calls:?}");
+    };
+    assert_eq!(call["result"], 0, "{call}");
+    assert_eq!(call["args"][0]["decoded"], Value::Null, "{call}");
+}
+
+#[test]
+fn the_thread_whose_place_an_execution_takes_is_told_so() {
+    need_root();
+    let done = without_skipped_runs(
+        || {
+            let mut command = denet(["trace", "-e", "getpgrp", "--"]);
+            output(command.arg(workload()).arg("exec-thread"))
+        },
+        |done| Some(u64::from(!stderr(done).contains("nothing was lost"))),
+    );
+    let text = stderr(&done);
+    let of = |words: &str| {
+        let line = text.lines().find(|line| line.contains(words));
+        line.unwrap_or_else(|| panic!("{words}: {text}"))
+    };
+    let prefix = |line: &str| line.split(']').next().map(str::to_owned);
+    let taken = of("+++ superseded by execve in pid ");
+    assert_eq!(prefix(taken), prefix(of("+++ executes \"/proc/self/exe\"")));
+    let by = taken.split(' ').rev().nth(1);
+    assert!(by.is_some_and(|by| by.parse::<u32>().is_ok()), "{taken}");
+}
+
+#[test]
+fn births_and_executions_are_told_whatever_is_asked_for() {
+    need_root();
+    let shell = "sh -c 'exit 3'; (exit 4); sh -c 'kill -9 $$'; true";
+    let (_, told) = told(|| {
+        let mut command = denet(["--json", "--strict", "trace", "-e", "getppid", "--"]);
+        command.args(["sh", "-c", shell]);
+        command
+    });
+    let of = |kind: &'static str| told.iter().filter(move |record| record["kind"] == kind);
+    assert_eq!(of("start").count(), 3, "{told:?}");
+    let paths: Vec<_> = of("exec")
+        .map(|it| it["path"].as_str().expect("a path"))
+        .collect();
+    assert_eq!(paths.len(), 3, "{paths:?}");
+    assert!(paths.iter().all(|path| path.ends_with("/sh")), "{paths:?}");
+    let mut ends: Vec<_> = of("exit")
+        .map(|it| (it["exit_code"].as_i64(), it["signal"].as_str()))
+        .collect();
+    ends.sort_unstable();
+    assert_eq!(
+        ends,
+        [
+            (None, Some("SIGKILL")),
+            (Some(0), None),
+            (Some(3), None),
+            (Some(4), None)
+        ]
+    );
+    let mut born: Vec<_> = of("start").map(|it| &it["tid"]).collect();
+    let mut ended: Vec<_> = of("exit").map(|it| &it["tid"]).collect();
+    born.sort_by_key(|tid| tid.as_u64());
+    ended.sort_by_key(|tid| tid.as_u64());
+    assert!(
+        born.iter().all(|tid| ended.contains(tid)),
+        "{born:?} {ended:?}"
+    );
+}
+
+#[test]
+fn what_is_left_of_a_sleep_that_a_signal_ended_is_read() {
+    need_root();
+    let script = "trap : USR1; (sleep 0.3; kill -USR1 $$) & exec sleep 20";
+    let done =
+        output(denet(["trace", "-e", "clock_nanosleep,nanosleep", "--", "sh", "-c"]).arg(script));
+    let text = stderr(&done);
+    let left = text
+        .lines()
+        .find(|line| line.contains("ERESTART_RESTARTBLOCK"));
+    let left = left.unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(left.matches("{tv_sec=").count(), 1, "{left}");
+    assert!(
+        left.contains("resumed>{tv_sec=19, tv_nsec=") || left.contains(", {tv_sec=19, tv_nsec="),
+        "{left}"
+    );
+}
