@@ -9,7 +9,7 @@ use super::privileges::subject;
 use super::smoke;
 use super::verdict::Verdict;
 use crate::facts::access::Access;
-use crate::facts::kernel::{Lockdown, Release};
+use crate::facts::kernel::{Lockdown, PREEMPTS_PROGRAMS, Release};
 use crate::facts::kernel_types::VMLINUX;
 use crate::facts::privileges::{Cap, CapSet};
 use crate::facts::probes;
@@ -237,9 +237,6 @@ pub(super) fn is_open(facts: &Facts) -> Verdict {
         unknown => Verdict::without(unknown, "securityfs is not mounted"),
     }
 }
-
-/// Kernels from here on may preempt a raw tracepoint's program (see `profile::ways`).
-pub(super) const PREEMPTS_PROGRAMS: Release = Release(7, 0);
 
 pub(super) fn runs_every_program(facts: &Facts) -> Verdict {
     let Some(running) = facts.kernel.release() else {

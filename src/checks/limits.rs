@@ -2,11 +2,12 @@
 
 use super::answers::told;
 use super::findings;
-use super::kernel::{PREEMPTS_PROGRAMS, answer, if_permitted, works};
+use super::kernel::{answer, if_permitted, works};
 use super::predict::{Check, Operation};
 use super::privileges::subject;
 use super::refusal::charges;
 use super::verdict::Verdict;
+use crate::facts::kernel::PREEMPTS_PROGRAMS;
 use crate::facts::limits::Limit;
 use crate::facts::privileges::Cap;
 use crate::facts::probes::Outcome;

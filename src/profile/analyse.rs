@@ -8,13 +8,14 @@ use crate::syscalls::{Call, Category};
 
 /// Turns what was seen into the profile.
 ///
-/// `wall` and `cpu` are the command's, the latter perhaps not whole; `ns_per_syscall` is what a counted call cost it.
+/// `wall` and `cpu` are the command's, the latter perhaps not whole; `ns_per_syscall` is what a counted call cost it,
+/// where that is known.
 pub fn profile(
     snapshot: Snapshot,
     wall: Duration,
     cpu: Duration,
     cpu_is_whole: bool,
-    ns_per_syscall: f64,
+    ns_per_syscall: Option<f64>,
 ) -> SyscallProfile {
     let mut sums: BTreeMap<Call, u64> = BTreeMap::new();
     for (call, count) in snapshot.processes.iter().flat_map(|process| &process.calls) {
@@ -27,7 +28,7 @@ pub fn profile(
     } = kinds(sums);
     let mut processes = snapshot.processes;
     processes.sort_by_key(|process| (std::cmp::Reverse(process.total()), process.start_ns));
-    let spent = ns_per_syscall * total as f64 / 1e9;
+    let share = |ns: f64| ratio(ns * total as f64 / 1e9, cpu.as_secs_f64()).min(1.0);
     SyscallProfile {
         total,
         by_category,
@@ -39,7 +40,7 @@ pub fn profile(
         analysis: analyse(total, &by_category, wall, cpu),
         overhead: Overhead {
             ns_per_syscall,
-            share_of_runtime: cpu_is_whole.then(|| ratio(spent, cpu.as_secs_f64()).min(1.0)),
+            share_of_runtime: ns_per_syscall.filter(|_| cpu_is_whole).map(share),
         },
     }
 }
@@ -213,13 +214,13 @@ mod tests {
             ],
             ..Snapshot::default()
         };
-        let profile = profile(
-            snapshot,
-            Duration::from_secs(1),
-            Duration::from_millis(1),
-            true,
-            100.0,
-        );
+        let run = |snapshot, ns_per_syscall| {
+            let (wall, cpu) = (Duration::from_secs(1), Duration::from_millis(1));
+            profile(snapshot, wall, cpu, true, ns_per_syscall)
+        };
+        let unmeasured = run(snapshot.clone(), None);
+        assert_eq!(unmeasured.overhead, Overhead::default());
+        let profile = run(snapshot, Some(100.0));
         assert_eq!(profile.total, 15);
         assert_eq!(profile.by_category.iter().sum::<u64>(), 15);
         assert_eq!(profile.calls.iter().map(|call| call.count).sum::<u64>(), 15);

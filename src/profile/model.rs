@@ -141,10 +141,11 @@ impl Behavior {
 /// What profiling cost, measured in this run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Overhead {
-    /// Added to each syscall of the command, in nanoseconds, measured before it was started.
-    pub ns_per_syscall: f64,
+    /// Added to each syscall of the command, in nanoseconds. `None` where that could not be measured, or
+    /// did not show.
+    pub ns_per_syscall: Option<f64>,
     /// That times the number of syscalls, over the command's CPU time; 0 to 1. `None` where not all
-    /// of that time is known.
+    /// of that time is known either.
     pub share_of_runtime: Option<f64>,
 }
 

@@ -100,7 +100,7 @@ impl Follower {
         match *self {}
     }
 
-    pub(crate) fn finish(self) -> Result<(Snapshot, f64), std::io::Error> {
+    pub(crate) fn finish(self) -> Result<(Snapshot, Option<f64>), std::io::Error> {
         match self {}
     }
 }

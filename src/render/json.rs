@@ -282,7 +282,10 @@ fn syscalls(profile: &SyscallProfile, top: usize) -> Value {
 }
 
 fn overhead(overhead: &Overhead) -> Value {
-    let mut value = json!({"ns_per_syscall": overhead.ns_per_syscall});
+    let mut value = json!({});
+    if let Some(ns) = overhead.ns_per_syscall {
+        value["ns_per_syscall"] = ns.into();
+    }
     if let Some(share) = overhead.share_of_runtime {
         value["share_of_runtime"] = share.into();
     }

@@ -109,11 +109,13 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
         let share = percent(share);
         format!(", {share} of the command's CPU time")
     });
-    let cost = format!(
-        "{:.0} ns per syscall{}; denet used",
-        profile.overhead.ns_per_syscall,
-        share.unwrap_or_default(),
-    );
+    let cost = match profile.overhead.ns_per_syscall {
+        Some(ns) => format!(
+            "{ns:.0} ns per syscall{}; denet used",
+            share.unwrap_or_default()
+        ),
+        None => "per syscall could not be measured; denet used".to_owned(),
+    };
     own_cost(to, &cost, &report.own, width)
 }
 

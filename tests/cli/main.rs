@@ -129,7 +129,7 @@ fn a_fifo_without_a_reader_is_refused_and_one_with_a_reader_is_written() {
         (Some(125), "")
     );
     let script = format!(
-        "cat {0} & sleep 0.2; {DENET} -q --out {0} run true; wait",
+        "cat {0} & sleep 0.2; {DENET} -q -i 60000 --out {0} run true; wait",
         fifo.display()
     );
     let read = output(Command::new("sh").args(["-c", &script]));

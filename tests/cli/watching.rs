@@ -2,16 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
-
-use crate::support::{denet, output, records, stderr, stdout, summary};
-
-fn kinds(records: &[Value]) -> Vec<&str> {
-    records
-        .iter()
-        .filter_map(|record| record["kind"].as_str())
-        .collect()
-}
+use crate::support::{denet, kinds, output, records, stderr, stdout, summary};
 
 #[test]
 fn a_process_that_runs_is_watched_until_it_ends() {

@@ -116,6 +116,14 @@ pub fn records(stdout: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The kind of each.
+pub fn kinds(records: &[Value]) -> Vec<&str> {
+    records
+        .iter()
+        .filter_map(|record| record["kind"].as_str())
+        .collect()
+}
+
 /// The last record, which must be the summary.
 pub fn summary(output: &Output) -> Value {
     let last = records(&stdout(output)).pop();

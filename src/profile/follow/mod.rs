@@ -2,12 +2,14 @@
 
 mod reading;
 mod running;
+mod took;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use reading::Drained;
+use took::Took;
 
 use super::model::Backend;
 pub(crate) use super::stream::Stream;
@@ -21,7 +23,7 @@ use crate::bpf::object::{MapSetting, Maps};
 use crate::bpf::tables::Tables;
 use crate::checks::{WAITING, explain};
 use crate::facts::Facts;
-use crate::facts::kernel::Release;
+use crate::facts::kernel::{PREEMPTS_PROGRAMS, Release};
 use crate::facts::privileges::{Cap, CapSet};
 use crate::sys::account;
 use crate::sys::capabilities;
@@ -70,12 +72,11 @@ struct Listening {
     next: Instant,
 }
 
-/// What a call of denet's own took, the fastest seen: whatever else happens on the machine only adds.
+/// What counting costs, so far as the start tells.
 #[derive(Clone, Copy)]
 struct Cost {
     own: KernelTask,
-    bare_ns: f64,
-    counted_ns: f64,
+    start: Took,
 }
 
 impl Follower {
@@ -117,11 +118,12 @@ impl Follower {
         // Not before: an attach that follows a detach waits for all CPUs, measurably (12 of 40 ms).
         drop(calibration);
         if follower.stream.is_none() {
-            follower.cost = Some(Cost {
-                own,
+            let counted_ns = follower.counted_ns(own)?;
+            let start = Took {
                 bare_ns,
-                counted_ns: follower.counted_ns(own)?,
-            });
+                counted_ns,
+            };
+            follower.cost = Some(Cost { own, start });
         }
         gate.settle()
             .map_err(|error| KernelError::new(WAITING, error))?;
@@ -142,7 +144,7 @@ impl Follower {
     ) -> Result<Self, KernelError> {
         let (plan, mut listening) = stream.map(Listening::new).unzip();
         let max_tasks = limits.max_tasks;
-        let usual = match ways::PREEMPTS_PROGRAMS.is_reached() {
+        let usual = match PREEMPTS_PROGRAMS.is_reached() {
             true => SLOTS_WHERE_PREEMPTED,
             false => SLOTS,
         };

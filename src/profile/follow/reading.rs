@@ -9,7 +9,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::super::model::{Losses, Snapshot};
 use super::super::ways::Hook;
 use super::super::{Counts, EndedProcess, tally};
-use super::{Follower, Listening, SETTLED};
+use super::took::{self, Took};
+use super::{Cost, Follower, Listening, SETTLED};
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::KernelTask;
 use crate::bpf::tables::Record;
@@ -206,26 +207,28 @@ impl Follower {
     }
 
     /// Detaches; before and after, the cost is measured once more, in whatever mood the machine is now.
-    fn detach_measuring(&mut self) -> f64 {
-        let Some(mut cost) = self.cost else {
+    fn detach_measuring(&mut self) -> Option<f64> {
+        let Some(Cost { own, start }) = self.cost else {
             self.detach();
-            return 0.0;
+            return None;
         };
         // While tasks live the slot may be somebody's.
-        if self.live() == 0
-            && let Ok(counted_ns) = self.counted_ns(cost.own)
-        {
-            cost.counted_ns = cost.counted_ns.min(counted_ns);
-        }
+        let counted_ns = match self.live() {
+            0 => self.counted_ns(own).ok(),
+            _ => None,
+        };
         self.detach();
-        cost.bare_ns = cost.bare_ns.min(account::syscall_ns());
-        tracing::debug!(?cost.bare_ns, ?cost.counted_ns, "a call of denet's own");
-        (cost.counted_ns - cost.bare_ns).max(0.0)
+        let end = Took {
+            bare_ns: account::syscall_ns(),
+            counted_ns: counted_ns.unwrap_or(start.counted_ns),
+        };
+        tracing::debug!(?start, ?end, "a call of denet's own");
+        took::added_ns(&[start, end])
     }
 
     /// Detaches and reads everything: nothing is attached or followed afterwards. Returns also what
-    /// counting added to a syscall, in nanoseconds.
-    pub(crate) fn finish(mut self) -> Result<(Snapshot, f64), KernelError> {
+    /// counting added to a syscall, in nanoseconds, where that could be told.
+    pub(crate) fn finish(mut self) -> Result<(Snapshot, Option<f64>), KernelError> {
         let ns_per_syscall = self.detach_measuring();
         if self.live() > 0 {
             // Programs that began before the links closed may still run for the tasks that live.

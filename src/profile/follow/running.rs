@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 
 use super::super::ways::Whom;
 use super::super::{Limits, StartError, Target};
+use super::took::Took;
 use super::{Cost, Follower, SETTLED, Stream, give_up_capabilities, refused};
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
@@ -59,11 +60,11 @@ impl Follower {
             // stays unknown, and nothing else.
             match follower.counted_ns(own) {
                 Ok(counted_ns) => {
-                    follower.cost = Some(Cost {
-                        own,
+                    let start = Took {
                         bare_ns,
                         counted_ns,
-                    });
+                    };
+                    follower.cost = Some(Cost { own, start });
                 }
                 Err(error) => tracing::debug!(%error, "the cost of a call is not measured"),
             }

@@ -18,14 +18,9 @@ use crate::bpf::object::{self, MapSetting, Maps, Program, Request};
 use crate::bpf::tables::slot_shift;
 use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS, perf};
 use crate::checks::backend::{self, Needs};
-use crate::facts::kernel::{self, Release};
+use crate::facts::kernel::{self, PREEMPTS_PROGRAMS, Release};
 use crate::finding::Finding;
 use crate::sys::root::Root;
-
-/// Kernels from here on may preempt a raw tracepoint's program, and then skip its runs for other tasks
-/// on that CPU until it goes on (upstream commits a46023d5616e and f7d327654b88). Perf events they do
-/// not (16718274ee75).
-pub(crate) const PREEMPTS_PROGRAMS: Release = Release(7, 0);
 
 /// A program, where it goes, and its link if it is attached already.
 pub(crate) struct Hook {
@@ -41,7 +36,7 @@ pub(crate) struct Loaded {
     /// Walks over the tasks that run already, where they are to be followed.
     pub(crate) walk: Option<Program>,
     pub(crate) backend: Backend,
-    /// The kernel may preempt a program and leave out the end of another task.
+    /// The kernel may skip the run that would tell of an end.
     pub(crate) may_miss_ends: bool,
 }
 

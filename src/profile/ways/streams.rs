@@ -4,14 +4,14 @@ use std::os::fd::AsFd as _;
 
 use super::constants::wake_at;
 use super::{
-    EVENTS, EVENTS_NEED, EventProgram, FOLLOWED_EVENTS, Hook, Kernel, Loaded, PREEMPTS_PROGRAMS,
-    attempt, followed, load_events, load_following, only,
+    EVENTS, EVENTS_NEED, EventProgram, FOLLOWED_EVENTS, Hook, Kernel, Loaded, attempt, followed,
+    load_events, load_following, only,
 };
 use crate::bpf::KernelError;
 use crate::bpf::kernel::Kind;
 use crate::bpf::object::{self, MapSetting, Maps, Program, Request};
 use crate::bpf::{perf, types};
-use crate::facts::kernel::{self, Release};
+use crate::facts::kernel::{self, PREEMPTS_PROGRAMS, Release};
 use crate::monitor::Hooking;
 use crate::profile::model::{Backend, WhyNot};
 use crate::profile::stream::{Constants, FunctionHook, Plan, StreamHook};
