@@ -1,6 +1,6 @@
 //! What counting costs a frame, beside a program that only lets it pass.
 //!
-//! For `benches/`: both run by hand one after the other, so that each round sees the machine in one mood.
+//! For `benches/`: all run by hand by turns, so that each sees every mood of the machine.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -16,10 +16,8 @@ use crate::sys::clock;
 /// `enum xdp_action`
 const XDP_PASS: i32 = 2;
 
-/// Runs of a program in one go: less than a slice of the scheduler's, or waiting for the CPU is measured.
-const TIMES: u32 = 20_000;
-/// Whatever else happens on the machine only adds, so the fastest of so many counts.
-const BURSTS: usize = 8;
+/// Runs of a program in one go: so many that putting it into the kernel's dispatcher does not show.
+const TIMES: u32 = 200_000;
 
 /// Nanoseconds of one run.
 #[derive(Clone, Copy, Debug)]
@@ -59,15 +57,11 @@ pub fn rounds(frame: &[u8], rounds: usize) -> Result<Vec<Round>, KernelError> {
 
 fn ns(program: BorrowedFd<'_>, frame: &[u8]) -> Result<f64, KernelError> {
     let failed = |error: io::Error| KernelError::new("BPF_PROG_TEST_RUN", error);
-    let mut fastest = f64::INFINITY;
-    for _ in 0..BURSTS {
-        let begin = clock::of_thread_ns().map_err(failed)?;
-        let said = trial::xdp(program, frame, TIMES).map_err(failed)?;
-        let end = clock::of_thread_ns().map_err(failed)?;
-        if said != XDP_PASS as u32 {
-            return Err(failed(io::Error::other("the frame was not to pass")));
-        }
-        fastest = fastest.min((end - begin) as f64 / f64::from(TIMES));
+    let begin = clock::of_thread_ns().map_err(failed)?;
+    let said = trial::xdp(program, frame, TIMES).map_err(failed)?;
+    let end = clock::of_thread_ns().map_err(failed)?;
+    if said != XDP_PASS as u32 {
+        return Err(failed(io::Error::other("the frame was not to pass")));
     }
-    Ok(fastest)
+    Ok((end - begin) as f64 / f64::from(TIMES))
 }
