@@ -102,15 +102,15 @@ impl Records {
     }
 
     pub(crate) fn write_line(&mut self, line: &str) {
-        self.write_lines(&format!("{line}\n"));
+        self.write_lines(format!("{line}\n").as_bytes());
     }
 
     /// Writes whole lines, each ended, to every sink of lines that has not failed yet.
-    pub(crate) fn write_lines(&mut self, lines: &str) {
+    pub(crate) fn write_lines(&mut self, lines: &[u8]) {
         let lines = &*harmless(lines);
         for sink in self.sinks.iter_mut().filter(|sink| sink.failed.is_none()) {
             if let To::Lines(to) = &mut sink.to {
-                let written = to.write_all(lines.as_bytes()).and_then(|()| to.flush());
+                let written = to.write_all(lines).and_then(|()| to.flush());
                 sink.failed = written.err();
             }
         }
@@ -139,21 +139,25 @@ impl Records {
 
 /// JSON for a terminal as well: what would steer it, or turn its text around, is escaped; JSON's value is
 /// the same. Serde escapes what is below a blank.
-fn harmless(json: &str) -> Cow<'_, str> {
+fn harmless(json: &[u8]) -> Cow<'_, [u8]> {
     let steers = |it: char| matches!(it, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     // Nearly always, and fast.
-    if json.bytes().all(|byte| byte < 0x7f) || !json.contains(steers) {
+    if json.iter().all(|byte| *byte < 0x7f) {
         return Cow::Borrowed(json);
     }
-    let mut out = String::with_capacity(json.len() + 16);
-    for it in json.chars() {
+    let text = String::from_utf8_lossy(json);
+    if !text.contains(steers) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for it in text.chars() {
         if steers(it) {
             let _ = write!(out, "\\u{:04x}", u32::from(it));
         } else {
             out.push(it);
         }
     }
-    Cow::Owned(out)
+    Cow::Owned(out.into_bytes())
 }
 
 #[cfg(test)]
@@ -164,9 +168,9 @@ mod tests {
     fn what_steers_a_terminal_is_escaped_and_means_the_same() {
         let value = serde_json::json!({"path": "a\u{9b}2J\u{202e}b\u{7f}\u{1b}ü"});
         let text = value.to_string();
-        let told = harmless(&text);
+        let told = String::from_utf8(harmless(text.as_bytes()).into_owned()).unwrap();
         assert!(!told.contains(['\u{9b}', '\u{202e}', '\u{7f}', '\u{1b}']) && told.contains('ü'));
         assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), value);
-        assert!(matches!(harmless("{}"), Cow::Borrowed(_)));
+        assert!(matches!(harmless(b"{}"), Cow::Borrowed(_)));
     }
 }

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use aya::maps::{Array, HashMap, Map, MapData};
+use serde::Serialize;
 
 use self::followed::Followed;
 #[cfg(test)]
@@ -64,7 +65,7 @@ struct Listener {
     // What comes now has not returned.
     has_finished: bool,
     lines: String,
-    records: String,
+    records: Vec<u8>,
 }
 
 impl Listener {
@@ -128,9 +129,10 @@ impl Listener {
         }
     }
 
-    fn record_line(&mut self, record: &serde_json::Value) {
-        self.records.push_str(&record.to_string());
-        self.records.push('\n');
+    fn record_line(&mut self, record: &impl Serialize) {
+        // Memory takes whatever comes.
+        let _ = serde_json::to_writer(&mut self.records, record);
+        self.records.push(b'\n');
     }
 
     fn call(&mut self, raw: &RawCall) {
@@ -169,10 +171,8 @@ impl Listener {
             }
         }
         if self.watched.borrow().records.wanted() {
-            let mut record =
-                json::call(self.at(head.tgid, head.tid, head.start_ns), &decoded, took);
-            record["seq"] = seq.into();
-            self.record_line(&record);
+            let at = self.at(head.tgid, head.tid, head.start_ns);
+            self.record_line(&json::call(at, &decoded, took, Some(seq)));
         }
         if executed {
             self.executed(head, &call, true);
@@ -423,7 +423,7 @@ pub fn run(options: &TraceOptions, common: &Common) -> u8 {
             begun: HashSet::new(),
             has_finished: false,
             lines: String::new(),
-            records: String::new(),
+            records: Vec::new(),
         }),
     };
     super::follow(common, stream, &watched, "", |_| {

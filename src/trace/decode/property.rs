@@ -135,7 +135,7 @@ fn tell(random: &mut Random, abi: Abi, nr: i32, followed: &mut Descriptors) {
         line::call(&prefix, &decoded, Some(random.next())),
         line::unfinished(&prefix, &decoded),
         line::resumed(&prefix, &decoded, None),
-        json::call(at, &decoded, Some(random.next())).to_string(),
+        serde_json::to_string(&json::call(at, &decoded, Some(random.next()), None)).unwrap(),
     ];
     for text in texts {
         assert!(
