@@ -6,7 +6,9 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::need_root;
-use crate::support::{Scratch, denet, output, records, stderr, stdout, talker};
+use crate::support::{
+    Scratch, denet, output, records, stderr, stdout, talker, without_skipped_runs,
+};
 
 /// What a run told.
 pub struct Told {
@@ -87,14 +89,19 @@ pub fn number(value: &Value) -> u64 {
 
 pub fn watch(options: &[&str], mode: &[&str]) -> Told {
     need_root();
-    let scratch = Scratch::new();
-    let mut command = denet(["--json", "monitor", "net"]);
-    command.args(options).arg("--").arg(talker()).args(mode);
-    let done = output(command.current_dir(&scratch.0));
-    assert!(done.status.success(), "{}", stderr(&done));
-    let told = Told::of(&stdout(&done));
-    assert_eq!(told.summary["kind"], "summary");
-    told
+    let watched = || {
+        let scratch = Scratch::new();
+        let mut command = denet(["--json", "monitor", "net"]);
+        command.args(options).arg("--").arg(talker()).args(mode);
+        let done = output(command.current_dir(&scratch.0));
+        assert!(done.status.success(), "{}", stderr(&done));
+        let told = Told::of(&stdout(&done));
+        assert_eq!(told.summary["kind"], "summary");
+        told
+    };
+    without_skipped_runs(watched, |told| {
+        told.summary["lost"]["skipped_runs"].as_u64()
+    })
 }
 
 /// Confidentiality lockdown forbids to read what a descriptor is: there each test is that this is said.

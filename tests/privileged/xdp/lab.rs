@@ -94,6 +94,22 @@ impl Lab {
         for name in [near, far] {
             netlink::raise(self.index(name)).expect("up");
         }
+        for name in [near, far] {
+            self.wait_until_up(name);
+        }
+    }
+
+    /// The first end has a carrier only once the second is up, and until the kernel has come to notice, it drops
+    /// what is sent and says nothing (`linkwatch_do_dev`, net/core/link_watch.c).
+    fn wait_until_up(&self, name: &str) {
+        let patience = Instant::now() + Duration::from_secs(20);
+        let state = || fs::read_to_string(self.of_interface(name, "operstate")).expect("a state");
+        while state().trim() != "up" {
+            assert!(Instant::now() < patience, "{name}: {}", state());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Told before its queue is there, but under the lock that this change takes.
+        netlink::raise(self.index(name)).expect("up");
     }
 
     /// Takes an interface away, and with it the other end.
