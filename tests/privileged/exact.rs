@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::need_root;
 use crate::support::{
-    Counts, Scratch, counts, denet, output, static_workload, stderr, summary, without_skipped_runs,
-    workload,
+    Counts, Scratch, counts, denet, output, skipped_runs, static_workload, stderr, summary,
+    without_skipped_runs, workload,
 };
 
 const ALL: [&str; 6] = ["--enable-ebpf", "--json", "--top", "0", "--wait-all", "run"];
@@ -20,7 +20,7 @@ fn profile(program: &Path, arguments: &[&str]) -> Value {
             let summary = summary(&output);
             (output, summary)
         },
-        |(_, summary)| summary["ebpf"]["quality"]["skipped_runs"].as_u64(),
+        |(_, summary)| skipped_runs(summary),
     );
     assert!(
         output.status.success(),
@@ -219,12 +219,15 @@ fn a_daemon_to_its_end() {
 fn a_daemon_that_outlives_the_command_is_named() {
     need_root();
     let arguments = ["--enable-ebpf", "--json", "--top", "0", "run", "--"];
-    let output = output(
-        denet(arguments)
-            .arg(workload())
-            .args(["daemonise", "2", "300"]),
-    );
-    let summary = summary(&output);
+    let run = || {
+        let mut command = denet(arguments);
+        summary(&output(command.arg(workload()).args([
+            "daemonise",
+            "2",
+            "300",
+        ])))
+    };
+    let summary = without_skipped_runs(run, skipped_runs);
     assert_eq!(
         summary["still_running"][0]["command"], "daemon",
         "{summary}"

@@ -341,6 +341,7 @@ int main(int argc, char **argv)
 			_exit(42);
 		nap(first * 1000000);
 	} else if (!strcmp(mode, "daemon")) { /* MS FILE: a grandchild that detaches */
+		must(pipe(gate));
 		if (must(fork()) == 0) {
 			setsid();
 			if (must(fork()) > 0)
@@ -352,7 +353,10 @@ int main(int argc, char **argv)
 			_exit(0);
 		}
 		wait(0);
-		nap((first + 300) * 1000000);
+		/* Until it has ended, however late that is, and a little more. */
+		close(gate[1]);
+		read(gate[0], &(char){ 0 }, 1);
+		nap(300000000);
 	} else {
 		return 97;
 	}

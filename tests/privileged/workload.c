@@ -264,19 +264,25 @@ static void hammer(int processes, long calls)
 	reap(processes);
 }
 
-/* daemonise SECONDS CALLS: a grandchild in a session of its own outlives us. */
+/* daemonise SECONDS CALLS: a grandchild in a session of its own outlives us, who wait until it has its name. */
 static void daemonise(int seconds, long calls)
 {
 	struct timespec nap = { .tv_sec = seconds };
+	int named[2];
+	char none;
 
+	must(pipe(named));
 	if (must(fork()) > 0) {
+		close(named[1]);
 		reap(1);
+		read(named[0], &none, 1);
 		return;
 	}
 	setsid();
 	if (must(fork()) > 0)
 		_exit(0);
 	prctl(PR_SET_NAME, "daemon");
+	close(named[1]);
 	call(SYS_getppid, calls);
 	syscall(SYS_nanosleep, &nap, 0);
 	call(SYS_getppid, calls);

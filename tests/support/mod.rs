@@ -274,6 +274,11 @@ pub fn preempts_programs() -> bool {
     major.expect("a number").expect("a number") >= 7
 }
 
+/// How many runs of programs the kernel skipped, by the summary of `run`.
+pub fn skipped_runs(summary: &Value) -> Option<u64> {
+    summary["ebpf"]["quality"]["skipped_runs"].as_u64()
+}
+
 /// Where the kernel preempts programs, up to three times until it has skipped nothing; elsewhere once.
 /// `skipped` finds the number in what came of it, which denet has to tell.
 pub fn without_skipped_runs<T>(
