@@ -183,7 +183,7 @@ fn a_storm_of_forks_is_neither_lost_nor_doubled() {
         let scratch = Scratch::new();
         let told = scratch.path("told");
         let mut storm = Command::new(load())
-            .args(["storm", if in_guest() { "8000" } else { "1500" }, "10"])
+            .args(["storm", if in_guest() { "8000" } else { "3000" }, "10"])
             .arg(&told)
             .spawn()
             .expect("it starts");

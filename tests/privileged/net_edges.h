@@ -140,6 +140,24 @@ static void on_alarm(int flags, int ms)
 	must(setitimer(ITIMER_REAL, &timer, 0));
 }
 
+/* Until a child waits within a call: it makes one only. */
+static void until_asleep(int child)
+{
+	char path[32], text[512];
+	const char *name_ends = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", child);
+	while (!name_ends || name_ends[2] != 'S') {
+		int fd = must(open(path, O_RDONLY));
+		int bytes = must(read(fd, text, sizeof(text) - 1));
+
+		text[bytes] = 0;
+		must(close(fd));
+		name_ends = strrchr(text, ')');
+		usleep(1000);
+	}
+}
+
 /* Signals come while calls wait; processes end within them. */
 static void interrupted(void)
 {
@@ -168,7 +186,7 @@ static void interrupted(void)
 			recv(pair[0], memory, 10, 0);
 			_exit(98);
 		}
-		usleep(20000);
+		until_asleep(child);
 		must(kill(child, SIGKILL));
 		must(waitpid(child, 0, 0));
 	}
