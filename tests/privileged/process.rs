@@ -1,5 +1,6 @@
 //! What denet samples, beside what the sampled programs measured of themselves.
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -418,12 +419,19 @@ fn without_samples_nothing_runs_between_start_and_end() {
         let mut command = denet(ebpf);
         // It ends when its input does.
         command.args(["--no-polling", "run", "--", "cat"]);
-        command.stdin(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("denet starts");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::null()).spawn().expect("denet starts");
+        let mut echo = [0; 2];
+        let stdin = child.stdin.as_mut().expect("piped");
+        stdin.write_all(b"x\n").expect("it reads");
+        let stdout = child.stdout.as_mut().expect("piped");
+        stdout.read_exact(&mut echo).expect("it has started");
         let moves = || {
             let status =
                 std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it lives");
-            let switches = status.lines().filter(|line| line.contains("ctxt_switches"));
+            let switches = status
+                .lines()
+                .filter(|line| line.contains("ctxt_switches") || line.starts_with("State:"));
             switches.map(str::to_owned).collect::<Vec<_>>()
         };
         let pause = |ms| std::thread::sleep(std::time::Duration::from_millis(ms));
@@ -431,7 +439,7 @@ fn without_samples_nothing_runs_between_start_and_end() {
         let has_started = || {
             let before = moves();
             pause(300);
-            moves() == before
+            moves() == before && before[0].contains("sleeping")
         };
         assert!((0..60).any(|_| has_started()), "it never rests");
         let before = moves();
