@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::lifetime::wait_until;
 use crate::need_root;
 use crate::support::{
-    Scratch, counts, denet, in_guest, load, output, records, stderr, stdout, summary,
+    Scratch, counts, denet, in_guest, load, output, preempts_programs, records, stderr, stdout,
+    summary,
 };
 
 /// A program with threads and children that waits for a byte.
@@ -116,12 +117,7 @@ pub fn exits(records: &[Value]) -> Vec<&Value> {
 pub fn is_complete(summary: &Value) -> bool {
     let quality = &summary["ebpf"]["quality"];
     let skips = quality["skipped_runs"].as_u64() > Some(0);
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
-    let major = release
-        .split('.')
-        .next()
-        .and_then(|major| major.parse::<u32>().ok());
-    let preempts = major >= Some(7);
+    let preempts = preempts_programs();
     assert_eq!(quality["complete"], !(preempts && skips), "{quality}");
     !(preempts && skips)
 }
