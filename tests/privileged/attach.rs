@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::attached::{Gated, Watching, exits, is_complete};
-use crate::lifetime::wait_until;
 use crate::need_root;
+use crate::support::wait::wait_until;
 use crate::support::{
     Scratch, counts, denet, in_guest, load, output, records, stderr, stdout, summary, workload,
 };

@@ -10,8 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::lifetime::wait_until;
 use crate::need_root;
+use crate::support::wait::wait_until;
 use crate::support::{
     Scratch, counts, denet, in_guest, load, output, preempts_programs, records, stderr, stdout,
     summary,

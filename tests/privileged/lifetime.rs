@@ -8,7 +8,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use crate::need_root;
 use crate::support;
+use crate::support::wait::wait_until;
 use crate::support::{DENET, Scratch, denet, output, stderr, stdout, summary, workload};
 
 fn ms(ms: u64) -> Duration {
@@ -132,14 +133,6 @@ impl Others {
 }
 
 const DENETS: &str = "denet_";
-
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
-        sleep(ms(20));
-    }
-}
 
 fn started(marker: &Path) {
     wait_until("the command started", || marker.exists());

@@ -7,8 +7,9 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::least::{NOBODY, as_nobody, installed_from, raise_memlock};
-use crate::lifetime::{Others, wait_until};
+use crate::lifetime::Others;
 use crate::need_root;
+use crate::support::wait::wait_until;
 use crate::support::{self, EBPF_TEST, Scratch, output, stderr, stdout, workload};
 
 fn report(output: &Output) -> Value {

@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use crate::attached::Group;
 use crate::broken::is_locked_down;
-use crate::lifetime::{send, wait_until};
+use crate::lifetime::send;
 use crate::need_root;
+use crate::support::wait::wait_until;
 use crate::support::{Scratch, denet, output, records, stderr, workload};
 
 /// The ways of naming whom to watch.

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
+pub mod wait;
+
 /// The binary under test.
 pub const DENET: &str = env!("CARGO_BIN_EXE_denet");
 
