@@ -2,6 +2,7 @@
 
 mod attach;
 mod attached;
+mod backends;
 mod broken;
 mod command;
 mod exact;

@@ -219,8 +219,11 @@ fn compile(name: &str, flags: &[&str]) -> PathBuf {
     if let Some(brought) = std::env::var_os("DENET_WORKLOADS") {
         return Path::new(&brought).join(name);
     }
-    let target =
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (target, fresh) = (
+        folder.join(name),
+        folder.join(format!("{name}.{}", std::process::id())),
+    );
     let source = match name.split_once('-') {
         Some(("calls", program)) => format!("data/trace/{program}"),
         Some((source, _)) => format!("privileged/{source}"),
@@ -228,9 +231,11 @@ fn compile(name: &str, flags: &[&str]) -> PathBuf {
     };
     let source = format!("{}/tests/{source}.c", env!("CARGO_MANIFEST_DIR"));
     let mut cc = Command::new("cc");
-    cc.args(["-O1", "-o"]).arg(&target).arg(source).args(flags);
+    cc.args(["-O1", "-o"]).arg(&fresh).arg(source).args(flags);
     let built = output(&mut cc);
     assert!(built.status.success(), "{}", stderr(&built));
+    // Another run may execute the one that is there.
+    fs::rename(&fresh, &target).expect("our own folder");
     target
 }
 

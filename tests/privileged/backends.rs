@@ -1,22 +1,19 @@
-//! What tells kernels apart: what each of them has and has not, and which way denet takes there.
-//! Run by `tests/run kernels`, in its guests alone.
+//! What makes kernels differ: what each of them has and lacks, and which backend denet uses there.
+//!
+//! Run by `tests/run kernels`, in its guests alone: natively `tests/run` leaves this module out.
 #![expect(
     clippy::print_stdout,
     reason = "rows of the break-it matrix are for people to read"
 )]
 
-#[path = "../support/mod.rs"]
-#[expect(dead_code, reason = "other tiers need more of it")]
-mod support;
-
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
 
-use serde_json::Value;
-use support::{
-    EBPF_DIAG, Scratch, counts, denet, output, records, stderr, stdout, summary, workload,
+use crate::support::{
+    DENET, EBPF_DIAG, Scratch, counts, denet, output, records, stderr, stdout, summary, workload,
 };
+use serde_json::Value;
 
 /// What is expected of a column of the matrix.
 struct Expected {
@@ -258,7 +255,7 @@ fn locked_memory_is_limited_before_5_11() {
     let scratch = Scratch::new();
     let script = format!(
         "cp {} {}/denet && setcap cap_bpf,cap_perfmon=ep {1}/denet",
-        support::DENET,
+        DENET,
         scratch.0.display()
     );
     let installed = output(Command::new("sh").args(["-c", &script]));
