@@ -72,6 +72,10 @@ suite_package() {
     suite_apt apt-cache "$1" search --names-only "$2" | cut -d' ' -f1 | sort -V | tail -n 1
 }
 
+suite_version() {
+    suite_apt apt-cache "$1" show --no-all-versions "$2" | awk '$1 == "Package:" { name = $2 } $1 == "Version:" { print name, $2; exit }'
+}
+
 # name · suite · package
 VM_KERNELS='
 sid   sid                ^linux-binary-[0-9].*-cloud-amd64$
@@ -80,15 +84,18 @@ sid   sid                ^linux-binary-[0-9].*-cloud-amd64$
 5.10  bullseye           ^linux-image-5\.10\..*-cloud-amd64-unsigned$
 '
 
-# vm_kernel NAME: $CACHE/kernels/NAME/{vmlinuz,release,modules}
+# vm_kernel NAME: $CACHE/kernels/NAME/{vmlinuz,release,modules,package}. One that is there is taken; with
+# VM_NEWEST=1 only if the suite has no newer one, or cannot be reached.
 vm_kernel() {
     local name=$1 kernel=$CACHE/kernels/$1 suite pattern package modules= release
     read -r suite pattern < <(sed -n "s/^$name  *//p" <<<"$VM_KERNELS") || { echo "no kernel is called $name" >&2; return 1; }
-    [ -d "$kernel" ] && return 0
+    [ -d "$kernel" ] && [ -z "${VM_NEWEST:-}" ] && return 0
     vm_room || return 1
-    suite_update "$suite" || return 1
+    suite_update "$suite" || { [ -d "$kernel" ]; return; }
     package=$(suite_package "$suite" "$pattern")
     [ -n "$package" ] || { echo "$suite has no package $pattern" >&2; return 1; }
+    [ "$(suite_version "$suite" "$package")" = "$(cat "$kernel/package" 2>/dev/null)" ] && return 0
+    suite_version "$suite" "$package" >"$WORK/version"
     case $package in linux-binary-*) modules=linux-modules-${package#linux-binary-} ;; esac
     mkdir -p "$WORK/deb" "$WORK/kernel"
     (cd "$WORK/deb" && suite_apt apt-get "$suite" download "$package" $modules) || return 1
@@ -103,8 +110,11 @@ vm_kernel() {
         mv "$WORK"/unpacked/usr/lib/modules/* "$WORK"/kernel/modules/lib/modules/ || return 1
     depmod -b "$WORK/kernel/modules" "$release" || return 1
     echo "$release" >"$WORK/kernel/release"
+    mv "$WORK/version" "$WORK/kernel/package"
     rm -rf "$WORK/deb" "$WORK/unpacked"
-    mkdir -p "$CACHE/kernels" && sync && mv -T "$WORK/kernel" "$kernel"
+    mkdir -p "$CACHE/kernels" && sync || return 1
+    [ ! -e "$kernel" ] || mv -T "$kernel" "$WORK/old-$name" || return 1
+    mv -T "$WORK/kernel" "$kernel"
 }
 
 # vm_copy ROOT FILE…: programs and the libraries they name, each where it is here.
