@@ -257,9 +257,12 @@ impl Sampler {
         self.ends.take()
     }
 
-    /// Looks again. `listed` are those that live, where somebody else knows.
-    pub fn sample(&mut self, listed: Option<&[u32]>, ts_ms: u64) -> Tree {
+    /// Looks again. `listed` are those that live, where somebody else knows. The sample's time `now_ms` is
+    /// read next to the clock that its CPU usage is computed from, and not before the newcomers are read,
+    /// which takes longer the more there are.
+    pub fn sample(&mut self, listed: Option<&[u32]>, now_ms: impl FnOnce() -> u64) -> Tree {
         self.meet_newcomers(listed);
+        let ts_ms = now_ms();
         self.look_around(ts_ms);
         self.sums.samples += 1;
         let highest = self.sums.peak_cpu_usage.unwrap_or(0.0);

@@ -95,12 +95,12 @@ impl Sampling {
 
     fn sample(&mut self, follower: Option<&mut Follower>) -> Tree {
         let Some(follower) = follower else {
-            return self.sampler.sample(None, now_ms());
+            return self.sampler.sample(None, now_ms);
         };
         self.follow_members(follower);
         // In another pid namespace than the kernel's own, its ids say nothing here.
         let live = account::in_initial_pid_namespace().then(|| follower.live_processes());
-        let mut tree = self.sampler.sample(live.as_deref(), now_ms());
+        let mut tree = self.sampler.sample(live.as_deref(), now_ms);
         match follower.counts() {
             Ok(counts) => self.count(&mut tree, &counts),
             Err(error) => tracing::debug!(%error, "no counts for this sample"),
