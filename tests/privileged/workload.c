@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -129,43 +130,101 @@ static void threads(int n, long calls)
 		__builtin_ia32_pause();
 }
 
+static int terminal;
+
 static void on_signal(int signal)
 {
-	(void)signal;
+	/* A terminal that is not ours any more may be read. */
+	if (signal == SIGTTIN)
+		must(ioctl(terminal, TIOCNOTTY, 0));
+}
+
+/* A process in the background that reads from its terminal: the read itself makes the kernel send SIGTTIN. */
+static void read_in_the_background(void)
+{
+	char byte;
+
+	must(setpgid(0, 0));
+	must(read(terminal, &byte, 1));
+	_exit(0);
 }
 
 /* Handlers, and a read that is restarted. */
 static void signals(void)
 {
 	struct sigaction restart = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-	int ends[2];
-	char byte;
+	int master, locked = 0;
 
 	sigaction(SIGUSR1, &restart, 0);
+	sigaction(SIGTTIN, &restart, 0);
 	for (int i = 0; i < 50; i++)
 		kill(getpid(), SIGUSR1);
-	must(pipe(ends));
 	if (must(fork()) == 0) {
-		usleep(100000);
-		kill(getppid(), SIGUSR1);
-		usleep(100000);
-		must(write(ends[1], "x", 1));
+		must(setsid());
+		master = must(open("/dev/ptmx", O_RDWR | O_NOCTTY));
+		must(ioctl(master, TIOCSPTLCK, &locked));
+		terminal = must(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY));
+		must(ioctl(terminal, TIOCSCTTY, 0));
+		must(write(master, "x\n", 2));
+		if (must(fork()) == 0)
+			read_in_the_background();
+		reap(1);
 		_exit(0);
 	}
-	must(read(ends[0], &byte, 1));
 	reap(1);
 }
 
-/* A sleep that a stop interrupts: the kernel goes on with restart_syscall. */
+static void read_proc(pid_t pid, const char *name, char *text, int size)
+{
+	char path[64];
+	int fd;
+
+	sprintf(path, "/proc/%d/%s", pid, name);
+	fd = must(open(path, O_RDONLY));
+	text[must(read(fd, text, size - 1))] = 0;
+	close(fd);
+}
+
+/* Returns once a process sleeps in this system call. */
+static void wait_until_in(pid_t pid, long nr)
+{
+	char text[256];
+	char *rest;
+
+	/* While it runs there is no number. */
+	do {
+		sched_yield();
+		read_proc(pid, "syscall", text, sizeof(text));
+	} while (strtol(text, &rest, 10) != nr || rest == text);
+}
+
+/* Returns once the leader of a process is in this state. */
+static void wait_until_state(pid_t pid, char state)
+{
+	char text[256];
+
+	do {
+		sched_yield();
+		read_proc(pid, "stat", text, sizeof(text));
+	} while (strrchr(text, ')')[2] != state);
+}
+
+/* A sleep that a stop interrupts: the kernel goes on with restart_syscall. A signal ends it, not the time. */
 static void stopped(void)
 {
-	struct timespec nap = { .tv_nsec = 300000000 };
+	const struct sigaction end = { .sa_handler = on_signal };
+	const struct timespec nap = { .tv_sec = 1000000 };
 
+	sigaction(SIGUSR1, &end, 0);
 	if (must(fork()) == 0) {
-		usleep(50000);
-		kill(getppid(), SIGSTOP);
-		usleep(50000);
-		kill(getppid(), SIGCONT);
+		pid_t parent = getppid();
+
+		wait_until_in(parent, SYS_nanosleep);
+		kill(parent, SIGSTOP);
+		wait_until_state(parent, 'T');
+		kill(parent, SIGCONT);
+		wait_until_in(parent, SYS_restart_syscall);
+		kill(parent, SIGUSR1);
 		_exit(0);
 	}
 	syscall(SYS_nanosleep, &nap, 0);
@@ -264,13 +323,22 @@ static void hammer(int processes, long calls)
 	reap(processes);
 }
 
-/* daemonise SECONDS CALLS: a grandchild in a session of its own outlives us, who wait until it has its name. */
-static void daemonise(int seconds, long calls)
+/*
+ * daemonise SECONDS CALLS [FILE]: a grandchild in a session of its own outlives us, who wait until it has its
+ * name. With 0 it lives until stdin is closed. Our process id is written into the file.
+ */
+static void daemonise(int seconds, long calls, const char *file)
 {
 	struct timespec nap = { .tv_sec = seconds };
 	int named[2];
 	char none;
 
+	if (file) {
+		int fd = must(open(file, O_WRONLY | O_CREAT, 0600));
+
+		dprintf(fd, "%d\n", getpid());
+		close(fd);
+	}
 	must(pipe(named));
 	if (must(fork()) > 0) {
 		close(named[1]);
@@ -284,7 +352,10 @@ static void daemonise(int seconds, long calls)
 	prctl(PR_SET_NAME, "daemon");
 	close(named[1]);
 	call(SYS_getppid, calls);
-	syscall(SYS_nanosleep, &nap, 0);
+	if (seconds)
+		syscall(SYS_nanosleep, &nap, 0);
+	else
+		must(read(0, &none, 1));
 	call(SYS_getppid, calls);
 	_exit(0);
 }
@@ -308,24 +379,30 @@ static void live(int n)
 	reap(n);
 }
 
-/* leave N FORKS: so many children, left behind, that go on forking. */
+/* leave N FORKS: so many children, left behind, that go on forking; each has forked once when we end. */
 static void leave(int n, int forks)
 {
+	int begun[2];
+	char byte;
+
+	must(pipe(begun));
 	for (int i = 0; i < n; i++) {
 		if (must(fork()) == 0) {
-			children(forks);
+			children(1);
+			must(write(begun[1], "x", 1));
+			children(forks - 1);
 			_exit(0);
 		}
 	}
-	usleep(20000);
+	while (n-- > 0)
+		must(read(begun[0], &byte, 1));
 }
 
-/* strangers SECONDS: short lives with a call that nobody else makes. */
-static void strangers(int seconds)
+/* strangers: short lives with a call that nobody else makes, until we are killed or our parent thread ends. */
+static void strangers(void)
 {
-	time_t end = time(0) + seconds;
-
-	while (time(0) < end) {
+	must(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+	for (;;) {
 		if (must(fork()) == 0) {
 			call(SYS_getpgrp, 20);
 			_exit(0);
@@ -370,21 +447,25 @@ static void relay(int chains, long calls)
 
 static char *until_file;
 
-static int rethread_body(void *unused)
+static int rethread_body(void *next)
 {
-	(void)unused;
-	execl("/proc/self/exe", "workload", "rethread", until_file, (char *)0);
+	execl("/proc/self/exe", "workload", "rethread", until_file, (char *)next, (char *)0);
 	_exit(98);
 }
 
-/* rethread FILE: executes itself from threads that are not the leader until there is the file; then calls. */
-static void rethread(void)
+/*
+ * rethread FILE: executes itself from threads that are not the leader until there is the file; then calls.
+ * It says when the first of them has.
+ */
+static void rethread(const char *at)
 {
+	if (!strcmp(at, "second"))
+		must(write(1, "ready\n", 6));
 	if (access(until_file, F_OK) == 0) {
 		call(SYS_getpgrp, 1000);
 		return;
 	}
-	thread(rethread_body, 0);
+	thread(rethread_body, strcmp(at, "first") ? "later" : "second");
 	for (;;)
 		__builtin_ia32_pause();
 }
@@ -455,10 +536,14 @@ static int group_exit_body(void *unused)
 static void endings(FILE *told)
 {
 	int gate[2];
+	pid_t first = 0;
 
 	must(pipe(gate));
 	for (int i = 0; i < 5; i++) {
-		if (must(fork()) > 0)
+		pid_t pid = must(fork());
+
+		first = first ? first : pid;
+		if (pid > 0)
 			continue;
 		close(gate[1]);
 		if (i == 0) {
@@ -477,7 +562,7 @@ static void endings(FILE *told)
 			__builtin_ia32_pause();
 	}
 	close(gate[0]);
-	usleep(50000);
+	wait_until_state(first, 'Z');
 	ready();
 	close(gate[1]);
 	reap_telling(5, told);
@@ -542,18 +627,18 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "hammer")) {
 		hammer(number(argv, 2), number(argv, 3));
 	} else if (!strcmp(mode, "daemonise")) {
-		daemonise(number(argv, 2), number(argv, 3));
+		daemonise(number(argv, 2), number(argv, 3), number(argv, 3) ? argv[4] : 0);
 	} else if (!strcmp(mode, "leave")) {
 		leave(number(argv, 2), number(argv, 3));
 	} else if (!strcmp(mode, "strangers")) {
-		strangers(number(argv, 2));
+		strangers();
 	} else if (!strcmp(mode, "live")) {
 		live(number(argv, 2));
 	} else if (!strcmp(mode, "relay")) {
 		relay(number(argv, 2), number(argv, 3));
 	} else if (!strcmp(mode, "rethread")) {
 		until_file = argv[2];
-		rethread();
+		rethread(argv[3] ? argv[3] : "first");
 	} else if (!strcmp(mode, "duel")) {
 		duel(number(argv, 2), fopen(argv[3], "w"));
 	} else if (!strcmp(mode, "nameless")) { /* DIR: a file that has no name */
