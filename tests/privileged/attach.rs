@@ -1,16 +1,16 @@
 //! What goes on while denet attaches: births, deaths and executions that race with its walk.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::attached::{Gated, Watching, exits, is_complete};
+use crate::attached::{Gated, exits, is_complete};
 use crate::need_root;
-use crate::support::wait::wait_until;
+use crate::running::{Done, Watching};
 use crate::support::{
-    Scratch, counts, denet, in_guest, load, output, records, stderr, stdout, summary, workload,
+    Scratch, counts, denet, load, output, records, stderr, stdout, summary, workload,
 };
 
 /// The workload in one of its modes, once it has said that it is ready.
@@ -58,7 +58,7 @@ fn who_is_begotten_by_somebody_who_ends_is_found() {
         let watching = Watching::start(&["--no-polling"], &[&pid]);
         target.go();
         assert!(target.0.wait().expect("it ends").success());
-        let summary = summary(&watching.end().0);
+        let summary = summary(&watching.end().output);
         if is_complete(&summary) {
             assert_eq!(counts(&summary)["getpgrp"], 6 * 50, "{round}");
         }
@@ -72,17 +72,14 @@ fn who_executes_from_another_thread_meanwhile_stays_followed() {
         let scratch = Scratch::new();
         let until = scratch.path("until");
         // Through its parent: what executes looks as if it had ended, for moments.
-        let mut target = Command::new("sh")
-            .args(["-c", r#""$0" rethread "$1"; exit $?"#])
-            .arg(workload())
-            .arg(&until)
-            .spawn()
-            .expect("it starts");
-        std::thread::sleep(Duration::from_millis(50));
-        let watching = Watching::start(&["--no-polling"], &[&target.id().to_string()]);
+        let mut command = Command::new("sh");
+        command.args(["-c", r#""$0" rethread "$1"; exit $?"#]);
+        let mut target = Gated::waiting(command.arg(workload()).arg(&until));
+        let pid = target.0.id().to_string();
+        let watching = Watching::start(&["--no-polling"], &[&pid]);
         std::fs::File::create(&until).expect("room");
-        let (done, _) = watching.end();
-        assert!(target.wait().expect("it ends").success());
+        let done = watching.end().output;
+        assert!(target.0.wait().expect("it ends").success());
         let summary = summary(&done);
         if !is_complete(&summary) {
             continue;
@@ -99,7 +96,7 @@ fn more_tasks_than_slots() {
     // 101 tasks, 64 slots: many are displaced.
     let watching = Watching::start(&["--max-tasks", "64"], &[&pid]);
     target.go();
-    let summary = summary(&watching.end().0);
+    let summary = summary(&watching.end().output);
     if !is_complete(&summary) {
         return;
     }
@@ -116,7 +113,11 @@ fn each_way_to_end_is_known_as_wait_tells_it() {
     let pid = target.0.id();
     let watching = Watching::start(&[], &[&pid.to_string()]);
     target.go();
-    let (done, records) = watching.end();
+    let Done {
+        output: done,
+        records,
+        ..
+    } = watching.end();
     let told = told(&file);
     assert_eq!(told.len(), 5, "{told:?}");
     assert_eq!(recorded(&records, pid), told, "{records:?}");
@@ -168,19 +169,19 @@ fn a_stranger_with_the_id_of_a_former_member_is_not_followed() {
     let (mut first, mut later) = (Gated::start(30, 0, 0), Gated::start(70, 0, 0));
     let pid = first.0.id();
     group.join(pid);
-    let watching = Watching::start(&["--duration", "3"], &["--cgroup", &group.folder()]);
+    let watching = Watching::start(&[], &["--cgroup", &group.folder()]);
     first.go();
     assert_eq!(first.0.wait().expect("it ends").code(), Some(7));
     let mut stranger = start_as(pid, || Gated::start(1000, 0, 0)).expect("its id is free");
     group.join(later.0.id());
     // Seen with the next sample, and walked for.
-    std::thread::sleep(Duration::from_millis(1000));
+    watching.wait_for_process(later.0.id());
     stranger.go();
     later.go();
     assert_eq!(stranger.0.wait().expect("it ends").code(), Some(7));
     assert_eq!(later.0.wait().expect("it ends").code(), Some(7));
-    let (done, _) = watching.end();
-    let summary = summary(&done);
+    watching.signal(Signal::SIGINT);
+    let summary = summary(&watching.end().output);
     if is_complete(&summary) {
         assert_eq!(counts(&summary)["getppid"], 30 + 70, "{summary}");
     }
@@ -199,25 +200,28 @@ fn a_hidden_process_is_not_taken_for_dead() {
     assert!(opened.expect("chmod").success());
     let script = format!(
         "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {0} --regid {0} --clear-groups \
-         {1} --enable-ebpf --quiet --top 0 --duration 2 --out {2} attach --all",
+         {1} --enable-ebpf --quiet --top 0 --out {2} attach --all",
         crate::least::NOBODY,
         program.display(),
         out.display()
     );
-    let mut denet = Command::new("unshare")
-        .args(["--mount", "sh", "-c", &script])
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("denet starts");
-    wait_until("denet is attached", || {
-        std::fs::metadata(&out).is_ok_and(|file| file.len() > 0)
-    });
+    let mut command = Command::new("unshare");
+    let command = command.args(["--mount", "sh", "-c", &script]);
+    let watching = Watching::spawn(command, scratch);
+    // It looks for the ended before and after.
+    watching.wait_for_later_sample();
     target.go();
     assert_eq!(target.0.wait().expect("it ends").code(), Some(7));
-    let ended = denet.wait().expect("it ends");
-    assert!(ended.success(), "{ended}");
-    let records = records(&std::fs::read_to_string(&out).expect("records"));
-    let summary = records.last().expect("a summary");
+    watching.wait_for_later_sample();
+    watching.signal(Signal::SIGINT);
+    let done = watching.end();
+    assert_eq!(
+        done.output.status.code(),
+        Some(130),
+        "{}",
+        stderr(&done.output)
+    );
+    let summary = done.summary();
     let processes = summary["ebpf"]["processes"].as_array().expect("a list");
     let of_target = processes
         .iter()
@@ -281,26 +285,25 @@ fn a_reused_id_is_two_ends() {
 fn counts_never_go_back() {
     need_root();
     let scratch = Scratch::new();
-    let file = scratch.path("told");
-    let mut storm = Command::new(load())
-        .args(["storm", if in_guest() { "10000" } else { "2500" }, "40"])
-        .arg(&file)
-        .spawn()
-        .expect("it starts");
-    std::thread::sleep(Duration::from_millis(100));
-    let watching = Watching::start(
-        &["--interval", "2", "--max-interval", "2"],
-        &[&storm.id().to_string()],
-    );
-    let (done, records) = watching.end();
-    assert!(storm.wait().expect("it ends").success());
-    let totals: Vec<_> = records
-        .iter()
-        .filter_map(|record| record["aggregated"]["ebpf"]["syscalls"]["total"].as_u64())
-        .collect();
-    assert!(totals.len() > 20, "{} samples", totals.len());
+    let until = scratch.path("until");
+    let mut storm = Gated::waiting(Command::new(load()).args(["storm", "40"]).arg(&until));
+    let options = ["--interval", "2", "--max-interval", "2"];
+    let watching = Watching::start(&options, &[&storm.0.id().to_string()]);
+    let totals_of = |records: &[Value]| -> Vec<_> {
+        let totals = records.iter().map(|record| &record["aggregated"]["ebpf"]);
+        totals
+            .filter_map(|ebpf| ebpf["syscalls"]["total"].as_u64())
+            .collect()
+    };
+    watching.wait_for("many samples", |records| {
+        (totals_of(records).len() > 100).then_some(())
+    });
+    std::fs::File::create(&until).expect("room");
+    let done = watching.end();
+    assert!(storm.0.wait().expect("it ends").success());
+    let totals = totals_of(&done.records);
     let back: Vec<_> = totals.windows(2).filter(|two| two[1] < two[0]).collect();
     assert!(back.is_empty(), "of {} samples: {back:?}", totals.len());
-    let whole = summary(&done)["ebpf"]["syscalls"]["total"].as_u64();
+    let whole = done.summary()["ebpf"]["syscalls"]["total"].as_u64();
     assert!(totals.last().copied() <= whole);
 }

@@ -1,29 +1,38 @@
 //! Watching what runs already: exactly, and without harm.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::need_root;
-use crate::support::wait::wait_until;
-use crate::support::{
-    Scratch, counts, denet, in_guest, load, output, preempts_programs, records, stderr, stdout,
-    summary,
-};
+use crate::running::{Done, Watching, state, wait_until_reading};
+use crate::support::wait::{wait_for, wait_until};
+use crate::support::{Scratch, counts, load, output, preempts_programs, records, stderr, summary};
 
 /// A program with threads and children that waits for a byte.
 pub struct Gated(pub Child);
 
 impl Gated {
+    /// Returns once all of them sleep in `read(2)`.
     pub fn start(calls: u32, threads: u32, children: u32) -> Self {
         let numbers = [calls, threads, children].map(|number| number.to_string());
-        Self::waiting(Command::new(load()).arg("gated").args(numbers))
+        let gated = Self::waiting(Command::new(load()).arg("gated").args(numbers));
+        wait_until_reading(gated.0.id());
+        gated
+    }
+
+    /// A process whose leader has ended; once it gets a byte all of it ends, with 9.
+    pub fn leaderless(file: &Path) -> Self {
+        let mut command = Command::new(load());
+        command.arg("leaderless").arg(file).stdin(Stdio::piped());
+        let leaderless = Self(command.spawn().expect("it starts"));
+        let pid = leaderless.0.id();
+        wait_until("its leader has ended", || state(pid) == Some('Z'));
+        leaderless
     }
 
     /// Any program that says when it is ready.
@@ -53,58 +62,6 @@ impl Drop for Gated {
     }
 }
 
-/// denet attached to a process, told that it is by its first record.
-pub struct Watching {
-    pub denet: Child,
-    out: PathBuf,
-    _scratch: Scratch,
-}
-
-impl Watching {
-    pub fn start(options: &[&str], whom: &[&str]) -> Self {
-        let scratch = Scratch::new();
-        let out = scratch.path("records");
-        let mut command = denet(["--enable-ebpf", "--quiet", "--top", "0", "--out"]);
-        command.arg(&out).args(options).arg("attach").args(whom);
-        let denet = command
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("denet starts");
-        let mut watching = Self {
-            denet,
-            out,
-            _scratch: scratch,
-        };
-        wait_until("denet is attached", || {
-            let ended = watching.denet.try_wait().expect("ours");
-            ended.is_some() || !watching.text().is_empty()
-        });
-        if watching.text().is_empty() {
-            let (done, _) = watching.end();
-            unreachable!("denet ended: {}", stderr(&done));
-        }
-        watching
-    }
-
-    fn text(&self) -> String {
-        std::fs::read_to_string(&self.out).unwrap_or_default()
-    }
-
-    pub fn end(mut self) -> (Output, Vec<Value>) {
-        let status = self.denet.wait().expect("it ends");
-        let mut text = String::new();
-        let stderr = self.denet.stderr.take().expect("piped");
-        std::io::Read::read_to_string(&mut BufReader::new(stderr), &mut text).expect("text");
-        let done = Output {
-            status,
-            stdout: self.text().into_bytes(),
-            stderr: text.into_bytes(),
-        };
-        let records = records(&stdout(&done));
-        (done, records)
-    }
-}
-
 pub fn exits(records: &[Value]) -> Vec<&Value> {
     records
         .iter()
@@ -129,7 +86,11 @@ fn existing_threads_and_children_are_followed_from_the_moment_of_attaching() {
     let pid = target.0.id().to_string();
     let watching = Watching::start(&[], &[&pid]);
     target.go();
-    let (done, records) = watching.end();
+    let Done {
+        output: done,
+        records,
+        ..
+    } = watching.end();
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     let summary = summary(&done);
     if !is_complete(&summary) {
@@ -159,7 +120,11 @@ fn the_process_alone() {
     let pid = target.0.id().to_string();
     let watching = Watching::start(&["--exclude-children"], &[&pid]);
     target.go();
-    let (done, records) = watching.end();
+    let Done {
+        output: done,
+        records,
+        ..
+    } = watching.end();
     let summary = summary(&done);
     if !is_complete(&summary) {
         return;
@@ -177,16 +142,19 @@ fn a_storm_of_forks_is_neither_lost_nor_doubled() {
     need_root();
     for _ in 0..3 {
         let scratch = Scratch::new();
-        let told = scratch.path("told");
-        let mut storm = Command::new(load())
-            .args(["storm", if in_guest() { "8000" } else { "3000" }, "10"])
-            .arg(&told)
-            .spawn()
-            .expect("it starts");
-        std::thread::sleep(Duration::from_millis(300));
-        let watching = Watching::start(&[], &[&storm.id().to_string()]);
-        let (done, records) = watching.end();
-        assert!(storm.wait().expect("it ends").success());
+        let until = scratch.path("until");
+        let mut storm = Gated::waiting(Command::new(load()).args(["storm", "10"]).arg(&until));
+        let watching = Watching::start(&[], &[&storm.0.id().to_string()]);
+        watching.wait_for("many forks", |records| {
+            (exits(records).len() >= 500).then_some(())
+        });
+        std::fs::File::create(&until).expect("room");
+        let Done {
+            output: done,
+            records,
+            ..
+        } = watching.end();
+        assert!(storm.0.wait().expect("it ends").success());
         let summary = summary(&done);
         if !is_complete(&summary) {
             continue;
@@ -216,13 +184,15 @@ fn again_and_again_and_by_two_at_once() {
     let mut target = Gated::start(300, 1, 1);
     let pid = target.0.id().to_string();
     for _ in 0..3 {
-        let (done, _) = Watching::start(&["--duration", "0.1"], &[&pid]).end();
+        let done = Watching::start(&["--duration", "0.1"], &[&pid])
+            .end()
+            .output;
         assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     }
     let (one, other) = (Watching::start(&[], &[&pid]), Watching::start(&[], &[&pid]));
     target.go();
     for watching in [one, other] {
-        let summary = summary(&watching.end().0);
+        let summary = summary(&watching.end().output);
         if !is_complete(&summary) {
             continue;
         }
@@ -237,9 +207,13 @@ fn ctrl_c_and_kill_leave_the_target_unharmed() {
     let pid = target.0.id().to_string();
     for (signal, code) in [(Signal::SIGINT, Some(130)), (Signal::SIGKILL, None)] {
         let watching = Watching::start(&[], &[&pid]);
-        std::thread::sleep(Duration::from_millis(50));
-        kill(Pid::from_raw(watching.denet.id() as i32), signal).expect("it lives");
-        let (done, records) = watching.end();
+        watching.wait_for_later_sample();
+        watching.signal(signal);
+        let Done {
+            output: done,
+            records,
+            ..
+        } = watching.end();
         assert_eq!(done.status.code(), code, "{}", stderr(&done));
         let last = records.last().expect("a record");
         assert_eq!(last["kind"] == "summary", code.is_some(), "{last}");
@@ -251,11 +225,16 @@ fn ctrl_c_and_kill_leave_the_target_unharmed() {
 #[test]
 fn the_whole_machine_but_denet() {
     need_root();
-    let watching = Watching::start(&["--duration", "1.5"], &["--all"]);
-    let own = watching.denet.id();
+    let watching = Watching::start(&[], &["--all"]);
+    let own = watching.id();
     let later = output(Command::new(load()).args(["swarm", "20"]));
     assert!(later.status.success());
-    let (done, records) = watching.end();
+    watching.signal(Signal::SIGINT);
+    let Done {
+        output: done,
+        records,
+        ..
+    } = watching.end();
     let summary = summary(&done);
     let seen = |pid: u32| {
         let processes = summary["ebpf"]["processes"].as_array().expect("a list");
@@ -325,16 +304,15 @@ fn a_cgroup_and_who_joins_it() {
     let group = Group::new();
     let (mut first, mut second) = (Gated::start(400, 1, 0), Gated::start(700, 0, 0));
     group.join(first.0.id());
-    let watching = Watching::start(&["--duration", "2"], &["--cgroup", &group.folder()]);
+    let watching = Watching::start(&[], &["--cgroup", &group.folder()]);
     group.join(second.0.id());
-    // It is seen with the next sample.
-    std::thread::sleep(Duration::from_millis(700));
+    watching.wait_for_process(second.0.id());
     first.go();
     second.go();
     assert_eq!(first.0.wait().expect("it ends").code(), Some(7));
     assert_eq!(second.0.wait().expect("it ends").code(), Some(7));
-    let (done, _) = watching.end();
-    let summary = summary(&done);
+    watching.signal(Signal::SIGINT);
+    let summary = summary(&watching.end().output);
     if is_complete(&summary) {
         assert_eq!(counts(&summary)["getppid"], 2 * 400 + 700, "{summary}");
     }
@@ -343,19 +321,21 @@ fn a_cgroup_and_who_joins_it() {
 #[test]
 fn how_a_process_ends_is_known_as_its_parent_knows_it() {
     need_root();
+    let scratch = Scratch::new();
+    let file = scratch.path("leader");
     let script = format!(
-        "{} leaderless 50; sh -c 'kill -TERM $$'; exit 4",
-        load().display()
+        "{} leaderless {}; sh -c 'kill -TERM $$'; exit 4",
+        load().display(),
+        file.display()
     );
-    let done = output(&mut denet([
-        "--enable-ebpf",
-        "--json",
-        "run",
-        "sh",
-        "-c",
-        &script,
-    ]));
-    let records = records(&stdout(&done));
+    let mut watching = Watching::run(&["--enable-ebpf"], Command::new("sh").args(["-c", &script]));
+    let leader = wait_for("the leader runs", || {
+        let text = std::fs::read_to_string(&file).ok()?;
+        text.trim().strip_prefix("leader ")?.parse().ok()
+    });
+    wait_until("the leader has ended", || state(leader) == Some('Z'));
+    watching.go();
+    let records = watching.end().records;
     let ended: Vec<_> = exits(&records)
         .iter()
         .map(|exit| (exit["exit_code"].as_i64(), exit["signal"].as_i64()))
@@ -403,17 +383,17 @@ fn two_file_capabilities_are_enough() {
 #[test]
 fn a_process_whose_leader_has_ended_is_a_process_still() {
     need_root();
-    let mut target = Command::new(load())
-        .args(["leaderless", "3000"])
-        .spawn()
-        .expect("it starts");
-    std::thread::sleep(Duration::from_millis(300));
-    let pid = target.id().to_string();
-    let done = output(&mut denet(["--enable-ebpf", "--json", "attach", &pid]));
+    let scratch = Scratch::new();
+    let mut target = Gated::leaderless(&scratch.path("leader"));
+    let pid = target.0.id().to_string();
+    let watching = Watching::start(&[], &[&pid]);
+    // It is not taken for ended in any of them.
+    for _ in 0..2 {
+        watching.wait_for_later_sample();
+    }
+    target.go();
+    let done = watching.end().output;
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
-    let records = records(&stdout(&done));
-    let samples = records.iter().filter(|record| record["kind"] == "tree");
-    assert!(samples.clone().count() > 3, "{records:?}");
     assert_eq!(summary(&done)["exit"]["exit_code"], 9, "{}", summary(&done));
-    assert_eq!(target.wait().expect("it ended").code(), Some(9));
+    assert_eq!(target.0.wait().expect("it ended").code(), Some(9));
 }

@@ -1,9 +1,13 @@
 /*
  * Programs whose use of the machine is known: they measure themselves, or do a number of something.
- * What they measured they write into the file named last.
+ * What they measured they write into the file named last, as lines "name number". None waits for a length
+ * of time: they go on when a byte comes on stdin, when stdin is closed, or when others have done their part.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,80 +36,308 @@ static long long ns(clockid_t clock)
 	return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-static void nap(long long length)
+static void report(const char *file, const char *name, long long number)
 {
-	struct timespec time = { .tv_sec = length / 1000000000, .tv_nsec = length % 1000000000 };
-
-	nanosleep(&time, 0);
-}
-
-static void tell(const char *file, long long number)
-{
-	char text[32];
+	char text[64];
 	int fd = must(open(file, O_WRONLY | O_CREAT | O_APPEND, 0600));
 
-	must(write(fd, text, snprintf(text, sizeof(text), "%lld\n", number)));
+	must(write(fd, text, snprintf(text, sizeof(text), "%s %lld\n", name, number)));
 	close(fd);
 }
 
-static long long until;
-static int busy_percent;
-static volatile int left;
-
-static void spin(void)
+/* Until a byte comes, or the other end is closed. */
+static void wait_for(int fd)
 {
-	const long long period = 20000000;
+	char byte;
 
-	while (ns(CLOCK_MONOTONIC) < until) {
-		long long rest = ns(CLOCK_MONOTONIC) + period * busy_percent / 100;
-
-		while (ns(CLOCK_MONOTONIC) < rest)
-			;
-		if (busy_percent < 100)
-			nap(period * (100 - busy_percent) / 100);
-	}
+	must(read(fd, &byte, 1));
 }
 
-static int spinning_thread(void *name)
+/* Uses a CPU until this clock, which runs only meanwhile, has gone so far. */
+static void spin(clockid_t clock, long long length)
+{
+	long long until = ns(clock) + length;
+
+	while (ns(clock) < until)
+		for (volatile int i = 0; i < 10000; i++)
+			;
+}
+
+/* Threads that have come to the end of their work. */
+static int left;
+
+static void leave(void)
+{
+	__atomic_add_fetch(&left, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &left, FUTEX_WAKE, INT_MAX, 0, 0, 0);
+}
+
+static void wait_until_left(int threads)
+{
+	int now;
+
+	while ((now = __atomic_load_n(&left, __ATOMIC_SEQ_CST)) < threads)
+		syscall(SYS_futex, &left, FUTEX_WAIT, now, 0, 0, 0);
+}
+
+static long long work;
+
+static int working_thread(void *name)
 {
 	prctl(PR_SET_NAME, name);
-	spin();
-	__atomic_add_fetch(&left, 1, __ATOMIC_SEQ_CST);
+	spin(CLOCK_THREAD_CPUTIME_ID, work);
+	leave();
+	wait_for(0);
 	return 0;
 }
 
-/* Threads and children that exist already, and begin when somebody closes the pipe. */
+/* Threads and children that exist already wait until this pipe is closed. */
 static int gate[2];
 static long calls;
 
 static int calling_thread(void *unused)
 {
-	char none;
-
 	(void)unused;
-	read(gate[0], &none, 1);
+	wait_for(gate[0]);
 	for (long i = 0; i < calls; i++)
 		syscall(SYS_getppid);
-	__atomic_add_fetch(&left, 1, __ATOMIC_SEQ_CST);
+	leave();
 	return 0;
 }
 
-static int late_group_exit(void *unused)
+static int group_exit_thread(void *unused)
 {
 	(void)unused;
-	nap(calls * 1000000);
+	wait_for(0);
 	syscall(SYS_exit_group, 9);
 	return 0;
 }
 
-static void thread(int (*body)(void *), void *argument)
+static int thread(int (*body)(void *), void *argument)
 {
 	const int size = 64 * 1024;
 	char *stack = malloc(size);
 
-	must(clone(body, stack + size,
-		   CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
-		   argument));
+	return must(clone(body, stack + size,
+			  CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+			  argument));
+}
+
+/* Returns once a thread of a process sleeps in read(2). */
+static void wait_until_reading(int pid, int tid)
+{
+	char path[64], text[16] = "";
+
+	sprintf(path, "/proc/%d/task/%d/syscall", pid, tid);
+	/* While it runs there is no number. */
+	for (; text[0] < '0' || text[0] > '9' || atol(text) != SYS_read; sched_yield()) {
+		int fd = must(open(path, O_RDONLY));
+
+		must(read(fd, text, sizeof(text) - 1));
+		close(fd);
+	}
+}
+
+/* COUNT processes take turns: while one works, the others wait for theirs. */
+static void take_turns(long count, const char *file)
+{
+	const int rounds = 40;
+	int ends[8][2];
+
+	for (int i = 0; i < count; i++)
+		must(pipe(ends[i]));
+	for (int i = 0; i < count; i++) {
+		if (must(fork()) > 0)
+			continue;
+		for (int round = 0; round < rounds; round++) {
+			wait_for(ends[i][0]);
+			spin(CLOCK_PROCESS_CPUTIME_ID, work / rounds);
+			must(write(ends[(i + 1) % count][1], "x", 1));
+		}
+		report(file, "cpu", ns(CLOCK_PROCESS_CPUTIME_ID));
+		_exit(0);
+	}
+	must(write(ends[0][1], "x", 1));
+}
+
+/*
+ * MS COUNT SHAPE FILE: so many use a CPU for so long, from when a byte comes on; the program ends when stdin
+ * is closed. What they used since then they measure themselves, each process for itself.
+ */
+static void use_cpu(long count, const char *shape, const char *file)
+{
+	long long before;
+
+	wait_for(0);
+	before = ns(CLOCK_PROCESS_CPUTIME_ID);
+	if (!strcmp(shape, "alone")) {
+		spin(CLOCK_PROCESS_CPUTIME_ID, work);
+	} else if (!strcmp(shape, "threads")) {
+		for (int i = 0; i < count; i++)
+			thread(working_thread, "spin(ner) \n");
+		wait_until_left(count);
+	} else if (!strcmp(shape, "turns")) {
+		take_turns(count, file);
+	} else {
+		for (int i = 0; i < count; i++) {
+			if (must(fork()) == 0) {
+				spin(CLOCK_PROCESS_CPUTIME_ID, work);
+				report(file, "cpu", ns(CLOCK_PROCESS_CPUTIME_ID));
+				_exit(i);
+			}
+		}
+	}
+	while (wait(0) > 0)
+		;
+	report(file, "cpu", ns(CLOCK_PROCESS_CPUTIME_ID) - before);
+	report(file, "done", 1);
+	wait_for(0);
+}
+
+/* MS CHILDREN FILE: they work until stdin has a byte, and end without a parent that waits for them. */
+static void forget(long children, const char *file)
+{
+	long long before = ns(CLOCK_PROCESS_CPUTIME_ID);
+
+	signal(SIGCHLD, SIG_IGN);
+	must(pipe(gate));
+	for (int i = 0; i < children; i++) {
+		if (must(fork()) == 0) {
+			close(gate[1]);
+			spin(CLOCK_PROCESS_CPUTIME_ID, work);
+			report(file, "child", getpid());
+			wait_for(gate[0]);
+			_exit(0);
+		}
+	}
+	wait_for(0);
+	close(gate[1]);
+	/* None is left then. */
+	while (wait(0) > 0)
+		;
+	report(file, "cpu", ns(CLOCK_PROCESS_CPUTIME_ID) - before);
+	wait_for(0);
+}
+
+/* MS FILE: a grandchild that detaches; we wait for its end, and then until stdin is closed. */
+static void start_daemon(const char *file)
+{
+	long long before = ns(CLOCK_PROCESS_CPUTIME_ID);
+	struct pollfd end = { .events = POLLIN };
+	int daemon;
+
+	must(pipe(gate));
+	if (must(fork()) == 0) {
+		setsid();
+		daemon = must(fork());
+		if (daemon > 0) {
+			must(write(gate[1], &daemon, sizeof(daemon)));
+			report(file, "cpu", ns(CLOCK_PROCESS_CPUTIME_ID));
+			_exit(0);
+		}
+		wait_for(0);
+		spin(CLOCK_PROCESS_CPUTIME_ID, work);
+		report(file, "cpu", ns(CLOCK_PROCESS_CPUTIME_ID));
+		_exit(0);
+	}
+	must(wait(0));
+	must(read(gate[0], &daemon, sizeof(daemon)));
+	end.fd = must(syscall(SYS_pidfd_open, daemon, 0));
+	report(file, "daemon", daemon);
+	must(poll(&end, 1, -1));
+	report(file, "cpu", ns(CLOCK_PROCESS_CPUTIME_ID) - before);
+	wait_for(0);
+}
+
+/* N: so many live on when their parent has ended, and end while we wait. */
+static void leave_orphans(long n)
+{
+	int ends[2];
+
+	must(pipe(gate));
+	must(pipe(ends));
+	if (must(fork()) == 0) {
+		close(gate[1]);
+		for (long i = 0; i < n; i++) {
+			if (must(fork()) == 0) {
+				wait_for(gate[0]);
+				_exit(0);
+			}
+		}
+		_exit(0);
+	}
+	/* From here on they are orphans. */
+	must(wait(0));
+	close(gate[1]);
+	close(ends[1]);
+	wait_for(ends[0]);
+}
+
+/* N: so many in all, 32 at once; each ends when the one that comes 32 later has begun. */
+static void swarm(long n)
+{
+	must(pipe(gate));
+	for (long i = 0; i < n; i++) {
+		if (must(fork()) == 0) {
+			close(gate[1]);
+			wait_for(gate[0]);
+			_exit(0);
+		}
+		if (i >= 31) {
+			must(write(gate[1], "x", 1));
+			must(wait(0));
+		}
+	}
+	close(gate[1]);
+	while (wait(0) > 0)
+		;
+}
+
+/* CALLS FILE: forks as fast as it can until there is the file; says when it does. */
+static void storm(const char *file)
+{
+	for (long forks = 0; access(file, F_OK) != 0; forks++) {
+		if (must(fork()) == 0) {
+			for (long i = 0; i < calls; i++)
+				syscall(SYS_getppid);
+			_exit(0);
+		}
+		must(wait(0));
+		if (forks == 20)
+			must(write(1, "ready\n", 6));
+	}
+}
+
+/* CALLS THREADS CHILDREN: once a byte comes; exits with 7. */
+static void gated(long threads, long children)
+{
+	int tasks[256][2], count = 0;
+
+	must(pipe(gate));
+	for (int i = 0; i < threads; i++, count++) {
+		tasks[count][0] = getpid();
+		tasks[count][1] = thread(calling_thread, 0);
+	}
+	for (int i = 0; i < children; i++, count++) {
+		int pid = must(fork());
+
+		if (pid == 0) {
+			close(gate[1]);
+			calling_thread(0);
+			_exit(i);
+		}
+		tasks[count][0] = tasks[count][1] = pid;
+	}
+	while (count-- > 0)
+		wait_until_reading(tasks[count][0], tasks[count][1]);
+	must(write(1, "ready\n", 6));
+	wait_for(0);
+	close(gate[1]);
+	for (long i = 0; i < calls; i++)
+		syscall(SYS_getppid);
+	wait_until_left(threads);
+	while (wait(0) > 0)
+		;
 }
 
 static int executing_thread(void *unused)
@@ -191,51 +423,32 @@ int main(int argc, char **argv)
 	const char *file = argv[argc - 1];
 	long first = argc > 2 ? atol(argv[2]) : 0, second = argc > 3 ? atol(argv[3]) : 0;
 
-	if (!strcmp(mode, "spin")) { /* MS PERCENT FILE: its CPU time in ns */
-		until = ns(CLOCK_MONOTONIC) + first * 1000000;
-		busy_percent = second;
-		spin();
-		tell(file, ns(CLOCK_PROCESS_CPUTIME_ID));
-	} else if (!strcmp(mode, "threads")) { /* MS THREADS FILE: as spin, in so many threads */
-		until = ns(CLOCK_MONOTONIC) + first * 1000000;
-		busy_percent = 100;
-		for (int i = 0; i < second; i++)
-			thread(spinning_thread, "spin(ner) \n");
-		while (left < second)
-			nap(5000000);
-		tell(file, ns(CLOCK_PROCESS_CPUTIME_ID));
-	} else if (!strcmp(mode, "children")) { /* MS CHILDREN FILE: a line from each */
-		until = ns(CLOCK_MONOTONIC) + first * 1000000;
-		busy_percent = 100;
-		for (int i = 0; i < second; i++) {
-			if (must(fork()) == 0) {
-				spin();
-				tell(file, ns(CLOCK_PROCESS_CPUTIME_ID));
-				_exit(i);
-			}
-		}
-		while (wait(0) > 0)
-			;
-	} else if (!strcmp(mode, "forgotten")) { /* MS CHILDREN FILE: nobody waits for them */
-		signal(SIGCHLD, SIG_IGN);
-		until = ns(CLOCK_MONOTONIC) + first * 1000000;
-		busy_percent = 100;
-		for (int i = 0; i < second; i++) {
-			if (must(fork()) == 0) {
-				spin();
-				tell(file, ns(CLOCK_PROCESS_CPUTIME_ID));
-				_exit(0);
-			}
-		}
-		nap((first + 600) * 1000000);
-	} else if (!strcmp(mode, "grow")) { /* MIB MS FILE: resident, then given back */
+	work = first * 1000000LL;
+	calls = first;
+	if (!strcmp(mode, "cpu")) {
+		use_cpu(second, argv[4], file);
+	} else if (!strcmp(mode, "forgotten")) {
+		forget(second, file);
+	} else if (!strcmp(mode, "daemon")) {
+		start_daemon(file);
+	} else if (!strcmp(mode, "orphans")) {
+		leave_orphans(first);
+	} else if (!strcmp(mode, "grow")) { /* MIB FILE: resident until a byte comes, then given back */
 		char *memory = mmap(0, first << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		memset(memory, 1, first << 20);
-		tell(file, getpid());
-		nap(second * 1000000);
+		report(file, "grown", getpid());
+		wait_for(0);
 		munmap(memory, first << 20);
-		nap(second * 1000000);
+		wait_for(0);
+	} else if (!strcmp(mode, "touch")) { /* PAGES: so many page faults, and those of any program */
+		long page = sysconf(_SC_PAGESIZE);
+		char *memory = mmap(0, first * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		/* One for each page. */
+		madvise(memory, first * page, MADV_NOHUGEPAGE);
+		for (long i = 0; i < first; i++)
+			memory[i * page] = 1;
 	} else if (!strcmp(mode, "write")) { /* BYTES CHILDREN FILE: each, and ourselves */
 		char block[4096] = "";
 		int fd = must(open(file, O_WRONLY | O_CREAT | O_APPEND, 0600));
@@ -254,109 +467,52 @@ int main(int argc, char **argv)
 			;
 	} else if (!strcmp(mode, "nothing")) {
 		return 0;
+	} else if (!strcmp(mode, "crowd")) { /* N: so many live until stdin is closed */
+		for (long i = 0; i < first; i++) {
+			if (must(fork()) == 0) {
+				wait_for(0);
+				_exit(0);
+			}
+		}
+		while (wait(0) > 0)
+			;
 	} else if (!strcmp(mode, "executes")) { /* N */
 		execute(first);
 	} else if (!strcmp(mode, "executes-oddly")) { /* FILE */
 		execute_oddly(file);
 	} else if (!strcmp(mode, "executes-later")) { /* N: once a byte comes */
-		char byte;
-
 		must(write(1, "ready\n", 6));
-		must(read(0, &byte, 1));
+		wait_for(0);
 		execute(first);
-	} else if (!strcmp(mode, "swarm")) { /* N: each lives a millisecond, 32 at once */
-		for (long i = 0; i < first; i++) {
-			if (i >= 32)
-				must(wait(0));
-			if (must(fork()) == 0) {
-				nap(1000000);
-				_exit(0);
-			}
-		}
-		while (wait(0) > 0)
-			;
-	} else if (!strcmp(mode, "crowd")) { /* N MS: so many live that long */
-		for (long i = 0; i < first; i++) {
-			if (must(fork()) == 0) {
-				nap(second * 1000000);
-				_exit(0);
-			}
-		}
-		while (wait(0) > 0)
-			;
-	} else if (!strcmp(mode, "odd")) { /* MS: a name like no other, no descriptor, another user */
-		prctl(PR_SET_NAME, "a) R 1 (b\n");
+	} else if (!strcmp(mode, "swarm")) {
+		swarm(first);
+	} else if (!strcmp(mode, "odd")) { /* a name like no other, no descriptor, another user; until SIGUSR1 */
+		sigset_t usr1;
+		int signal;
+
+		sigemptyset(&usr1);
+		sigaddset(&usr1, SIGUSR1);
+		sigprocmask(SIG_BLOCK, &usr1, 0);
 		for (int fd = 0; fd < 256; fd++)
 			close(fd);
 		setgid(65534);
 		setuid(65534);
-		nap(first * 1000000);
+		prctl(PR_SET_NAME, "a) R 1 (b\n");
+		sigwait(&usr1, &signal);
 		return 5;
-	} else if (!strcmp(mode, "gated")) { /* CALLS THREADS CHILDREN: once a byte comes; exits with 7 */
-		long children = atol(argv[4]);
-		char byte;
-
-		calls = first;
-		must(pipe(gate));
-		for (int i = 0; i < second; i++)
-			thread(calling_thread, 0);
-		for (int i = 0; i < children; i++) {
-			if (must(fork()) == 0) {
-				close(gate[1]);
-				calling_thread(0);
-				_exit(i);
-			}
-		}
-		must(write(1, "ready\n", 6));
-		must(read(0, &byte, 1));
-		close(gate[1]);
-		for (long i = 0; i < calls; i++)
-			syscall(SYS_getppid);
-		while (left < second)
-			nap(1000000);
-		while (wait(0) > 0)
-			;
+	} else if (!strcmp(mode, "gated")) {
+		gated(second, atol(argv[4]));
 		return 7;
-	} else if (!strcmp(mode, "storm")) { /* MS CALLS FILE: forks as fast as it can; how many there were */
-		long long forks = 0;
-
-		until = ns(CLOCK_MONOTONIC) + first * 1000000;
-		while (ns(CLOCK_MONOTONIC) < until) {
-			if (must(fork()) == 0) {
-				for (long i = 0; i < second; i++)
-					syscall(SYS_getppid);
-				_exit(0);
-			}
-			must(wait(0));
-			forks++;
-		}
-		tell(file, forks);
-	} else if (!strcmp(mode, "leaderless")) { /* MS: the leader ends first, with 3; then all, with 9 */
-		calls = first;
-		must(pipe(gate));
-		thread(late_group_exit, 0);
+	} else if (!strcmp(mode, "storm")) {
+		storm(file);
+	} else if (!strcmp(mode, "leaderless")) { /* FILE: the leader ends first, with 3; once a byte comes all, with 9 */
+		report(file, "leader", getpid());
+		thread(group_exit_thread, 0);
 		syscall(SYS_exit, 3);
-	} else if (!strcmp(mode, "zombie")) { /* MS: a child that ended and is not waited for */
+	} else if (!strcmp(mode, "zombie")) { /* a child that ended and is not waited for, until stdin is closed */
 		if (must(fork()) == 0)
 			_exit(42);
-		nap(first * 1000000);
-	} else if (!strcmp(mode, "daemon")) { /* MS FILE: a grandchild that detaches */
-		must(pipe(gate));
-		if (must(fork()) == 0) {
-			setsid();
-			if (must(fork()) > 0)
-				_exit(0);
-			until = ns(CLOCK_MONOTONIC) + first * 1000000;
-			busy_percent = 100;
-			spin();
-			tell(file, ns(CLOCK_PROCESS_CPUTIME_ID));
-			_exit(0);
-		}
-		wait(0);
-		/* Until it has ended, however late that is, and a little more. */
-		close(gate[1]);
-		read(gate[0], &(char){ 0 }, 1);
-		nap(300000000);
+		wait_for(0);
 	} else {
 		return 97;
 	}

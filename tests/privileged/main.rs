@@ -15,6 +15,7 @@ mod monitors;
 mod net;
 mod process;
 mod provisioned;
+mod running;
 mod setup;
 mod smoke;
 mod streams;
