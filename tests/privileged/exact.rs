@@ -1,22 +1,28 @@
 //! Every count equals strace's, or where strace cannot tell, what the program is known to do.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
 use crate::need_root;
+use crate::running::{Watching, has_ended};
+use crate::support::wait::{wait_for, wait_until};
 use crate::support::{
-    Counts, Scratch, counts, denet, output, skipped_runs, static_workload, stderr, summary,
+    Counts, Scratch, counts, denet, load, output, skipped_runs, static_workload, stderr, summary,
     without_skipped_runs, workload,
 };
 
 const ALL: [&str; 6] = ["--enable-ebpf", "--json", "--top", "0", "--wait-all", "run"];
 
 fn profile(program: &Path, arguments: &[&str]) -> Value {
+    profiled(|| output(denet(ALL).arg("--").arg(program).args(arguments)))
+}
+
+fn profiled(run: impl Fn() -> Output) -> Value {
     let (output, summary) = without_skipped_runs(
         || {
-            let output = output(denet(ALL).arg("--").arg(program).args(arguments));
+            let output = run();
             let summary = summary(&output);
             (output, summary)
         },
@@ -24,7 +30,7 @@ fn profile(program: &Path, arguments: &[&str]) -> Value {
     );
     assert!(
         output.status.success(),
-        "{arguments:?}: {}\n{}",
+        "{}\n{}",
         output.status,
         stderr(&output)
     );
@@ -37,17 +43,12 @@ fn profile(program: &Path, arguments: &[&str]) -> Value {
 }
 
 /// What `strace -f -c` counts. It leaves out calls that never return.
-fn traced(program: &Path, arguments: &[&str]) -> Counts {
+fn traced(run: impl Fn(&mut Command) -> Output) -> Counts {
     let scratch = Scratch::new();
     let table = scratch.path("counts");
     let mut strace = Command::new("strace");
-    strace
-        .args(["-f", "-c", "-o"])
-        .arg(&table)
-        .arg(program)
-        .args(arguments);
-    let status = output(&mut strace).status;
-    assert!(status.success(), "strace {arguments:?}: {status}");
+    let status = run(strace.args(["-f", "-c", "-o"]).arg(&table)).status;
+    assert!(status.success(), "{strace:?}: {status}");
     let text = std::fs::read_to_string(&table).expect("strace wrote its table");
     let (mut counts, mut abi) = (Counts::new(), "");
     for line in text.lines() {
@@ -73,6 +74,12 @@ fn traced(program: &Path, arguments: &[&str]) -> Counts {
 fn same_as_strace(program: &Path, arguments: &[&str], exceptions: &[&str]) -> Value {
     need_root();
     let summary = profile(program, arguments);
+    let traced = traced(|strace| output(strace.arg(program).args(arguments)));
+    assert_same(&summary, traced, exceptions);
+    summary
+}
+
+fn assert_same(summary: &Value, traced: Counts, exceptions: &[&str]) {
     let known = |name: &String| {
         !["exit", "exit_group"]
             .iter()
@@ -85,12 +92,7 @@ fn same_as_strace(program: &Path, arguments: &[&str], exceptions: &[&str]) -> Va
             .filter(|(name, _)| known(name))
             .collect::<Counts>()
     };
-    assert_eq!(
-        keep(counts(&summary)),
-        keep(traced(program, arguments)),
-        "{arguments:?}: denet, strace"
-    );
-    summary
+    assert_eq!(keep(counts(summary)), keep(traced), "denet, strace");
 }
 
 fn processes(summary: &Value) -> usize {
@@ -208,9 +210,28 @@ fn more_kinds_of_calls_than_cells() {
     assert!(counts(&summary).len() > 80);
 }
 
+/// Runs a program whose daemon lives on until the program has ended.
+fn outlived(command: &mut Command) -> Output {
+    let scratch = Scratch::new();
+    let file = scratch.path("pid");
+    command.arg(workload()).args(["daemonise", "0", "300"]);
+    command.arg(&file).stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
+    let stdin = child.stdin.take();
+    let pid = wait_for("the program runs", || {
+        let pid = std::fs::read_to_string(&file).ok()?;
+        pid.strip_suffix('\n')?.parse().ok()
+    });
+    wait_until("the program has ended", || has_ended(pid));
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
+}
+
 #[test]
 fn a_daemon_to_its_end() {
-    let summary = same_as_strace(workload(), &["daemonise", "1", "300"], &[]);
+    need_root();
+    let summary = profiled(|| outlived(denet(ALL).arg("--")));
+    assert_same(&summary, traced(outlived), &[]);
     assert_eq!(counts(&summary)["getppid"], 600);
     assert_eq!(summary["still_running"], serde_json::json!([]));
 }
@@ -218,52 +239,43 @@ fn a_daemon_to_its_end() {
 #[test]
 fn a_daemon_that_outlives_the_command_is_named() {
     need_root();
-    let arguments = ["--enable-ebpf", "--json", "--top", "0", "run", "--"];
     let run = || {
-        let mut command = denet(arguments);
-        summary(&output(command.arg(workload()).args([
-            "daemonise",
-            "2",
-            "300",
-        ])))
+        let mut command = Command::new(workload());
+        let options = ["--enable-ebpf", "--top", "0"];
+        let watching = Watching::run(&options, command.args(["daemonise", "0", "300"]));
+        // Only then the daemon may end.
+        watching.wait_for("the summary", |records| {
+            records
+                .iter()
+                .find(|record| record["kind"] == "summary")
+                .cloned()
+        })
     };
     let summary = without_skipped_runs(run, skipped_runs);
     assert_eq!(
         summary["still_running"][0]["command"], "daemon",
         "{summary}"
     );
-    assert!(
-        summary["total_time_secs"]
-            .as_f64()
-            .is_some_and(|seconds| seconds < 1.5),
-        "{summary}"
-    );
     assert_eq!(summary["ebpf"]["quality"]["complete"], true);
     // It was looked at in the end.
     assert_eq!(summary["usage_complete"], true);
-    assert!(summary["ebpf"]["overhead"]["share_of_runtime"].is_f64());
+    let overhead = &summary["ebpf"]["overhead"];
+    // On a busy machine counting may not show; where it does, so does its share.
+    assert_eq!(
+        overhead["share_of_runtime"].is_f64(),
+        overhead["ns_per_syscall"].is_f64(),
+        "{overhead}"
+    );
     counts(&summary);
 }
 
 #[test]
 fn what_orphans_used_whom_nobody_saw_is_not_claimed_to_be_known() {
     need_root();
-    let script = "(setsid sh -c 'setsid sleep 0.05 & setsid sleep 0.05 &' &); sleep 0.3";
-    let arguments = [
-        "--enable-ebpf",
-        "--json",
-        "--interval",
-        "250",
-        "run",
-        "sh",
-        "-c",
-        script,
-    ];
-    let summary = summary(&output(&mut denet(arguments)));
-    assert!(
-        summary["quality"]["processes_disowned"].as_u64() >= Some(2),
-        "{summary}"
-    );
+    // No sample comes while they live.
+    let mut command = denet(["--enable-ebpf", "--json", "--interval", "3600000", "run"]);
+    let summary = summary(&output(command.arg(load()).args(["orphans", "2"])));
+    assert_eq!(summary["quality"]["processes_disowned"], 2, "{summary}");
     assert_eq!(summary["usage_complete"], false);
     let overhead = &summary["ebpf"]["overhead"];
     assert!(overhead.get("share_of_runtime").is_none(), "{summary}");
