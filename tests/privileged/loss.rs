@@ -1,14 +1,15 @@
 //! What cannot be shown is counted, and the output says so.
 
+use std::io::Write as _;
 use std::process::Stdio;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::need_root;
+use crate::running::state;
+use crate::support::wait::wait_until;
 use crate::support::{
     Scratch, counts, denet, output, skipped_runs, stderr, summary, without_skipped_runs, workload,
 };
@@ -68,7 +69,7 @@ fn more_ended_tasks_than_the_ring_buffer_holds_while_denet_is_stopped() {
         let scratch = Scratch::new();
         let (start, end) = (scratch.path("start"), scratch.path("end"));
         let script = format!(
-            "touch {}; sleep 0.5; {} children {children}; touch {}",
+            "touch {}; read go; {} children {children}; touch {}",
             start.display(),
             workload().display(),
             end.display()
@@ -83,11 +84,17 @@ fn more_ended_tasks_than_the_ring_buffer_holds_while_denet_is_stopped() {
             "-c",
             &script,
         ]);
-        let child = denet.stdout(Stdio::piped()).spawn().expect("denet starts");
+        denet.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = denet.spawn().expect("denet starts");
         let pid = Pid::from_raw(child.id() as i32);
         wait_for(&start);
         if stopped {
             kill(pid, Signal::SIGSTOP).expect("denet runs");
+            wait_until("denet is stopped", || state(child.id()) == Some('T'));
+        }
+        let stdin = child.stdin.as_mut().expect("piped");
+        stdin.write_all(b"go\n").expect("it is read");
+        if stopped {
             wait_for(&end);
             kill(pid, Signal::SIGCONT).expect("denet waits");
         }
@@ -118,13 +125,5 @@ fn more_ended_tasks_than_the_ring_buffer_holds_while_denet_is_stopped() {
 }
 
 pub fn wait_for(marker: &std::path::Path) {
-    let start = Instant::now();
-    while !marker.exists() {
-        assert!(
-            start.elapsed() < Duration::from_secs(240),
-            "never: {}",
-            marker.display()
-        );
-        sleep(Duration::from_millis(20));
-    }
+    wait_until(&marker.display().to_string(), || marker.exists());
 }
