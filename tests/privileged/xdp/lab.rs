@@ -9,12 +9,12 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use denet::sys::{namespace, netlink};
 use nix::mount::{MsFlags, mount};
 use serde_json::Value;
 
+use crate::support::wait::{wait_for, wait_until};
 use crate::support::{DENET, Scratch, output};
 
 /// Frames are sent into this end and arrive at the other.
@@ -102,12 +102,8 @@ impl Lab {
     /// The first end has a carrier only once the second is up, and until the kernel has come to notice, it drops
     /// what is sent and says nothing (`linkwatch_do_dev`, net/core/link_watch.c).
     fn wait_until_up(&self, name: &str) {
-        let patience = Instant::now() + Duration::from_secs(20);
         let state = || fs::read_to_string(self.of_interface(name, "operstate")).expect("a state");
-        while state().trim() != "up" {
-            assert!(Instant::now() < patience, "{name}: {}", state());
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("the interface is up", || state().trim() == "up");
         // Told before its queue is there, but under the lock that this change takes.
         netlink::raise(self.index(name)).expect("up");
     }
@@ -285,16 +281,13 @@ impl Monitor {
 
     /// Until so many frames are told of.
     pub fn until(&mut self, frames: u64) -> Value {
-        let patience = Instant::now() + Duration::from_secs(60);
-        loop {
+        wait_for("all frames are counted", || {
             let record = self.next();
             assert_eq!(record["kind"], "xdp", "{record}");
             let seen = record["frames"]["packets"].as_u64().expect("a count");
-            assert!(seen <= frames && Instant::now() < patience, "{record}");
-            if seen == frames {
-                return record;
-            }
-        }
+            assert!(seen <= frames, "{record}");
+            (seen == frames).then_some(record)
+        })
     }
 
     pub fn signal(&self, signal: nix::sys::signal::Signal) {
@@ -327,15 +320,8 @@ impl Monitor {
     pub fn left_alone(self) -> Option<i32> {
         let Self { mut child, out, .. } = self;
         drop(out);
-        let patience = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < patience {
-            if let Some(status) = child.try_wait().expect("ours") {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        child.kill().expect("it lives");
-        None
+        let status = wait_for("it ends", || child.try_wait().expect("ours"));
+        status.code()
     }
 
     pub fn killed(mut self) {
@@ -432,24 +418,21 @@ fn push_tags(interface: u32, id: u16) -> OwnedFd {
     bpf(LINK_CREATE, &link)
 }
 
-/// The frames that were captured, once there are so many or no more come.
+/// The frames that were captured, once there are so many.
 pub fn captured(socket: &OwnedFd, frames: usize) -> Vec<Vec<u8>> {
-    const PATIENCE: libc::timeval = libc::timeval {
-        tv_sec: 2,
-        tv_usec: 0,
-    };
     let mut all = Vec::new();
     let mut frame = vec![0; 4096];
-    let fd = socket.as_raw_fd();
-    set_option(socket, libc::SO_RCVTIMEO, &PATIENCE);
-    while all.len() < frames {
-        // SAFETY: live bytes and their number.
-        let length = unsafe { libc::recv(fd, frame.as_mut_ptr().cast(), frame.len(), 0) };
-        match usize::try_from(length) {
-            Ok(length) => all.push(frame[..length].to_vec()),
-            Err(_) => break,
+    wait_until("all frames are captured", || {
+        loop {
+            let (to, room) = (frame.as_mut_ptr().cast(), frame.len());
+            // SAFETY: live bytes and their number.
+            let length = unsafe { libc::recv(socket.as_raw_fd(), to, room, libc::MSG_DONTWAIT) };
+            match usize::try_from(length) {
+                Ok(length) => all.push(frame[..length].to_vec()),
+                Err(_) => return all.len() >= frames,
+            }
         }
-    }
+    });
     all
 }
 
