@@ -14,11 +14,18 @@ mod support;
 
 mod watching;
 
-use support::{DENET, Scratch, denet, executable, output, records, stderr, stdout, summary};
+use support::processes::{Blocked, blocks_in, is_gone, pid_in};
+use support::wait::wait_until;
+use support::{DENET, Scratch, denet, executable, kinds, output, records, stderr, stdout, summary};
 
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = output(&mut denet(arguments));
     (output.status.code(), stdout(&output), stderr(&output))
+}
+
+/// There are samples only where a command took long.
+fn kinds_but_samples(records: &[Value]) -> impl Iterator<Item = &str> {
+    kinds(records).into_iter().filter(|kind| *kind != "tree")
 }
 
 #[test]
@@ -128,12 +135,19 @@ fn a_fifo_without_a_reader_is_refused_and_one_with_a_reader_is_written() {
         (refused.status.code(), stdout(&refused).as_str()),
         (Some(125), "")
     );
-    let script = format!(
-        "cat {0} & sleep 0.2; {DENET} -q -i 60000 --out {0} run true; wait",
-        fifo.display()
+    let mut cat = Command::new("cat");
+    let reader = cat.arg(&fifo).stdout(Stdio::piped()).spawn().expect("cat");
+    wait_until("the reader opens it", || {
+        blocks_in(reader.id(), "cat", libc::SYS_openat)
+    });
+    let written = output(denet(["-q", "--out"]).arg(&fifo).args(["run", "true"]));
+    let read = reader.wait_with_output().expect("it ends");
+    let records = records(&stdout(&read));
+    assert!(
+        kinds_but_samples(&records).eq(["metadata", "exit", "summary"]),
+        "{records:?} {}",
+        stderr(&written)
     );
-    let read = output(Command::new("sh").args(["-c", &script]));
-    assert_eq!(records(&stdout(&read)).len(), 3, "{}", stderr(&read));
 }
 
 #[test]
@@ -165,9 +179,14 @@ fn closed_stdout() {
 
 #[test]
 fn a_reader_that_goes_away_changes_nothing() {
-    let script =
-        format!("{DENET} --json run sh -c 'sleep 0.2; exit 9' | true; exit ${{PIPESTATUS[0]}}");
-    let gone = output(Command::new("bash").args(["-c", &script]));
+    let mut child = denet(["--json", "run", "sh", "-c", "read released; exit 9"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("denet starts");
+    drop(child.stdout.take());
+    let gone = child.wait_with_output().expect("it ends");
     assert_eq!((gone.status.code(), stderr(&gone).as_str()), (Some(9), ""));
 }
 
@@ -184,7 +203,8 @@ fn closed_stderr() {
 
 #[test]
 fn streams_are_kept_apart() {
-    let (code, out, text) = run(&["run", "sh", "-c", "echo out; echo err >&2; exit 3"]);
+    let script = "echo out; echo err >&2; exit 3";
+    let (code, out, text) = run(&["--no-polling", "run", "sh", "-c", script]);
     assert_eq!((code, out.as_str()), (Some(3), "out\n"));
     assert!(
         text.contains("not counted (--enable-ebpf counts them)"),
@@ -205,11 +225,11 @@ fn streams_are_kept_apart() {
         (stdout(&quiet).as_str(), stderr(&quiet).as_str()),
         ("out\n", "")
     );
-    let kinds: Vec<Value> = records(&std::fs::read_to_string(&file).expect("written"))
-        .iter()
-        .map(|record| record["kind"].clone())
-        .collect();
-    assert_eq!(kinds, ["metadata", "exit", "summary"]);
+    let records = records(&std::fs::read_to_string(&file).expect("written"));
+    assert!(
+        kinds_but_samples(&records).eq(["metadata", "exit", "summary"]),
+        "{records:?}"
+    );
 }
 
 #[test]
@@ -226,8 +246,23 @@ fn a_run_without_ebpf_has_its_summary() {
 
 #[test]
 fn wait_all_waits_for_orphans_without_ebpf_too() {
-    let script = "(sleep 0.4; echo late) & exit 6";
-    let waited = output(&mut denet(["-q", "--wait-all", "run", "sh", "-c", script]));
+    let scratch = Scratch::new();
+    let ids = scratch.path("ids");
+    let script = format!(
+        "exec 3<&0; (read released <&3; echo late) & echo $$ >{}; exit 6",
+        ids.display()
+    );
+    let mut child = denet(["-q", "--wait-all", "run", "sh", "-c", &script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("denet starts");
+    let held = child.stdin.take();
+    let command = pid_in(&ids);
+    wait_until("the command itself has ended", || is_gone(command));
+    drop(held);
+    let waited = child.wait_with_output().expect("it ends");
     assert_eq!(
         (waited.status.code(), stdout(&waited).as_str()),
         (Some(6), "late\n")
@@ -236,12 +271,13 @@ fn wait_all_waits_for_orphans_without_ebpf_too() {
 
 #[test]
 fn duration() {
-    let started = std::time::Instant::now();
-    let (code, _, text) = run(&["-d", "0.2", "run", "sleep", "30"]);
+    let endless = Blocked::start();
+    let reads = format!("/proc/{}/fd/0", endless.id());
+    // Only SIGTERM ends a command that waits for the end of a pipe that is held open here.
+    let (code, _, text) = run(&["-d", "0.2", "run", "cat", &reads]);
     assert_eq!(code, Some(124), "{text}");
     assert!(text.contains("--duration is over"), "{text}");
-    assert!(started.elapsed() < std::time::Duration::from_secs(20));
-    assert_eq!(run(&["-d", "20", "run", "true"]).0, Some(0));
+    assert_eq!(run(&["-d", "1000000", "run", "true"]).0, Some(0));
 }
 
 #[test]

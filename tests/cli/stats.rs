@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::support::wait::wait_for;
 use crate::support::{DENET, Scratch, denet, output, stderr, stdout};
 
 fn recording(name: &str) -> PathBuf {
@@ -217,20 +218,17 @@ fn a_run_is_summarised_while_it_goes_on_and_when_it_is_over() {
     let file = scratch.path("records");
     let mut run = denet(["--quiet", "--interval", "20", "--write-env", "--out"]);
     run.arg(&file)
-        .args(["run", "--", "sh", "-c", "sleep 1; exit 7"]);
+        .args(["run", "--", "sh", "-c", "read released; exit 7"])
+        .stdin(Stdio::piped());
     let mut child = run.spawn().expect("denet starts");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    let growing = loop {
+    let growing = wait_for("samples are recorded", || {
         let told = stats(&["--json"], &file);
-        if told.status.success() {
-            let object: Value = serde_json::from_slice(&told.stdout).expect("JSON");
-            if object["samples"]["count"].as_u64() > Some(2) {
-                break object;
-            }
+        if !told.status.success() {
+            return None;
         }
-        assert!(std::time::Instant::now() < deadline, "no samples");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    };
+        let object: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+        (object["samples"]["count"].as_u64() > Some(2)).then_some(object)
+    });
     assert_eq!(growing["truncated"], true);
     assert_eq!(child.wait().expect("denet ends").code(), Some(7));
     let over = object(&file);

@@ -1,50 +1,99 @@
 //! Samples, attaching and bad input, without eBPF and without root.
 
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 
-use crate::support::{denet, kinds, output, records, stderr, stdout, summary};
+use serde_json::Value;
+
+use crate::support::processes::{Blocked, pid_in};
+use crate::support::wait::wait_until;
+use crate::support::{Scratch, denet, kinds, output, records, stderr, stdout, summary};
+
+/// denet at work, what it writes to be read meanwhile. The command's standard input stays open until `end`.
+struct Running {
+    child: Child,
+    scratch: Scratch,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let scratch = Scratch::new();
+        let to = |name| File::create(scratch.path(name)).expect("room");
+        let child = denet(arguments)
+            .stdin(Stdio::piped())
+            .stdout(to("stdout"))
+            .stderr(to("stderr"))
+            .spawn()
+            .expect("denet starts");
+        Self { child, scratch }
+    }
+
+    fn text(&self, name: &str) -> String {
+        std::fs::read_to_string(self.scratch.path(name)).expect("UTF-8")
+    }
+
+    /// Whole lines so far.
+    fn lines(&self, name: &str) -> usize {
+        self.text(name).matches('\n').count()
+    }
+
+    fn stdout(&self) -> Vec<Value> {
+        let text = self.text("stdout");
+        records(&text[..text.rfind('\n').map_or(0, |at| at + 1)])
+    }
+
+    /// Lets the command go on, and waits for denet.
+    fn end(&mut self) -> ExitStatus {
+        drop(self.child.stdin.take());
+        self.child.wait().expect("it ends")
+    }
+}
+
+/// So many samples among the records.
+fn has_samples(records: &[Value], n: usize) -> bool {
+    let kinds = kinds(records);
+    kinds.iter().filter(|kind| **kind == "tree").count() >= n
+}
 
 #[test]
 fn a_process_that_runs_is_watched_until_it_ends() {
-    let mut target = Command::new("sleep").arg("0.7").spawn().expect("sleep");
-    // spawn() returns when the old memory is left, which is before the new one has its words.
-    let words = format!("/proc/{}/cmdline", target.id());
-    while std::fs::read(&words).expect("it runs").is_empty() {
-        std::thread::yield_now();
-    }
-    let done = output(&mut denet(["--json", "attach", &target.id().to_string()]));
-    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
-    target.wait().expect("it ended");
-    let records = records(&stdout(&done));
-    assert_eq!(records[0]["pid"], target.id());
-    assert_eq!(records[0]["cmd"], serde_json::json!(["sleep", "0.7"]));
-    assert!(
-        kinds(&records)
-            .iter()
-            .filter(|kind| **kind == "tree")
-            .count()
-            >= 3,
-        "{records:?}"
+    let target = Blocked::start();
+    let mut watching = Running::start(&["--json", "attach", &target.id().to_string()]);
+    wait_until("it is sampled", || has_samples(&watching.stdout(), 3));
+    let pid = target.id();
+    drop(target);
+    assert_eq!(
+        watching.end().code(),
+        Some(0),
+        "{}",
+        watching.text("stderr")
     );
-    let summary = summary(&done);
+    let records = watching.stdout();
+    assert_eq!(records[0]["pid"], pid);
+    assert_eq!(records[0]["cmd"], serde_json::json!(["cat"]));
+    let summary = records.last().expect("a summary");
     assert_eq!(summary["ended_by"], "command");
     assert!(summary.get("cpu_user_secs").is_none(), "{summary}");
 }
 
 #[test]
 fn duration_lets_it_live() {
-    let mut target = Command::new("sleep").arg("30").spawn().expect("sleep");
-    let pid = target.id().to_string();
-    let done = output(&mut denet(["-d", "0.3", "-q", "attach", &pid]));
+    let target = Blocked::start();
+    let done = output(&mut denet([
+        "-d",
+        "0.3",
+        "-q",
+        "attach",
+        &target.id().to_string(),
+    ]));
     assert_eq!(done.status.code(), Some(0));
     assert!(
         stderr(&done).contains("runs on (--duration is over)"),
         "{}",
         stderr(&done)
     );
-    assert!(target.try_wait().expect("ours").is_none());
-    target.kill().expect("it lives");
-    target.wait().expect("it ends");
+    assert!(target.is_alive());
 }
 
 #[test]
@@ -70,49 +119,82 @@ fn who_cannot_be_attached_to_is_told_apart() {
 
 #[test]
 fn samples_are_lines_where_there_is_no_terminal_and_none_when_quiet() {
-    let lines = |options: &[&str]| {
-        let mut command = denet(options);
-        let done = output(command.args(["-i", "50", "run", "sleep", "0.3"]));
-        stderr(&done)
-            .lines()
+    let start = |options: &[&str]| Running::start(&[options, &["-i", "50", "run", "cat"]].concat());
+    let lines = |run: &Running| {
+        let text = run.text("stderr");
+        text.lines()
             .filter(|line| line.contains(" process"))
             .count()
     };
-    assert!(lines(&[]) >= 4);
-    assert!(lines(&["--no-update"]) >= 4);
-    // The report's own line about samples.
-    assert_eq!(lines(&["--quiet"]), 1);
-    assert_eq!(lines(&["--no-polling"]), 0);
+    let scratch = Scratch::new();
+    let out = scratch.path("records");
+    let quiet = ["--quiet", "--out", out.to_str().expect("UTF-8")];
+    let (mut quiet, mut unsampled) = (start(&quiet), start(&["--no-polling"]));
+    let (mut usual, mut plain) = (start(&[]), start(&["--no-update"]));
+    wait_until("lines for samples", || lines(&usual) >= 4);
+    wait_until("lines for samples", || lines(&plain) >= 4);
+    wait_until("samples without lines", || {
+        let text = std::fs::read_to_string(&out).unwrap_or_default();
+        text.matches(r#"{"kind":"tree""#).count() >= 4
+    });
+    for run in [&mut usual, &mut plain, &mut quiet, &mut unsampled] {
+        run.end();
+    }
+    // The report's own line about samples would be among those of a run that is not quiet.
+    assert_eq!(quiet.text("stderr"), "");
+    // It ran for as long as the others.
+    assert_eq!(lines(&unsampled), 0);
+}
+
+/// A fifo that both ends can open at once, for as long as this is.
+fn fifo(path: &Path) -> File {
+    let made = output(Command::new("mkfifo").arg(path));
+    assert!(made.status.success(), "{}", stderr(&made));
+    let mut options = File::options();
+    options.read(true).write(true).open(path).expect("a fifo")
 }
 
 #[test]
 fn orphans_stay_in_sight_and_what_still_runs_is_named() {
-    // Long enough to be sampled where others keep the CPUs busy.
-    let script = "(sleep 0.5; exit 0) & (setsid sleep 20 &) ; sleep 2";
-    let done = output(&mut denet([
-        "-i", "50", "--json", "run", "sh", "-c", script,
-    ]));
-    let records = records(&stdout(&done));
-    let summary = summary(&done);
+    let scratch = Scratch::new();
+    let [child, orphan, ids] = ["child", "orphan", "ids"].map(|name| scratch.path(name));
+    let (to_child, to_orphan) = (fifo(&child), fifo(&orphan));
+    let script = format!(
+        "cat {0} & echo $! >{2}; (setsid cat {1} >/dev/null 2>&1 &); read released",
+        child.display(),
+        orphan.display(),
+        ids.display()
+    );
+    let mut run = Running::start(&["-i", "50", "--json", "run", "sh", "-c", &script]);
+    let pid = pid_in(&ids);
+    let is_its = |record: &Value| record["pid"] == pid;
+    wait_until("the child is sampled", || {
+        let told = run.stdout();
+        let children = |it: &Value| it["children"].as_array().cloned().unwrap_or_default();
+        told.iter().any(|it| children(it).iter().any(is_its))
+    });
+    drop(to_child);
+    wait_until("its exit is recorded", || {
+        let told = run.stdout();
+        told.iter().any(|it| it["kind"] == "exit" && is_its(it))
+    });
+    run.end();
+    let told = run.stdout();
+    let summary = told.last().expect("a summary");
     let running = summary["still_running"].as_array().expect("a list");
     assert_eq!(running.len(), 1, "{summary}");
-    assert_eq!(running[0]["command"], "sleep");
-    assert!(kinds(&records).contains(&"exit"));
-    let pid = running[0]["pid"].as_u64().expect("an id").to_string();
-    output(Command::new("kill").arg(pid));
+    assert_eq!(running[0]["command"], "cat");
+    drop(to_orphan);
 }
 
 #[test]
 fn csv_has_a_row_for_each_sample() {
-    let done = output(&mut denet([
-        "-i", "50", "-q", "--format", "csv", "run", "sleep", "2",
-    ]));
-    let text = stdout(&done);
+    let mut run = Running::start(&["-i", "50", "-q", "--format", "csv", "run", "cat"]);
+    wait_until("rows", || run.lines("stdout") > 24);
+    run.end();
+    let text = run.text("stdout");
     let rows: Vec<_> = text.lines().collect();
-    assert!(
-        rows.len() >= 24 && rows[0].starts_with("ts_ms,cpu_usage,"),
-        "{text}"
-    );
+    assert!(rows[0].starts_with("ts_ms,cpu_usage,"), "{text}");
     let columns = |row: &str| row.split(',').count();
     assert!(
         rows.iter().all(|row| columns(row) == columns(rows[0])),
@@ -123,7 +205,7 @@ fn csv_has_a_row_for_each_sample() {
 #[test]
 fn a_full_process_table_harms_nobody() {
     // Children fail to start; the shell says so, and denet goes on.
-    let script = "ulimit -u 1; for i in 1 2 3; do sleep 0.05 & done; sleep 0.1; exit 6";
+    let script = "ulimit -u 1; for i in 1 2 3; do true & done; wait; exit 6";
     let mut command = denet(["-i", "20", "--json", "run", "sh", "-c", script]);
     let done = output(command.stderr(Stdio::null()));
     let summary = summary(&done);
