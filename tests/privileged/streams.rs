@@ -2,8 +2,10 @@
 //! refuse, and what they say of what was lost.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -12,18 +14,19 @@ use crate::attached::Group;
 use crate::broken::is_locked_down;
 use crate::lifetime::send;
 use crate::need_root;
+use crate::support::processes::{Blocked, Killed, has_ended, is_stopped};
 use crate::support::wait::wait_until;
 use crate::support::{Scratch, denet, output, records, stderr, workload};
 
 /// The ways of naming whom to watch.
 pub const WHOM: [&str; 3] = ["pid", "cgroup", "machine"];
 
-/// What a stream recorded of a process, of its cgroup or of the whole machine, once it was attached and
-/// that process went on.
+/// What a stream recorded of a process, of its cgroup or of the whole machine, from when it was attached
+/// and that process went on, to the end of the process.
 pub fn recorded(verb: &[&str], whom: &str, group: &Group, pid: u32, go: impl FnOnce()) -> String {
     let scratch = Scratch::new();
     let out = scratch.path("records");
-    let mut command = denet(["--quiet", "--duration", "3", "--out"]);
+    let mut command = denet(["--quiet", "--out"]);
     command.arg(&out).args(verb);
     match whom {
         "pid" => command.args(["--pid", &pid.to_string()]),
@@ -36,8 +39,16 @@ pub fn recorded(verb: &[&str], whom: &str, group: &Group, pid: u32, go: impl FnO
     let watching = command.stderr(Stdio::null()).spawn().expect("denet starts");
     wait_until("denet is attached", || has_records(&out));
     go();
+    wait_until("the process has ended", || has_ended(pid));
+    // Of a group and of the machine there is always more to come.
+    let code = if whom == "pid" {
+        0
+    } else {
+        send(&watching, Signal::SIGINT);
+        130
+    };
     let done = watching.wait_with_output().expect("it ends");
-    assert!(done.status.success(), "{verb:?} {whom}");
+    assert_eq!(done.status.code(), Some(code), "{verb:?} {whom}");
     std::fs::read_to_string(&out).expect("records")
 }
 
@@ -60,11 +71,10 @@ fn ctrl_c_and_the_end_of_the_time_leave_a_summary_and_the_process() {
     need_root();
     for verb in verbs() {
         for (arguments, code, end) in [
-            (&["--duration", "30"][..], 130, "interrupt"),
+            (&["--duration", "1000000"][..], 130, "interrupt"),
             (&["--duration", "0.3"], 0, "duration"),
         ] {
-            let mut target = Command::new("sleep").arg("60").spawn().expect("sleep");
-            let pid = target.id().to_string();
+            let target = Blocked::start();
             let scratch = Scratch::new();
             let out = scratch.path("records");
             let mut command = denet(arguments);
@@ -72,7 +82,7 @@ fn ctrl_c_and_the_end_of_the_time_leave_a_summary_and_the_process() {
                 .arg("--out")
                 .arg(&out)
                 .args(verb)
-                .args(["--pid", &pid]);
+                .args(["--pid", &target.id().to_string()]);
             let watching = command
                 .stderr(Stdio::piped())
                 .spawn()
@@ -95,12 +105,7 @@ fn ctrl_c_and_the_end_of_the_time_leave_a_summary_and_the_process() {
                 (&summary["kind"], &summary["ended_by"]),
                 (&"summary".into(), &end.into())
             );
-            assert!(
-                target.try_wait().expect("ours").is_none(),
-                "{verb:?}: it lives"
-            );
-            target.kill().expect("it lives");
-            target.wait().expect("it ends");
+            assert!(target.is_alive(), "{verb:?}: it lives");
         }
     }
 }
@@ -122,41 +127,67 @@ fn who_is_not_there_cannot_be_watched() {
     }
 }
 
-/// A trace of a program that calls `getppid` so often, while denet is stopped and reads nothing.
-fn stopped(calls: u64, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
+/// A trace of a program that calls `getppid` so often, while denet is stopped and reads nothing. The
+/// program goes on for as long as denet has not written a record with `awaited`.
+fn stopped(
+    calls: u64,
+    arguments: &[&str],
+    awaited: Option<&'static str>,
+) -> (Option<i32>, Vec<Value>) {
     let scratch = Scratch::new();
     let [start, end] = ["start", "end"].map(|name| scratch.path(name));
     let script = format!(
-        "touch {}; sleep 1; {} hammer 1 {calls}; touch {}; sleep 1",
+        "touch {}; read released; {} hammer 1 {calls}; touch {}; read released; true",
         start.display(),
         workload().display(),
         end.display()
     );
     let mut command = denet(["--json", "--strict", "trace"]);
     command.args(arguments).args(["--", "sh", "-c", &script]);
-    let child: Child = command
+    let child = command
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn()
-        .expect("denet starts");
+        .spawn();
+    let mut child = Killed(child.expect("denet starts"));
+    let Killed(child) = &mut child;
+    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let (found, finds) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let is_awaited = |line: &str| awaited.is_some_and(|part| line.contains(part));
+        let lines = out.lines().map(|line| line.expect("text"));
+        let lines = lines.inspect(|line| {
+            if is_awaited(line) {
+                let _ = found.send(());
+            }
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    });
     wait_until("the program started", || start.exists());
-    send(&child, Signal::SIGSTOP);
-    crate::loss::wait_for(&end);
-    send(&child, Signal::SIGCONT);
-    let done = child.wait_with_output().expect("it ends");
-    (
-        done.status.code(),
-        records(&String::from_utf8_lossy(&done.stdout)),
-    )
+    let mut held = child.stdin.take().expect("piped");
+    send(child, Signal::SIGSTOP);
+    wait_until("denet is stopped", || is_stopped(child.id()));
+    held.write_all(b"\n").expect("the program reads");
+    wait_until("the program called", || end.exists());
+    send(child, Signal::SIGCONT);
+    if awaited.is_some() {
+        wait_until("denet writes it", || finds.try_recv().is_ok());
+    }
+    drop(held);
+    let text = reader.join().expect("lines");
+    (child.wait().expect("it ends").code(), records(&text))
 }
 
 /// More than the ring buffer of a trace holds.
 const MANY: u64 = 700_000;
 
+/// How a record of what was lost begins.
+const LOST: &str = r#"{"kind":"lost""#;
+
 #[test]
 fn what_finds_no_room_is_counted_told_meanwhile_and_leaves_gaps() {
     need_root();
-    let (code, told) = stopped(MANY, &["--args", "none"]);
+    let (code, told) = stopped(MANY, &["--args", "none"], Some(LOST));
     assert_eq!(code, Some(4), "--strict");
     let summary = told.last().expect("a summary");
     assert_eq!(summary["complete"], false);
@@ -168,10 +199,6 @@ fn what_finds_no_room_is_counted_told_meanwhile_and_leaves_gaps() {
     assert!(its < MANY && lost >= MANY - its, "{its} and {lost} lost");
     // Beside those, what little the programs did around them.
     assert!(lost - (MANY - its) < 1000, "{its} and {lost} lost");
-    assert!(
-        told.iter().any(|record| record["kind"] == "lost"),
-        "while it went on"
-    );
     let mut last: HashMap<u64, u64> = HashMap::new();
     let mut missing = 0;
     for record in told.iter().filter(|record| record["kind"] == "call") {
@@ -190,10 +217,11 @@ fn what_is_not_asked_for_takes_no_room() {
         "getuid",
         "status=failed",
         "errno=ENOENT",
-        "duration>10s",
+        // No call lasts as long.
+        "duration>1000000s",
         "path=/nowhere",
     ] {
-        let (code, told) = stopped(MANY, &["--args", "none", "-e", expression]);
+        let (code, told) = stopped(MANY, &["--args", "none", "-e", expression], None);
         let summary = told.last().expect("a summary");
         let skipped = summary["lost"]["skipped_runs"].as_u64() > Some(0);
         assert!(
