@@ -1,13 +1,21 @@
 //! `denet trace`: what strace tells, thread by thread, call by call.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{ChildStdin, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::broken::is_locked_down;
+use crate::lifetime::send;
 use crate::need_root;
+use crate::support::processes::{blocks_in, has_ended, pid_in};
+use crate::support::wait::wait_until;
 use crate::support::{
     Scratch, denet, load, output, records, stderr, stdout, without_skipped_runs, workload,
 };
@@ -117,10 +125,10 @@ fn by_strace(program: &Path, arguments: &[&str]) -> Vec<Vec<Told>> {
 }
 
 /// Its exit status and records; nothing was lost.
-fn told(command: impl Fn() -> Command) -> (Option<i32>, Vec<Value>) {
+fn told(run: impl Fn() -> Output) -> (Option<i32>, Vec<Value>) {
     let (status, records) = without_skipped_runs(
         || {
-            let done = output(&mut command());
+            let done = run();
             (done.status.code(), records(&stdout(&done)))
         },
         |(_, records)| records.last()?["lost"]["skipped_runs"].as_u64(),
@@ -133,8 +141,7 @@ fn told(command: impl Fn() -> Command) -> (Option<i32>, Vec<Value>) {
 fn trace(program: &Path, arguments: &[&str]) -> Vec<Value> {
     let (status, records) = told(|| {
         let mut command = denet(["--json", "--strict", "trace", "--"]);
-        command.arg(program).args(arguments);
-        command
+        output(command.arg(program).args(arguments))
     });
     assert_eq!(status, Some(0), "{arguments:?}");
     records
@@ -242,14 +249,28 @@ fn traced(expressions: &[&str], command: &[&str]) -> Vec<Value> {
 }
 
 fn traced_as(arguments: &str, expressions: &[&str], command: &[&str]) -> Vec<Value> {
+    traced_meanwhile(arguments, expressions, command, drop)
+}
+
+/// The calls of a command, with what is done to it while it runs. It is given the command's input, which
+/// ends when that is dropped.
+fn traced_meanwhile(
+    arguments: &str,
+    expressions: &[&str],
+    command: &[&str],
+    meanwhile: impl Fn(ChildStdin),
+) -> Vec<Value> {
     need_root();
     let (_, mut records) = told(|| {
         let mut denet = denet(["--json", "--strict", "trace", "--args", arguments]);
         for expression in expressions {
             denet.args(["-e", expression]);
         }
-        denet.arg("--").args(command);
-        denet
+        denet.arg("--").args(command).stdin(Stdio::piped());
+        denet.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = denet.spawn().expect("denet starts");
+        meanwhile(child.stdin.take().expect("piped"));
+        child.wait_with_output().expect("it ends")
     });
     records.retain(|record| record["kind"] == "call");
     records
@@ -294,9 +315,6 @@ fn filters_keep_what_they_say() {
     let denied = traced(&["errno=EBADF"], &["cat", "/nonexistent"]);
     assert_eq!(denied, Vec::<Value>::new());
 
-    let long = traced(&["duration>100ms"], &["sleep", "0.2"]);
-    assert_eq!(long.len(), 1, "{long:?}");
-    assert!(long[0]["duration_ns"].as_u64() > Some(200_000_000));
     let none = traced(&["!%memory", "!%file", "!%desc"], &["true"]);
     assert!(
         none.iter()
@@ -306,35 +324,141 @@ fn filters_keep_what_they_say() {
 }
 
 #[test]
-fn a_call_that_lasts_is_shown_before_it_returns() {
+fn calls_are_kept_by_their_duration() {
+    let scratch = Scratch::new();
+    let file = scratch.path("pid");
+    let script = format!("echo $$ >{}; exec cat", file.display());
+    let measured = Cell::new((0, 0));
+    let began = Instant::now();
+    let long = traced_meanwhile(
+        "full",
+        &["duration>100ms"],
+        &["sh", "-c", &script],
+        |held| {
+            let pid = pid_in(&file);
+            wait_until("it reads", || blocks_in(pid, "cat", libc::SYS_read));
+            let inside = Instant::now();
+            wait_until("the call is a long one", || inside.elapsed() > LONG);
+            let inside = inside.elapsed();
+            drop(held);
+            wait_until("it is through", || has_ended(pid));
+            measured.set((inside.as_nanos(), began.elapsed().as_nanos()));
+            fs::remove_file(&file).expect("ours");
+        },
+    );
+    let took = |call: &Value| u128::from(call["duration_ns"].as_u64().expect("a number"));
+    assert!(
+        long.iter().all(|call| took(call) > LONG.as_nanos()),
+        "{long:?}"
+    );
+    let reads = long.iter().filter(|call| call["name"] == "read");
+    let (inside, outside) = measured.get();
+    let mut held = reads.filter(|call| took(call) >= inside);
+    let held = held.next().unwrap_or_else(|| panic!("{inside} {long:?}"));
+    assert!(took(held) <= outside, "{outside} {held}");
+}
+
+/// That of the expression above.
+const LONG: Duration = Duration::from_millis(100);
+
+/// Seconds, for a sleep that only a signal ends.
+const FOREVER: &str = "1000000";
+
+/// Sleeps as long as it is let.
+fn sleeps(pid: u32) -> bool {
+    blocks_in(pid, "sleep", libc::SYS_clock_nanosleep)
+}
+
+/// What `trace` writes for people about a sleep that a signal ended once denet had shown that it lasts;
+/// and for how long it lasted, measured just inside and just outside.
+fn sleep_ended_by_a_signal() -> (String, Duration, Duration) {
     need_root();
-    let done = output(denet(["trace", "-e", "clock_nanosleep", "--"]).args(["sleep", "0.5"]));
-    let text = stderr(&done);
-    let unfinished = text.find("clock_nanosleep(CLOCK_REALTIME, 0, {tv_sec=0, tv_nsec=500000000}");
+    let scratch = Scratch::new();
+    let [file, out] = ["pid", "text"].map(|name| scratch.path(name));
+    let script = format!("echo $$ >{}; exec sleep {FOREVER}", file.display());
+    let began = Instant::now();
+    let mut child = denet(["trace", "-e", "clock_nanosleep", "--", "sh", "-c", &script])
+        .stderr(fs::File::create(&out).expect("our own folder"))
+        .spawn()
+        .expect("denet starts");
+    let text = || fs::read_to_string(&out).expect("UTF-8");
+    let pid = pid_in(&file);
+    wait_until("it sleeps", || sleeps(pid));
+    let asleep = Instant::now();
+    wait_until("denet shows it", || text().contains("<unfinished ...>"));
+    let inside = asleep.elapsed();
+    kill(Pid::from_raw(pid as i32), Signal::SIGUSR1).expect("it sleeps");
+    child.wait().expect("it ends");
+    (text(), inside, began.elapsed())
+}
+
+#[test]
+fn a_call_that_lasts_is_shown_before_it_returns() {
+    let (text, ..) = sleep_ended_by_a_signal();
+    let call = format!("clock_nanosleep(CLOCK_REALTIME, 0, {{tv_sec={FOREVER}, tv_nsec=0}}");
+    let unfinished = text.find(&call);
     let resumed = text.find("<... clock_nanosleep resumed>");
     assert!(unfinished.is_some() && unfinished < resumed, "{text}");
-    assert!(text.contains("<unfinished ...>"), "{text}");
 }
 
 #[test]
 fn what_a_killed_thread_was_in_is_told() {
-    let script = "sleep 30 & sleep 0.3; kill -9 $!; wait $! 2>/dev/null; true";
-    let calls = traced(&["clock_nanosleep"], &["sh", "-c", script]);
+    let scratch = Scratch::new();
+    let file = scratch.path("pid");
+    let script = format!(
+        "sleep {FOREVER} & echo $! >{}; wait $! 2>/dev/null; true",
+        file.display()
+    );
+    let calls = traced_meanwhile(
+        "full",
+        &["clock_nanosleep"],
+        &["sh", "-c", &script],
+        |_held| {
+            let pid = pid_in(&file);
+            wait_until("it sleeps", || sleeps(pid));
+            kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("it sleeps");
+            fs::remove_file(&file).expect("ours");
+        },
+    );
     // The kernel ends the call first, and then the thread.
-    let mut ends: Vec<_> = calls.iter().map(|call| call["errno"].as_str()).collect();
-    ends.sort_unstable();
-    assert_eq!(ends, [None, Some("ERESTART_RESTARTBLOCK")]);
+    let ends: Vec<_> = calls.iter().map(|call| call["errno"].as_str()).collect();
+    assert_eq!(ends, [Some("ERESTART_RESTARTBLOCK")]);
 }
 
 #[test]
 fn what_goes_on_when_the_command_ends_is_unfinished() {
-    let calls = traced(&["clock_nanosleep"], &["sh", "-c", "sleep 1 & sleep 0.3"]);
+    let scratch = Scratch::new();
+    let file = scratch.path("pid");
+    let script = format!(
+        "sleep 0; sleep {FOREVER} >/dev/null 2>&1 & echo $! >{}; read released",
+        file.display()
+    );
+    let sleeper = Cell::new(0);
+    let calls = traced_meanwhile(
+        "full",
+        &["clock_nanosleep"],
+        &["sh", "-c", &script],
+        |held| {
+            end_sleeper(sleeper.replace(pid_in(&file)));
+            wait_until("it sleeps", || sleeps(sleeper.get()));
+            drop(held);
+            fs::remove_file(&file).expect("ours");
+        },
+    );
+    end_sleeper(sleeper.get());
     let mut ends: Vec<_> = calls
         .iter()
         .map(|call| call["unfinished"].as_bool())
         .collect();
     ends.sort_unstable();
     assert_eq!(ends, [Some(false), Some(true)], "{calls:?}");
+}
+
+/// One that was left behind, if there is one.
+fn end_sleeper(pid: u32) {
+    if pid != 0 {
+        kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("it sleeps");
+    }
 }
 
 #[test]
@@ -362,24 +486,26 @@ fn descriptors_that_were_open_before_are_known() {
     let script = "exec 7</etc/passwd; while :; do read x <&7 || exec 7</etc/passwd; done";
     let mut shell = Command::new("sh").args(["-c", script]).spawn().expect("sh");
     let pid = shell.id().to_string();
-    let done = output(&mut denet([
-        "trace",
-        "--duration",
-        "0.3",
-        "-e",
-        "dup2,dup3",
-        "-p",
-        &pid,
-    ]));
+    let scratch = Scratch::new();
+    let out = scratch.path("text");
+    let mut watching = denet(["trace", "-e", "dup2,dup3", "-p", &pid])
+        .stderr(fs::File::create(&out).expect("our own folder"))
+        .spawn()
+        .expect("denet starts");
+    let text = || fs::read_to_string(&out).expect("UTF-8");
+    let known = "dup2(7</etc/passwd>, ";
+    wait_until("calls with the descriptor's name", || {
+        text().matches(known).count() > 3
+    });
+    send(&watching, Signal::SIGINT);
+    watching.wait().expect("it ends");
     shell.kill().expect("it lives");
     shell.wait().expect("it ends");
-    let text = stderr(&done);
+    let text = text();
     let told = text.lines().filter(|line| line.contains("dup2(7"));
     // Those that began before they were read have no names.
-    let known: Vec<_> = told.skip_while(|line| line.contains("dup2(7,")).collect();
-    assert!(known.len() > 3, "{text}");
-    let has_name = |line: &&str| line.contains("dup2(7</etc/passwd>, ");
-    assert!(known.iter().all(has_name), "{text}");
+    let mut told = told.skip_while(|line| line.contains("dup2(7,"));
+    assert!(told.all(|line| line.contains(known)), "{text}");
 }
 
 #[test]
@@ -423,8 +549,7 @@ fn births_and_executions_are_told_whatever_is_asked_for() {
     let shell = "sh -c 'exit 3'; (exit 4); sh -c 'kill -9 $$'; true";
     let (_, told) = told(|| {
         let mut command = denet(["--json", "--strict", "trace", "-e", "getppid", "--"]);
-        command.args(["sh", "-c", shell]);
-        command
+        output(command.args(["sh", "-c", shell]))
     });
     let of = |kind: &'static str| told.iter().filter(move |record| record["kind"] == kind);
     assert_eq!(of("start").count(), 3, "{told:?}");
@@ -459,17 +584,20 @@ fn births_and_executions_are_told_whatever_is_asked_for() {
 #[test]
 fn what_is_left_of_a_sleep_that_a_signal_ended_is_read() {
     need_root();
-    let script = "trap : USR1; (sleep 0.3; kill -USR1 $$) & exec sleep 20";
-    let done =
-        output(denet(["trace", "-e", "clock_nanosleep,nanosleep", "--", "sh", "-c"]).arg(script));
-    let text = stderr(&done);
+    let (text, inside, outside) = sleep_ended_by_a_signal();
     let left = text
         .lines()
         .find(|line| line.contains("ERESTART_RESTARTBLOCK"));
     let left = left.unwrap_or_else(|| panic!("{text}"));
     assert_eq!(left.matches("{tv_sec=").count(), 1, "{left}");
+    let (_, remaining) = left.split_once("resumed>{tv_sec=").expect("what is left");
+    let (secs, rest) = remaining.split_once(", tv_nsec=").expect("both");
+    let (ns, _) = rest.split_once('}').expect("both");
+    let [secs, ns] = [secs, ns].map(|number| number.parse::<u64>().expect("a number"));
+    let remaining = Duration::from_secs(secs) + Duration::from_nanos(ns);
+    let all = Duration::from_secs(FOREVER.parse().expect("a number"));
     assert!(
-        left.contains("resumed>{tv_sec=19, tv_nsec=") || left.contains(", {tv_sec=19, tv_nsec="),
-        "{left}"
+        all - outside <= remaining && remaining <= all - inside,
+        "{inside:?} {outside:?} {left}"
     );
 }
