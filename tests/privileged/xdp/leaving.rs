@@ -1,14 +1,19 @@
 //! However it ends: the program is gone, and the counts are told.
 
 use std::io::Read as _;
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Mutex;
 
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
 
 use super::lab::{FAR, Lab, NEAR, within};
 use super::{frames, pair};
+use crate::lifetime::send;
 use crate::need_root;
+use crate::support::processes::Killed;
+use crate::support::wait::{wait_for, wait_until};
 use crate::support::{denet, output, stderr};
 
 fn frame() -> Vec<u8> {
@@ -79,27 +84,34 @@ fn nobody_reads_on() {
 fn the_time_is_over() {
     need_root();
     within(|lab| {
-        let ran = output(&mut denet([
-            "--duration",
-            "0.2",
-            "--interval",
-            "50",
-            "--json",
-            "monitor",
-            "xdp",
-            FAR,
-        ]));
-        assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
-        let records = crate::support::records(&crate::support::stdout(&ran));
-        let kinds: Vec<_> = records
-            .iter()
-            .filter_map(|it| it["kind"].as_str())
-            .collect();
-        assert_eq!((kinds[0], kinds[1]), ("metadata", "xdp"));
-        let summary = &records[records.len() - 1];
+        // However short that is: a longer one has a record of what was counted meanwhile.
+        let mut secs = 0.2;
+        let records = wait_for("something is recorded before the time is over", || {
+            let mut command = denet(["--interval", "50", "--json", "--duration"]);
+            let ran = output(command.arg(secs.to_string()).args(["monitor", "xdp", FAR]));
+            assert_eq!(ran.status.code(), Some(0), "{}", stderr(&ran));
+            secs *= 2.0;
+            let records = crate::support::records(&crate::support::stdout(&ran));
+            assert_eq!(records[0]["kind"], "metadata");
+            (records[1]["kind"] == "xdp").then_some(records)
+        });
+        let summary = records.last().expect("the last one");
         assert_eq!(summary["ended_by"], "duration", "{summary}");
+        let ran = output(&mut denet(["--duration", "0.2", "monitor", "xdp", FAR]));
+        let text = stderr(&ran);
+        assert!(text.contains("(--duration is over)"), "{text}");
         is_free(lab);
     });
+}
+
+/// So many frames, from when the first record is written, until that many are in one.
+fn send_and_wait(lab: &Lab, file: &Path, frames: usize) {
+    let text = || std::fs::read_to_string(file).unwrap_or_default();
+    wait_until("it counts", || !text().is_empty());
+    let sent = frame();
+    lab.send(NEAR, std::iter::repeat_n(sent.as_slice(), frames));
+    let counted = format!(r#""frames":{{"packets":{frames},"#);
+    wait_until("the frames are counted", || text().contains(&counted));
 }
 
 #[test]
@@ -107,21 +119,18 @@ fn people_are_told_in_a_table_and_the_file_gets_the_records() {
     need_root();
     within(|lab| {
         let file = lab.path("out.jsonl");
-        let mut command = denet(["--duration", "2", "--interval", "100", "--out"]);
-        let ran = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                // The first record is written once it counts.
-                while !std::fs::read_to_string(&file).is_ok_and(|text| !text.is_empty()) {
-                    std::thread::sleep(std::time::Duration::from_millis(5));
-                }
-                lab.send(NEAR, [frame().as_slice(); 9]);
-            });
-            output(command.arg(&file).args(["monitor", "xdp", FAR]))
-        });
+        let mut command = denet(["--interval", "50", "--out"]);
+        command.arg(&file).args(["monitor", "xdp", FAR]);
+        let child = command.stderr(Stdio::piped()).spawn();
+        let child = child.expect("denet starts");
+        send_and_wait(lab, &file, 9);
+        send(&child, Signal::SIGINT);
+        let ran = child.wait_with_output().expect("it ends");
+        assert_eq!(ran.status.code(), Some(130));
         let text = stderr(&ran);
         let row = text.lines().rfind(|line| line.starts_with("ARP"));
         let numbers: Vec<_> = row.expect("a row").split_whitespace().collect();
-        assert_eq!(&numbers[3..], ["B", "9", "378", "B"], "{text}");
+        assert_eq!(&numbers[4..], ["9", "378", "B"], "{text}");
         assert!(text.contains("XDP       native, program "), "{text}");
         let records = std::fs::read_to_string(&file).expect("a file");
         assert!(records.lines().count() > 2, "{records}");
@@ -175,32 +184,47 @@ fn in_a_terminal_the_table_is_drawn_again_in_its_place() {
     within(|lab| {
         let ends = openpty(None, None).expect("a pseudo-terminal");
         let file = lab.path("out.jsonl");
-        let mut command = denet(["--duration", "2", "--interval", "100", "--out"]);
+        let mut command = denet(["--interval", "50", "--out"]);
         command.arg(&file).args(["monitor", "xdp", FAR]);
         command.env("TERM", "xterm").stderr(Stdio::from(ends.slave));
-        let mut child = command.spawn().expect("denet starts");
+        let child = command.spawn().expect("denet starts");
         drop(command);
-        while !std::fs::read_to_string(&file).is_ok_and(|text| !text.is_empty()) {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        lab.send(NEAR, [frame().as_slice(); 9]);
-        let (mut output, mut terminal) = (Vec::new(), std::fs::File::from(ends.master));
-        // EIO once the other end is closed.
-        let _ = terminal.read_to_end(&mut output);
-        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+        let shown = Mutex::new(Vec::new());
+        let drawn = || {
+            let shown = shown.lock().expect("no panic");
+            String::from_utf8_lossy(&shown)
+                .matches("all frames")
+                .count()
+        };
+        let mut terminal = std::fs::File::from(ends.master);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut some = [0; 4096];
+                // EIO once the other end is closed.
+                while let Ok(n @ 1..) = terminal.read(&mut some) {
+                    shown.lock().expect("no panic").extend(&some[..n]);
+                }
+            });
+            // Killed if this fails: the terminal is read to its end.
+            let mut child = Killed(child);
+            send_and_wait(lab, &file, 9);
+            wait_until("it is drawn again and again", || drawn() > 5);
+            send(&child.0, Signal::SIGINT);
+            assert_eq!(child.0.wait().expect("it ends").code(), Some(130));
+        });
+        let output = shown.into_inner().expect("no panic");
         let output = String::from_utf8(output).expect("text");
-        let drawn = output.matches("all frames").count();
         let screen = screen(&output);
         let rows: Vec<_> = screen
             .iter()
             .filter(|it| it.starts_with("all frames"))
             .collect();
-        assert!(drawn > 5 && rows.len() == 1, "{drawn}: {screen:#?}");
+        assert_eq!(rows.len(), 1, "{screen:#?}");
         assert!(rows[0].ends_with(" 9         378 B"), "{}", rows[0]);
         assert!(
             screen
                 .iter()
-                .any(|line| line.contains("--duration is over")),
+                .any(|line| line.contains("(SIGINT ended the watch)")),
             "{screen:#?}"
         );
     });
