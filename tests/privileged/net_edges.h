@@ -127,35 +127,65 @@ static void mapped(void)
 	in(server, recv(server, memory, 100, 0));
 }
 
-static void nothing(int signal)
+/* Sleeps within a call. Not by read(2), which is a call that sockets have too. */
+static int is_asleep(const char *stat)
 {
+	char text[512];
+	const char *name_ends;
+	int fd = must(open(stat, O_RDONLY));
+	int bytes = must(pread(fd, text, sizeof(text) - 1, 0));
+
+	text[bytes] = 0;
+	must(close(fd));
+	name_ends = strrchr(text, ')');
+	return name_ends && name_ends[2] == 'S';
 }
 
-static void on_alarm(int flags, int ms)
+/* Until a process waits within a call: it makes one only. */
+static void until_asleep(int process)
 {
-	struct sigaction act = { .sa_handler = nothing, .sa_flags = flags };
-	struct itimerval timer = { .it_value = { 0, ms * 1000 } };
+	char path[32];
 
+	snprintf(path, sizeof(path), "/proc/%d/stat", process);
+	while (!is_asleep(path))
+		sched_yield();
+}
+
+/* How often the handler ran, for a child to see. */
+static volatile int *handled;
+static void handles(int signal)
+{
+	++*handled;
+}
+
+static void handle(int flags)
+{
+	struct sigaction act = { .sa_handler = handles, .sa_flags = flags };
+
+	handled = mmap(0, sizeof(*handled), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(handled == MAP_FAILED ? -1 : 0);
 	must(sigaction(SIGALRM, &act, 0));
-	must(setitimer(ITIMER_REAL, &timer, 0));
 }
 
-/* Until a child waits within a call: it makes one only. */
-static void until_asleep(int child)
+/* In a child: its parent is interrupted once it waits, and handles it. */
+static void interrupt_parent(void)
 {
-	char path[32], text[512];
-	const char *name_ends = 0;
+	until_asleep(getppid());
+	must(kill(getppid(), SIGALRM));
+	while (!*handled)
+		sched_yield();
+}
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", child);
-	while (!name_ends || name_ends[2] != 'S') {
-		int fd = must(open(path, O_RDONLY));
-		int bytes = must(read(fd, text, sizeof(text) - 1));
+/* A child that does no more than that. */
+static int interrupter(void)
+{
+	int child = must(fork());
 
-		text[bytes] = 0;
-		must(close(fd));
-		name_ends = strrchr(text, ')');
-		usleep(1000);
+	if (child == 0) {
+		interrupt_parent();
+		_exit(0);
 	}
+	return child;
 }
 
 /* Signals come while calls wait; processes end within them. */
@@ -164,19 +194,22 @@ static void interrupted(void)
 	int pair[2], child;
 
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-	on_alarm(0, 50);
+	handle(0);
+	child = interrupter();
 	fails(recv(pair[0], memory, 10, 0), EINTR);
-	/* Made again by the kernel: meanwhile somebody has written. */
+	must(waitpid(child, 0, 0));
+	/* Made again by the kernel, and then somebody writes. */
+	handle(SA_RESTART);
 	child = must(fork());
 	if (child == 0) {
 		known = 0;
-		usleep(300000);
+		interrupt_parent();
+		until_asleep(getppid());
 		out(pair[1], write(pair[1], memory, 12));
 		printf("process %d\n", getpid());
 		report();
 		_exit(0);
 	}
-	on_alarm(SA_RESTART, 50);
 	in(pair[0], recv(pair[0], memory, 100, 0));
 	must(waitpid(child, 0, 0));
 	/* Killed while it waits, again and again. */
@@ -199,7 +232,7 @@ static void asked_again(void)
 	union address at;
 	struct timeval soon = { 0, 100000 };
 	socklen_t bytes = loopback(&at, AF_INET, 7025);
-	int listener = listening(AF_INET, 7025, 4), fd = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	int listener = listening(AF_INET, 7025, 4), fd = must(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)), child;
 
 	fails(connect(fd, &at.any, bytes), EINPROGRESS);
 	later(fd, 0);
@@ -217,8 +250,10 @@ static void asked_again(void)
 	must(close(fd));
 	/* Interrupted, and then given up. */
 	fd = must(socket(AF_INET, SOCK_STREAM, 0));
-	on_alarm(0, 100);
+	handle(0);
+	child = interrupter();
 	fails(connect(fd, &at.any, bytes), EINTR);
+	must(waitpid(child, 0, 0));
 	must(close(fd));
 }
 
@@ -261,11 +296,12 @@ static void replaced(void)
 
 /* COUNT threads wait in as many calls for one byte each. */
 static int waited_for;
+static int *waiters;
 static void *one_byte(void *from)
 {
 	char byte;
 
-	__sync_fetch_and_add(&waited_for, 1);
+	waiters[__sync_fetch_and_add(&waited_for, 1)] = syscall(SYS_gettid);
 	must(recv(*(int *)from, &byte, 1, 0));
 	return 0;
 }
@@ -276,14 +312,21 @@ static void waiting(long count)
 	pthread_attr_t small;
 	int pair[2];
 
+	waiters = calloc(count, sizeof(*waiters));
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
 	must(-pthread_attr_init(&small));
 	must(-pthread_attr_setstacksize(&small, 65536));
 	for (long i = 0; i < count; i++)
 		must(-pthread_create(&threads[i], &small, one_byte, &pair[0]));
-	while (__sync_fetch_and_add(&waited_for, 0) < count)
-		usleep(10000);
-	usleep(200000);
+	for (long i = 0; i < count; i++) {
+		char path[48];
+
+		while (!__atomic_load_n(&waiters[i], __ATOMIC_SEQ_CST))
+			sched_yield();
+		snprintf(path, sizeof(path), "/proc/self/task/%d/stat", waiters[i]);
+		while (!is_asleep(path))
+			sched_yield();
+	}
 	out(pair[1], write(pair[1], memory, count));
 	for (long i = 0; i < count; i++)
 		pthread_join(threads[i], 0);
