@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use super::*;
 use crate::sys::root::tests::Tree;
 
@@ -116,25 +114,23 @@ fn another_user_is_worked_out_and_not_probed() {
 }
 
 #[test]
-fn this_machine_is_read_in_no_time() {
-    let start = Instant::now();
+fn this_machine_is_read() {
     let facts = Facts::probe();
-    let took = start.elapsed();
     assert!(facts.privileges.known().is_some());
     assert!(facts.kernel.version.known().is_some());
     assert!(facts.binary.stat().known().is_some());
     assert!(facts.limits.memlock.known().is_some());
-    assert!(took.as_millis() < 500, "{took:?}");
 }
 
 #[cfg(feature = "ebpf")]
 #[test]
-fn asking_the_kernel_leaves_nothing_behind_and_is_quick() {
+fn asking_the_kernel_leaves_nothing_behind() {
     let descriptors = || Root::default().read_dir("/proc/self/fd").unwrap().len();
     let before = descriptors();
     let facts = Facts::with_probes(&Root::default(), &Target::default());
     let probes = facts.probes.as_ref().unwrap();
-    assert!(probes.duration_us < 3_000_000, "{}", probes.duration_us);
+    let longest = probes.all.iter().map(|probe| probe.duration_us).max();
+    assert!(longest <= Some(probes.duration_us), "{probes:?}");
     let text = facts.to_json().unwrap();
     assert_eq!(Facts::from_json(&text).unwrap(), facts);
     // Other tests open files at the same time.

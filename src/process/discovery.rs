@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn children_and_grandchildren_are_found_once() {
         let mut child = std::process::Command::new("sh")
-            .args(["-c", "sleep 30 & echo $!; wait"])
+            .args(["-c", "exec 3<&0; cat <&3 >/dev/null & echo $!; wait"])
+            .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();

@@ -103,6 +103,9 @@ pub fn threads(pid: u32) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    use nix::unistd::Pid;
+
     use super::*;
 
     #[test]
@@ -112,12 +115,12 @@ mod tests {
         assert!(why(4_194_304).contains("no process 4194304"));
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id();
-        let ended = (0..200).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            matches!(process(pid), Err(why) if why.contains("has ended already"))
-        });
+        // Ended, and not waited for: that it may still be seen.
+        let (id, flags) = (Id::Pid(Pid::from_raw(pid as i32)), WaitPidFlag::WEXITED);
+        waitid(id, flags | WaitPidFlag::WNOWAIT).unwrap();
+        let ended = why(pid);
         child.wait().unwrap();
-        assert!(ended);
+        assert!(ended.contains("has ended already"), "{ended}");
         let (tell, told) = std::sync::mpsc::channel();
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {

@@ -42,6 +42,29 @@ mod tests {
 
     use super::*;
 
+    /// Says on a channel when there was no room.
+    struct Noting<W>(W, std::sync::mpsc::Sender<()>);
+
+    impl<W: Write> Write for Noting<W> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let written = self.0.write(bytes);
+            if written.is_err() {
+                let _ = self.1.send(());
+            }
+            written
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+
+    impl<W: AsFd> AsFd for Noting<W> {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
     #[test]
     fn a_pipe_without_room_is_waited_for() {
         let (mut from, to) = io::pipe().unwrap();
@@ -50,13 +73,14 @@ mod tests {
             nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK),
         )
         .unwrap();
+        let (full, is_full) = std::sync::mpsc::channel();
         let reading = std::thread::spawn(move || {
             let mut all = Vec::new();
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            is_full.recv().unwrap();
             from.read_to_end(&mut all).map(|_| all.len())
         });
         let much = vec![b'x'; 1 << 20];
-        let mut to = Patient(to);
+        let mut to = Patient(Noting(to, full));
         to.write_all(&much).unwrap();
         drop(to);
         assert_eq!(reading.join().unwrap().unwrap(), much.len());

@@ -105,11 +105,8 @@ mod tests {
     fn the_clock_of_a_process_runs_with_its_work_and_ends_with_it() {
         let own = std::process::id();
         let before = cpu_ns(own).unwrap();
-        let start = std::time::Instant::now();
-        while start.elapsed().as_millis() < 20 {
-            std::hint::black_box(0);
-        }
-        assert!(cpu_ns(own).unwrap() > before);
+        // Each look is work.
+        assert!((0..1_000_000).any(|_| cpu_ns(own).unwrap() > before));
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id();
         child.wait().unwrap();

@@ -1,4 +1,4 @@
-//! What a kernel says when it is asked: that it is true, quick, and leaves nothing behind.
+//! What a kernel says when it is asked: that it is true, and leaves nothing behind.
 #![expect(
     clippy::print_stdout,
     reason = "rows of the break-it matrix are for people to read"
@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
@@ -18,6 +18,7 @@ use denet::facts::{Fact, Facts, Target, loaded::Loaded};
 use denet::sys::root::Root;
 use denet::sys::{capabilities, namespace, netlink};
 
+use crate::support::wait::wait_until;
 use crate::support::xdp_object;
 
 /// One at a time: who asks raises the process' limit of locked memory meanwhile, and loads programs of
@@ -83,7 +84,7 @@ fn what_denet_uses_works_here() {
 }
 
 #[test]
-fn asking_is_quick_and_leaves_nothing() {
+fn asking_leaves_nothing_and_its_durations_are_true() {
     let _alone = alone();
     let descriptors = || std::fs::read_dir("/proc/self/fd").expect("own").count();
     let before = descriptors();
@@ -97,10 +98,12 @@ fn asking_is_quick_and_leaves_nothing() {
     };
     // Another doctor's may be there.
     let others = counting();
+    let start = Instant::now();
     let (facts, probes) = asked();
-    // Without KVM everything is ten times slower.
-    if std::env::var_os("DENET_TEST_GUEST").is_none() {
-        assert!(probes.duration_us < 300_000, "{} µs", probes.duration_us);
+    let around = start.elapsed().as_micros();
+    assert!(u128::from(probes.duration_us) <= around, "{around}");
+    for probe in &probes.all {
+        assert!(probe.duration_us <= probes.duration_us, "{probe:?}");
     }
     assert!(
         descriptors() < before + 10,
@@ -113,11 +116,7 @@ fn asking_is_quick_and_leaves_nothing() {
         "raised, and not put back"
     );
     let ours = || counting().difference(&others).next().is_some();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while ours() {
-        assert!(Instant::now() < deadline, "a program is left");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("no program is left", || !ours());
 }
 
 fn probe<'a>(probes: &'a Probes, id: &str) -> &'a Probe {
@@ -251,11 +250,7 @@ fn an_xdp_program_is_seen_where_it_is() {
         program: id,
     };
     assert_eq!((full.up, full.xdp), (true, Fact::Known(vec![seen])));
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while is_loaded(id) {
-        assert!(Instant::now() < deadline, "the namespace is left");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("the namespace is gone", || !is_loaded(id));
 }
 
 /// On a loopback of its own, where a program sits that somebody put there; then again when it is gone.

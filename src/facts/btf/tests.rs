@@ -1,5 +1,3 @@
-use std::time::{Duration, Instant};
-
 use super::*;
 
 const STRUCT: u32 = 4 << 24;
@@ -116,7 +114,6 @@ fn reads_the_running_kernel() {
         println!("skipped: this kernel has no BTF");
         return;
     };
-    let begin = Instant::now();
     let btf = Btf::parse(data).unwrap();
     let task = btf.find(Kind::Struct, "task_struct").unwrap();
     assert!(btf.len() > 10_000 && btf.size(task).is_some_and(|size| size > 1024));
@@ -133,5 +130,4 @@ fn reads_the_running_kernel() {
     // Within an anonymous struct of an anonymous union.
     let page = btf.find(Kind::Struct, "page").unwrap();
     assert!(btf.member(page, "mapping").is_some());
-    assert!(begin.elapsed() < Duration::from_secs(1));
 }

@@ -1,7 +1,5 @@
 //! Ten thousand broken objects: each is read or refused, none stops the reader.
 
-use std::time::{Duration, Instant};
-
 use super::samples;
 use super::*;
 use crate::checks::object::{findings, requirements};
@@ -123,7 +121,6 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
 
 #[test]
 fn ten_thousand_broken_objects_are_read_or_refused() {
-    let begin = Instant::now();
     let originals = [
         samples::calibrate(),
         samples::lifecycle(),
@@ -140,6 +137,11 @@ fn ten_thousand_broken_objects_are_read_or_refused() {
             Ok(object) => {
                 read += 1;
                 let _ = (requirements(&object), findings(&object));
+                // No number in a header makes more of an object than its bytes have room for: reading
+                // is bounded work.
+                let named = object.sections.len() + object.programs.len();
+                let named = named + object.functions.len() + object.maps.len();
+                assert!(named <= bytes.len() / 8, "{named} in {}", bytes.len());
             }
             Err(error) => {
                 refused += 1;
@@ -151,5 +153,4 @@ fn ten_thousand_broken_objects_are_read_or_refused() {
         read > 1000 && refused > 1000,
         "{read} read, {refused} refused"
     );
-    assert!(begin.elapsed() < Duration::from_secs(20));
 }
