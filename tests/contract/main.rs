@@ -9,6 +9,7 @@ use denet::syscalls::Table;
 
 mod abi;
 mod assets;
+mod clocks;
 mod pages;
 mod records;
 #[cfg(feature = "ebpf")]
