@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id as WaitFor, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::need_root;
@@ -219,8 +220,8 @@ fn be_traced() -> std::io::Result<()> {
     }
 }
 
-/// Moments of a run, counted in stops before and after each of its calls: the same ones on a slow
-/// machine and on a fast one. By the thread that started it.
+/// Moments of a run, counted in stops before and after each of its calls: they are spread alike on a
+/// slow machine and on a fast one. By the thread that started it.
 struct Steps {
     pid: i32,
     signal: i32,
@@ -233,7 +234,7 @@ impl Steps {
             pid: child.id() as i32,
             signal: 0,
         };
-        steps.stopped();
+        assert!(steps.has_stopped(), "at its first instruction");
         steps.signal = 0;
         let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
         steps.request(libc::PTRACE_SETOPTIONS, options);
@@ -246,21 +247,28 @@ impl Steps {
         assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
-    /// Once it has stopped; a signal that stopped it is kept, to be delivered.
-    fn stopped(&mut self) {
-        let mut status = 0;
-        // SAFETY: a live place for the answer.
-        let pid = unsafe { libc::waitpid(self.pid, &mut status, 0) };
-        assert_eq!(pid, self.pid, "{}", std::io::Error::last_os_error());
-        assert!(libc::WIFSTOPPED(status), "it has ended: {status:#x}");
-        let signal = libc::WSTOPSIG(status);
-        self.signal = if signal & 0x80 == 0 { signal } else { 0 };
+    /// Once it has stopped, or ended; a signal that stopped it is kept, to be delivered.
+    fn has_stopped(&mut self) -> bool {
+        let pid = Pid::from_raw(self.pid);
+        let any = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
+        let next = waitid(WaitFor::Pid(pid), any).expect("our child");
+        if matches!(next, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
+            return false;
+        }
+        self.signal = match waitpid(pid, None).expect("our child") {
+            WaitStatus::Stopped(_, signal) => signal as i32,
+            _ => 0,
+        };
+        true
     }
 
+    /// By so many stops, unless it ends before.
     fn advance(&mut self, stops: usize) {
         for _ in 0..stops {
             self.request(libc::PTRACE_SYSCALL, self.signal);
-            self.stopped();
+            if !self.has_stopped() {
+                break;
+            }
         }
     }
 
@@ -269,8 +277,14 @@ impl Steps {
     }
 }
 
-/// Stops from denet's first instruction until its command runs.
+/// Stops from denet's first instruction until its command runs: where it waits for something it makes
+/// more calls, so the least of a few.
 fn stops_of_a_start() -> usize {
+    let starts = (0..3).map(|_| stops_of_one_start());
+    starts.min().expect("three")
+}
+
+fn stops_of_one_start() -> usize {
     let scratch = Scratch::new();
     let marker = scratch.path("ran");
     let mut command = denet(["--enable-ebpf", "-q", "run", "touch"]);
@@ -295,6 +309,7 @@ fn a_killed_denet_starts_no_command() {
     let others = Others::now(DENETS);
     let scratch = Scratch::new();
     let whole = stops_of_a_start();
+    let mut waited = Vec::new();
     // Somewhere between its first instruction and the release of the command.
     for part in 0..12 {
         let marker = scratch.path(&format!("ran-{part}"));
@@ -304,11 +319,27 @@ fn a_killed_denet_starts_no_command() {
         unsafe { command.pre_exec(be_traced) };
         let mut child = command.spawn().expect("denet starts");
         Steps::of(&child).advance(whole * part / 12);
+        // It is stopped, and releases nothing meanwhile.
+        let of_it =
+            output(Command::new("ps").args(["-o", "pid=", "--ppid", &child.id().to_string()]));
+        let mut children = stdout(&of_it);
+        children.retain(|c| c != ' ');
+        let is_gate = |pid| blocks_in(pid, "denet", libc::SYS_read);
+        if children
+            .lines()
+            .any(|pid| is_gate(pid.parse().expect("an id")))
+        {
+            waited.push(marker);
+        }
         send(&child, Signal::SIGKILL);
         child.wait().expect("it ends");
     }
     wait_until("no gate is left waiting", || gates().is_empty());
     wait_until("nothing is left", || others.joined().is_empty());
+    assert!(!waited.is_empty(), "some waited to be released");
+    for marker in waited {
+        assert!(!marker.exists(), "{}", marker.display());
+    }
 }
 
 /// Live processes named denet that are children of init: gates whose denet is gone.
