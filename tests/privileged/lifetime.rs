@@ -272,7 +272,7 @@ impl Steps {
         }
     }
 
-    fn let_go(self) {
+    fn release(self) {
         self.request(libc::PTRACE_DETACH, self.signal);
     }
 }
@@ -298,7 +298,7 @@ fn stops_of_one_start() -> usize {
         steps.advance(1);
         stops += 1;
     }
-    steps.let_go();
+    steps.release();
     child.wait().expect("it ends");
     stops
 }
@@ -509,7 +509,7 @@ fn ctrl_c_at_any_moment_of_the_start() {
         wait_until("the terminal sends the signal", || {
             has_pending_signal(terminal.child.id())
         });
-        steps.let_go();
+        steps.release();
         let (code, signal, text) = terminal.end();
         // Before denet's first instruction the signal kills; afterwards denet says what happened.
         assert!(

@@ -364,7 +364,7 @@ const LONG: Duration = Duration::from_millis(100);
 /// Seconds, for a sleep that only a signal ends.
 const FOREVER: &str = "1000000";
 
-/// Sleeps as long as it is let.
+/// In a sleep that only a signal ends.
 fn sleeps(pid: u32) -> bool {
     blocks_in(pid, "sleep", libc::SYS_clock_nanosleep)
 }
