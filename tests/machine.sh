@@ -10,7 +10,7 @@ child=
 machine_alone() {
     local lock=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/denet-tests/run.lock
     mkdir -p "${lock%/*}" || return 1
-    exec 8>>"$lock"
+    exec 7>&2 8>>"$lock"
     if ! flock -n 8; then
         echo "tests/run: another run is under way ($(cat "$lock")): wait until it has ended" >&2
         return 1
@@ -26,7 +26,7 @@ machine_alone() {
 
 interrupted() {
     trap '' INT TERM HUP
-    echo "tests/run: interrupted" >&2
+    echo "tests/run: interrupted" >&7
     [ -z "$child" ] || { kill -TERM -- "-$child"; kill -CONT -- "-$child"; wait "$child"; } 2>/dev/null
     exit 130
 }
@@ -41,7 +41,7 @@ machine_close() {
 # Runs a command or function as a job, to its end.
 job() {
     local code
-    "$@" </dev/null 8>&- &
+    "$@" </dev/null 7>&- 8>&- &
     child=$!
     wait "$child"
     code=$?
@@ -114,10 +114,14 @@ machine_state() {
 
 # Removes what tests make and an interrupted one leaves; prints it.
 machine_sweep() {
-    local pid command at
-    stray_processes | while read -r pid command; do
-        kill -KILL "$pid" 2>/dev/null && echo "process $pid $command"
-    done
+    local pid command at strays
+    # Until none is left: one may fork before it is killed, and one that is killed takes a moment to end.
+    while strays=$(stray_processes) && [ -n "$strays" ]; do
+        while read -r pid command; do
+            kill -KILL "$pid" 2>/dev/null && echo "process $pid $command"
+        done <<<"$strays"
+        sleep 0.1
+    done | sort -u
     mounts | grep -E '^(/var)?/tmp/denet-test-' | sort -r | while read -r at; do
         umount -l "$at" && echo "mount $at"
     done
