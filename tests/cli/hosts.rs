@@ -1,5 +1,8 @@
 //! Recorded hosts, each with its report: tests/hosts. And whatever a host is like, no advice opens it.
 //!
+//! What a golden report holds is what is not ok, so that a check that passes changes none of them. Every
+//! check, goal and section, in order, is in the report of one host alone: `WHOLE`.
+//!
 //! `DENET_GOLDEN=write cargo test --test cli hosts` writes the reports anew; look at the difference before
 //! you commit it.
 #![expect(clippy::panic, reason = "a test that cannot go on says so")]
@@ -58,11 +61,51 @@ fn without_version(text: &str) -> String {
     text.replace(&version, "\"version\": \"VERSION\"")
 }
 
+fn parsed(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"))
+}
+
 /// One object a line is hard to compare.
-fn laid_out(json: &str) -> String {
-    let value: Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
-    let text = serde_json::to_string_pretty(&value).expect("a value");
+fn laid_out(report: &Value) -> String {
+    let text = serde_json::to_string_pretty(report).expect("a value");
     without_version(&text) + "\n"
+}
+
+/// The one host whose golden report is whole.
+const WHOLE: &str = "healthy";
+
+/// Without the checks that are ok, their number, and the probes, which are those of the facts.
+fn not_ok(mut report: Value) -> Value {
+    let checks = report["checks"].as_array_mut().expect("a list");
+    checks.retain(|check| check["status"] != "ok");
+    for (within, name) in [("/summary", "ok"), ("", "probes")] {
+        let object = report.pointer_mut(within).and_then(Value::as_object_mut);
+        let removed = object.and_then(|object| object.shift_remove(name));
+        assert!(removed.is_some(), "no {name} in the report");
+    }
+    report
+}
+
+/// The same of the text: without the lines of checks that are ok, and without sections that are then empty.
+fn text_not_ok(report: &str) -> String {
+    /// Columns in front of a second line of what a check saw.
+    const BEHIND: &str = "                            ";
+    let mut ok = false;
+    let mut lines: Vec<&str> = report.lines().collect();
+    lines.retain(|line| {
+        ok = line.starts_with("  ✓ ") || ok && line.starts_with(BEHIND);
+        !ok
+    });
+    let mut text = String::new();
+    while let [line, rest @ ..] = &lines[..] {
+        let ends = rest.get(1).is_none_or(|line| line.is_empty());
+        let taken = if line.is_empty() && ends { 2 } else { 1 };
+        if taken == 1 {
+            text += &format!("{line}\n");
+        }
+        lines.drain(..taken);
+    }
+    text
 }
 
 fn compare(file: &Path, found: &str, differ: &mut Vec<String>) {
@@ -100,27 +143,50 @@ fn diff(golden: &str, found: &str) -> String {
     format!("@ line {}\n{}", alike + 1, lines.join("\n"))
 }
 
+/// A host's report as text, with its exit code, and as JSON.
+fn reports(host: &Path) -> (String, Value) {
+    let report = judged(host, &[]);
+    assert_eq!(stderr(&report), "", "{}", name(host));
+    let code = format!("exit {}\n", report.status.code().unwrap_or(-1));
+    let json = parsed(&stdout(&judged(host, &["--json"])));
+    (stdout(&report) + &code, json)
+}
+
+fn none_differs(differ: &[String]) {
+    assert!(
+        differ.is_empty(),
+        "{}\nlook at the difference, then: DENET_GOLDEN=write cargo test --test cli hosts",
+        differ.join("\n\n")
+    );
+}
+
 #[test]
 fn every_host_has_the_report_that_is_recorded() {
     let hosts = hosts();
     assert!(hosts.len() >= 8, "only {} hosts", hosts.len());
     let mut differ = Vec::new();
     for host in &hosts {
-        let report = judged(host, &[]);
-        assert_eq!(stderr(&report), "", "{}", name(host));
-        let code = format!("exit {}\n", report.status.code().unwrap_or(-1));
-        compare(
-            &host.join("report.txt"),
-            &(stdout(&report) + &code),
-            &mut differ,
+        let (text, json) = reports(host);
+        if name(host) != WHOLE {
+            compare(&host.join("report.txt"), &text_not_ok(&text), &mut differ);
+            let golden = laid_out(&not_ok(json.clone()));
+            compare(&host.join("report.json"), &golden, &mut differ);
+        }
+        let facts = fs::read_to_string(host.join("facts.json"));
+        let facts = facts.map_or(Value::Null, |facts| parsed(&facts));
+        let probes = facts.pointer("/probes/all").cloned();
+        let none = || Value::Array(Vec::new());
+        assert_eq!(
+            json["probes"],
+            probes.unwrap_or_else(none),
+            "{}",
+            name(host)
         );
-        let json = laid_out(&stdout(&judged(host, &["--json"])));
-        compare(&host.join("report.json"), &json, &mut differ);
-        let wide = stdout(&report)
+        let wide = text
             .lines()
             .filter(|line| line.chars().count() > 80)
             .count();
-        let commands = stdout(&report).matches("sudo ").count();
+        let commands = text.matches("sudo ").count();
         assert!(wide <= commands, "{}: prose beyond 80 columns", name(host));
         let page = read(&host.join("README.md"));
         assert!(
@@ -129,11 +195,25 @@ fn every_host_has_the_report_that_is_recorded() {
             name(host)
         );
     }
-    assert!(
-        differ.is_empty(),
-        "{}\nlook at the difference, then: DENET_GOLDEN=write cargo test --test cli hosts",
-        differ.join("\n\n")
-    );
+    none_differs(&differ);
+}
+
+/// Every check and every goal, in order, and what a check that is ok looks like.
+#[test]
+fn every_check_and_goal_is_in_one_whole_report() {
+    let host = folder().join(WHOLE);
+    let (text, json) = reports(&host);
+    let mut differ = Vec::new();
+    compare(&host.join("report.txt"), &text, &mut differ);
+    compare(&host.join("report.json"), &laid_out(&json), &mut differ);
+    none_differs(&differ);
+    let ids = |list: &str| -> Vec<String> {
+        let list = json[list].as_array().into_iter().flatten();
+        list.map(|it| it["id"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let all: Vec<_> = denet::report::ids().collect();
+    assert_eq!([ids("goals"), ids("checks")].concat(), all);
 }
 
 /// Facts of every host, as JSON.
