@@ -1,4 +1,5 @@
-//! A whole run of denet: how long it takes to start and to report, and what memory it occupies.
+//! A whole run of denet: how long it takes to start and to report, and what memory it occupies. The times
+//! beside those of a process that only attaches an empty program and removes it, in the same rounds.
 
 use std::error::Error;
 use std::io::Read as _;
@@ -10,55 +11,74 @@ use denet::sys::account::{self, Reaped, Usage, monotonic_ns};
 use crate::DENET;
 use crate::median::median;
 use crate::table::Row;
-use crate::workload::TELL_TIME;
+use crate::workload::{EMPTY_HOOK, TELL_TIME};
 
 const ROUNDS: usize = 21;
-const OVERHEAD_LIMIT_MS: f64 = 60.0;
+/// Times what a process takes that attaches an empty program.
+const OVERHEAD_LIMIT: f64 = 6.0;
+const REPORT_LIMIT: f64 = 0.8;
 const RESIDENT_LIMIT_MIB: f64 = 25.0;
-const REPORT_LIMIT_MS: f64 = 10.0;
+
+/// Milliseconds of one round.
+struct Round {
+    overhead: f64,
+    /// Of a process that only attaches an empty program.
+    empty: f64,
+    reported: f64,
+    ended: f64,
+    resident_mib: f64,
+}
 
 /// Measures in turns.
 pub fn rows() -> Result<Vec<Row>, Box<dyn Error>> {
-    let (mut overhead_ms, mut resident_mib) = (Vec::new(), Vec::new());
-    let (mut reported_ms, mut ended_ms) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let (alone, _) = timed(Command::new("true"))?;
-        let (profiled, usage) = timed(denet(&["true"]))?;
-        overhead_ms.push((profiled.as_secs_f64() - alone.as_secs_f64()) * 1e3);
-        resident_mib.push(usage.max_rss_kb as f64 / 1024.0);
-        let (reported, ended) = after_the_command()?;
-        reported_ms.push(reported);
-        ended_ms.push(ended);
-    }
-    let (reported, ended) = (median(reported_ms), median(ended_ms));
+    let rounds: Vec<Round> = (0..ROUNDS).map(|_| round()).collect::<Result<_, _>>()?;
+    let of = |what: fn(&Round) -> f64| median(rounds.iter().map(what));
+    let ms = |what: &str, value: fn(&Round) -> f64| Row::new(what, format!("{:.1} ms", of(value)));
+    let (overhead, reported) = (
+        of(|round| round.overhead / round.empty),
+        of(|round| round.reported / round.empty),
+    );
+    let resident_mib = of(|round| round.resident_mib);
     Ok(vec![
-        limited(
-            "`denet --enable-ebpf run -- true`, over `true`",
-            median(overhead_ms),
-            OVERHEAD_LIMIT_MS,
-            "ms",
+        ms(
+            "a process that attaches an empty program, over `true`",
+            |round| round.empty,
         ),
-        limited(
+        ms("`denet --enable-ebpf run -- true`, over `true`", |round| {
+            round.overhead
+        })
+        .times(overhead, "empty program")
+        .at_most(OVERHEAD_LIMIT, "×", overhead),
+        ms(
             "from the command's exit to the end of the report",
-            reported,
-            REPORT_LIMIT_MS,
-            "ms",
-        ),
+            |round| round.reported,
+        )
+        .times(reported, "empty program")
+        .at_most(REPORT_LIMIT, "×", reported),
+        ms("from the command's exit to denet's", |round| round.ended),
         Row::new(
-            "from the command's exit to denet's",
-            format!("{ended:.1} ms"),
-        ),
-        limited(
             "denet's peak resident memory",
-            median(resident_mib),
-            RESIDENT_LIMIT_MIB,
-            "MiB",
-        ),
+            format!("{resident_mib:.1} MiB"),
+        )
+        .at_most(RESIDENT_LIMIT_MIB, "MiB", resident_mib),
     ])
 }
 
-fn limited(what: &str, value: f64, limit: f64, unit: &str) -> Row {
-    Row::new(what, format!("{value:.1} {unit}")).at_most(limit, unit, value)
+fn round() -> Result<Round, Box<dyn Error>> {
+    let mut attaches = Command::new(std::env::current_exe()?);
+    attaches.arg(EMPTY_HOOK);
+    let (alone, _) = timed(Command::new("true"))?;
+    let (empty, _) = timed(attaches)?;
+    let (profiled, usage) = timed(denet(&["true"]))?;
+    let over = |time: Duration| (time.as_secs_f64() - alone.as_secs_f64()) * 1e3;
+    let (reported, ended) = after_the_command()?;
+    Ok(Round {
+        overhead: over(profiled),
+        empty: over(empty),
+        reported,
+        ended,
+        resident_mib: usage.max_rss_kb as f64 / 1024.0,
+    })
 }
 
 /// denet about to profile that, its report not shown.

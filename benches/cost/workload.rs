@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
+use denet::profile::cost;
 use denet::sys::account::{monotonic_ns, trivial_syscall};
 
 use crate::hook;
@@ -15,6 +16,8 @@ pub const LOOP: &str = "--loop";
 pub const NS_PER_CALL: &str = "ns per call: ";
 /// Prints `CLOCK_MONOTONIC` in nanoseconds as its last act.
 pub const TELL_TIME: &str = "--tell-time";
+/// Loads an empty program, attaches it and removes both.
+pub const EMPTY_HOOK: &str = "--empty-hook";
 /// Prints rounds with and without programs on the hook.
 pub const HOOK_ROUNDS: &str = "--hook-rounds";
 
@@ -32,6 +35,7 @@ pub fn named(name: &str) -> Option<Workload> {
     match name {
         LOOP => Some(call_loop),
         TELL_TIME => Some(tell_time),
+        EMPTY_HOOK => Some(|| Ok(cost::attach_empty()?)),
         FLOOD => Some(crate::flood::flood),
         HOOK_ROUNDS => Some(hook::print_rounds),
         _ => None,

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::bare;
+use crate::median::median;
 use crate::table::Row;
 use crate::work;
 
@@ -216,7 +218,7 @@ pub struct Attaching {
     command: fn(u32) -> Command,
 }
 
-pub const ATTACHING: [Attaching; 3] = [
+pub const ATTACHING: [Attaching; 4] = [
     Attaching {
         name: "denet",
         how_often: "every 100 ms",
@@ -232,6 +234,15 @@ pub const ATTACHING: [Attaching; 3] = [
                     "attach",
                 ])
                 .arg(pid.to_string());
+            command
+        },
+    },
+    Attaching {
+        name: "the same files only opened, read and closed",
+        how_often: "every 100 ms",
+        command: |pid| {
+            let mut command = Command::new("/proc/self/exe");
+            command.arg(work::BARE).arg(pid.to_string());
             command
         },
     },
@@ -280,11 +291,15 @@ impl Attaching {
         crowd.kill()?;
         crowd.wait()?;
         Ok(match tool {
+            Ok(status) if !status.success() => Err(format!("it failed: {status}")),
             Ok(_) => Ok(used as f64 / 1e9 / wall.as_secs_f64()),
             Err(error) => Err(error.to_string()),
         })
     }
 }
+
+/// Times what only opening, reading and closing the same files takes.
+const THRONG_LIMIT: f64 = 1.0;
 
 /// What a sample of five thousand processes costs: from the CPU time that denet took for all of them.
 pub fn throng() -> Result<Vec<Row>, Box<dyn Error>> {
@@ -295,25 +310,53 @@ pub fn throng() -> Result<Vec<Row>, Box<dyn Error>> {
     while born() < 4999 && Instant::now() < deadline {
         sleep(Duration::from_millis(100));
     }
-    // What the start and the end cost is in both, and in the difference of neither.
-    let measured = over_throng(throng.id(), "5")
-        .and_then(|short| Ok((short, over_throng(throng.id(), "15")?)));
+    let rounds: Result<Vec<_>, _> = (0..3).map(|_| round_over_throng(throng.id())).collect();
     throng.kill()?;
     throng.wait()?;
-    let (short, long) = measured?;
+    let rounds = rounds?;
     let what = "a sample of 5,000 live processes, written as a record";
-    if long.live < 5000 {
+    if let Some(few) = rounds.iter().find(|round| round.live < 5000) {
         return Ok(vec![Row::missing(
             what,
-            format!("{} processes lived", long.live),
+            format!("{} processes lived", few.live),
         )]);
     }
-    let ms = (long.cpu_ns - short.cpu_ns) as f64 / 1e6 / (long.samples - short.samples) as f64;
-    let mib = long.peak_kb as f64 / 1024.0;
+    let of = |what: fn(&Round) -> f64| median(rounds.iter().map(what));
+    let times = of(|round| round.denet_ms / round.bare_ms);
+    let ms = |value: f64| format!("{value:.1} ms of CPU");
     Ok(vec![
-        Row::new(what, format!("{ms:.1} ms of CPU")).at_most(60.0, "ms", ms),
-        Row::new("denet's peak memory over them", format!("{mib:.1} MiB")),
+        Row::new(
+            "the same files of 5,000 processes only opened, read and closed",
+            ms(of(|round| round.bare_ms)),
+        ),
+        Row::new(what, ms(of(|round| round.denet_ms)))
+            .times(times, "bare reads")
+            .at_most(THRONG_LIMIT, "×", times),
+        Row::new(
+            "denet's peak memory over them",
+            format!("{:.1} MiB", of(|round| round.peak_mib)),
+        ),
     ])
+}
+
+/// Of one sample.
+struct Round {
+    denet_ms: f64,
+    bare_ms: f64,
+    live: u64,
+    peak_mib: f64,
+}
+
+fn round_over_throng(pid: u32) -> Result<Round, Box<dyn Error>> {
+    // What the start and the end cost is in both, and in the difference of neither.
+    let (short, long) = (over_throng(pid, "3")?, over_throng(pid, "8")?);
+    let cpu_ms = long.cpu_ns.saturating_sub(short.cpu_ns) as f64 / 1e6;
+    Ok(Round {
+        denet_ms: cpu_ms / long.samples.saturating_sub(short.samples) as f64,
+        bare_ms: bare::sample_ms(&bare::with_children(pid)?)?,
+        live: long.live,
+        peak_mib: long.peak_kb as f64 / 1024.0,
+    })
 }
 
 struct Throng {

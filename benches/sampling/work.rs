@@ -17,6 +17,9 @@ pub const CROWD: &str = "crowd";
 /// Five thousand processes, most of which sleep; until they are killed.
 pub const THRONG: &str = "throng";
 
+/// Reads the files of a crowd, given by the id of its parent, as often as denet does.
+pub const BARE: &str = "bare";
+
 /// Where works tell what they used, in nanoseconds, a line each.
 pub const TOLD: &str = "DENET_BENCH_TOLD";
 
@@ -28,6 +31,7 @@ pub fn asked() -> Option<ExitCode> {
         "short" => short,
         "crowd" => || crowd(49, "member"),
         "throng" => || crowd(4999, "sleeper"),
+        BARE => bare,
         "member" => member,
         "sleeper" => sleeper,
         _ => return None,
@@ -71,6 +75,14 @@ fn tell(used: u128) {
         if let Ok(mut file) = opened {
             let _ = writeln!(file, "{used}");
         }
+    }
+}
+
+fn bare() {
+    let pid = std::env::args().nth(2).and_then(|pid| pid.parse().ok());
+    if let Some(Err(error)) = pid.map(crate::bare::watch) {
+        let _ = writeln!(std::io::stderr(), "bare: {error}");
+        std::process::exit(1);
     }
 }
 

@@ -3,7 +3,7 @@
 //! For `benches/`: links are opened and closed within milliseconds, so that each round sees the
 //! machine in one mood, and rounds can be compared with themselves.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya_obj::generated::bpf_insn;
 
@@ -28,11 +28,17 @@ pub struct Round {
     pub target: f64,
 }
 
-/// Measures so many rounds.
+/// Loads a program that returns at once, attaches it and removes both: the least that any run does.
 ///
 /// # Errors
 /// Where eBPF cannot be used.
-pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
+pub fn attach_empty() -> Result<(), KernelError> {
+    let empty = load_empty()?;
+    kernel::open_raw_tracepoint(empty.as_fd(), Some(c"sys_enter"))?;
+    Ok(())
+}
+
+fn load_empty() -> Result<OwnedFd, KernelError> {
     let instruction = |code: u8| {
         let mut instruction = bpf_insn {
             code,
@@ -45,12 +51,20 @@ pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
         instruction
     };
     // r0 = 0; exit
-    let empty = kernel::load_program(
+    kernel::load_program(
         "denet_empty",
         Kind::Raw,
         c"Dual MIT/GPL",
         &[instruction(0xb7), instruction(0x95)],
-    )?;
+    )
+}
+
+/// Measures so many rounds.
+///
+/// # Errors
+/// Where eBPF cannot be used.
+pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
+    let empty = load_empty()?;
     let (layout, own) = Calibration::of_this_process()?;
     let mut follower = Follower::load(layout, None, &Limits::default(), Whom::Waiting, None)?;
     let mut measured = Vec::with_capacity(rounds);
