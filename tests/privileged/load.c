@@ -368,6 +368,7 @@ static void execute(long n)
 static void execute_oddly(const char *file)
 {
 	static char *many[257], large[8192];
+	char *volatile nowhere = (char *)16;
 	int fd = must(open(file, O_RDWR | O_CREAT | O_TRUNC, 0600));
 	int folder = must(open("/proc/self", O_RDONLY | O_DIRECTORY));
 	const char *path = "/proc/self/exe", *unread;
@@ -393,10 +394,10 @@ static void execute_oddly(const char *file)
 			execv("/nonexistent", many);
 			break;
 		case 2:
-			execv((const char *)16, many);
+			execv(nowhere, many);
 			break;
 		case 3:
-			execv(path, (char *[]){ "load", (char *)16, 0 });
+			execv(path, (char *[]){ "load", nowhere, 0 });
 			break;
 		case 4:
 			execl(path, "\033[31mred", "nothing", "a\nb", "\xff", "", (char *)0);

@@ -113,8 +113,8 @@ fn reads_the_object_that_counts() {
         panic!("{:?}", object.btf);
     };
     assert!(btf.size > 1000 && btf.types.known().is_some_and(|types| *types > 50));
-    let none = CoreRelocations::default();
-    assert_eq!(object.core_relocations, Fact::Known(none));
+    // ebpf/build leaves .BTF.ext out: there are no relocations in it.
+    assert_eq!(object.core_relocations, Fact::Absent);
     assert_eq!(object.kernel_functions, Fact::Known(vec![]));
     let names: Vec<_> = object
         .sections
@@ -122,7 +122,6 @@ fn reads_the_object_that_counts() {
         .map(|one| (&*one.name, &*one.kind))
         .collect();
     assert!(names.contains(&(".maps", "PROGBITS")) && names.contains(&(".symtab", "SYMTAB")));
-    assert!(names.contains(&(".llvm_addrsig", "LLVM_ADDRSIG")));
 }
 
 #[test]

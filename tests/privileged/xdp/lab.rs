@@ -21,20 +21,16 @@ use crate::support::{DENET, Scratch, output};
 pub const NEAR: &str = "va";
 pub const FAR: &str = "vb";
 
-pub struct Lab {
-    scratch: Scratch,
+pub struct Lab<'s> {
+    scratch: &'s Scratch,
 }
 
 /// Runs a test in a network and with mounts that end with it.
 pub fn within<T: Send>(test: impl FnOnce(&Lab) -> T + Send) -> T {
+    // Mount points can be removed only in a namespace without the mounts.
+    let scratch = Scratch::new();
     std::thread::scope(|scope| {
-        let run = scope.spawn(|| {
-            let lab = Lab::new();
-            let result = test(&lab);
-            // Mount points can be removed only in a namespace without the mounts.
-            drop(lab);
-            result
-        });
+        let run = scope.spawn(|| test(&Lab::new(&scratch)));
         match run.join() {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -42,17 +38,15 @@ pub fn within<T: Send>(test: impl FnOnce(&Lab) -> T + Send) -> T {
     })
 }
 
-impl Lab {
-    fn new() -> Self {
+impl<'s> Lab<'s> {
+    fn new(scratch: &'s Scratch) -> Self {
         namespace::enter_new_network().expect("CLONE_NEWNET");
         // SAFETY: takes one integer.
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0);
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
             .expect("private mounts");
-        let lab = Self {
-            scratch: Scratch::new(),
-        };
+        let lab = Self { scratch };
         for (kind, name) in [("bpf", "bpf"), ("sysfs", "sys")] {
             fs::create_dir(lab.path(name)).expect("our own folder");
             let at = lab.path(name);
@@ -74,7 +68,7 @@ impl Lab {
     }
 
     pub fn scratch(&self) -> &Scratch {
-        &self.scratch
+        self.scratch
     }
 
     /// A pair of interfaces that are up.
