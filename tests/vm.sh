@@ -84,17 +84,23 @@ sid   sid                ^linux-binary-[0-9].*-cloud-amd64$
 5.10  bullseye           ^linux-image-5\.10\..*-cloud-amd64-unsigned$
 '
 
+# Whole, whatever has become of the cache.
+vm_has_kernel() {
+    local kernel=$CACHE/kernels/$1
+    [ -s "$kernel/vmlinuz" ] && [ -s "$kernel/package" ] && [ -s "$kernel/modules/lib/modules/$(cat "$kernel/release")/modules.dep" ]
+}
+
 # vm_kernel NAME: $CACHE/kernels/NAME/{vmlinuz,release,modules,package}. One that is there is taken; with
 # VM_NEWEST=1 only if the suite has no newer one, or cannot be reached.
 vm_kernel() {
     local name=$1 kernel=$CACHE/kernels/$1 suite pattern package modules= release
     read -r suite pattern < <(sed -n "s/^$name  *//p" <<<"$VM_KERNELS") || { echo "no kernel is called $name" >&2; return 1; }
-    [ -d "$kernel" ] && [ -z "${VM_NEWEST:-}" ] && return 0
+    vm_has_kernel "$name" && [ -z "${VM_NEWEST:-}" ] && return 0
     vm_room || return 1
-    suite_update "$suite" || { [ -d "$kernel" ]; return; }
+    suite_update "$suite" || { vm_has_kernel "$name"; return; }
     package=$(suite_package "$suite" "$pattern")
     [ -n "$package" ] || { echo "$suite has no package $pattern" >&2; return 1; }
-    [ "$(suite_version "$suite" "$package")" = "$(cat "$kernel/package" 2>/dev/null)" ] && return 0
+    vm_has_kernel "$name" && [ "$(suite_version "$suite" "$package")" = "$(cat "$kernel/package")" ] && return 0
     suite_version "$suite" "$package" >"$WORK/version"
     case $package in linux-binary-*) modules=linux-modules-${package#linux-binary-} ;; esac
     mkdir -p "$WORK/deb" "$WORK/kernel"
