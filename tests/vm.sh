@@ -4,19 +4,20 @@
 CACHE=${DENET_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/denet-tests}
 # A cold cache takes what is downloaded, unpacked, and a disk image.
 NEEDED_MIB=3000
-# A guest that prints nothing for so long hangs. Without KVM the longest test takes a minute.
-SILENT_S=${DENET_GUEST_SILENT_S:-300}
-# And one that goes on printing does so no longer than this.
-LIMIT_S=2400
+# A guest that prints nothing for so long hangs: without KVM the longest test takes a minute, and one that
+# waits for an event in vain fails after four.
+SILENT_S=${DENET_GUEST_SILENT_S:-600}
+# Ends a guest that prints without end.
+LIMIT_S=5400
 
 vm_say() { echo "$(date +%H:%M:%S) $*"; }
 
-# One user of the cache at a time; what an interrupted run left half made goes.
+# One user of the cache at a time. What an interrupted run left half made is removed, what was to be kept is not.
 vm_open_cache() {
     mkdir -p "$CACHE" || return 1
     exec 9>"$CACHE/lock"
     flock -n 9 || { echo "another run of the tests uses $CACHE: wait for it, or set DENET_TEST_CACHE" >&2; return 1; }
-    rm -rf "$CACHE"/tmp.*
+    for WORK in "$CACHE"/tmp.*; do [ -e "$WORK/kept" ] || rm -rf "$WORK"; done
     WORK=$(mktemp -d "$CACHE/tmp.XXXXXX") || return 1
     trap 'vm_close' EXIT
     trap 'exit 130' INT
@@ -28,7 +29,7 @@ vm_close() {
     guests=$(jobs -p)
     [ -z "$guests" ] || kill -KILL $guests 2>/dev/null
     wait 2>/dev/null
-    [ -n "${DENET_TEST_KEEP:-}" ] || rm -rf "$WORK"
+    if [ -n "${DENET_TEST_KEEP:-}" ]; then : >"$WORK/kept"; else rm -rf "$WORK"; fi
 }
 
 vm_room() {
@@ -87,11 +88,11 @@ sid   sid                ^linux-binary-[0-9].*-cloud-amd64$
 # Whole, whatever has become of the cache.
 vm_has_kernel() {
     local kernel=$CACHE/kernels/$1
-    [ -s "$kernel/vmlinuz" ] && [ -s "$kernel/package" ] && [ -s "$kernel/modules/lib/modules/$(cat "$kernel/release")/modules.dep" ]
+    [ -s "$kernel/vmlinuz" ] && [ -s "$kernel/modules/lib/modules/$(cat "$kernel/release" 2>/dev/null)/modules.dep" ]
 }
 
-# vm_kernel NAME: $CACHE/kernels/NAME/{vmlinuz,release,modules,package}. One that is there is taken; with
-# VM_NEWEST=1 only if the suite has no newer one, or cannot be reached.
+# vm_kernel NAME: $CACHE/kernels/NAME/{vmlinuz,release,modules,package}. A cached
+# kernel is used; with VM_NEWEST=1 only if the suite has no newer one, or cannot be reached.
 vm_kernel() {
     local name=$1 kernel=$CACHE/kernels/$1 suite pattern package modules= release
     read -r suite pattern < <(sed -n "s/^$name  *//p" <<<"$VM_KERNELS") || { echo "no kernel is called $name" >&2; return 1; }
@@ -100,11 +101,12 @@ vm_kernel() {
     suite_update "$suite" || { vm_has_kernel "$name"; return; }
     package=$(suite_package "$suite" "$pattern")
     [ -n "$package" ] || { echo "$suite has no package $pattern" >&2; return 1; }
-    vm_has_kernel "$name" && [ "$(suite_version "$suite" "$package")" = "$(cat "$kernel/package")" ] && return 0
+    vm_has_kernel "$name" && [ "$(suite_version "$suite" "$package")" = "$(cat "$kernel/package" 2>/dev/null)" ] && return 0
     suite_version "$suite" "$package" >"$WORK/version"
     case $package in linux-binary-*) modules=linux-modules-${package#linux-binary-} ;; esac
+    rm -rf "$WORK/deb" "$WORK/unpacked" "$WORK/kernel"
     mkdir -p "$WORK/deb" "$WORK/kernel"
-    (cd "$WORK/deb" && suite_apt apt-get "$suite" download "$package" $modules) || return 1
+    (cd "$WORK/deb" && suite_apt apt-get "$suite" download "$package" $modules) || { vm_has_kernel "$name"; return; }
     for package in "$WORK"/deb/*.deb; do
         dpkg -x "$package" "$WORK/unpacked" || return 1
     done
