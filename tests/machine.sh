@@ -151,7 +151,7 @@ machine_state() {
 machine_sweep() {
     local pid command at strays
     # Until none is left: one may fork before it is killed, and one that is killed takes a moment to end.
-    while strays=$(stray_processes) && [ -n "$strays" ]; do
+    while strays=$(stray_processes); [ -n "$strays" ]; do
         while read -r pid command; do
             [[ $pid =~ ^[0-9]+$ ]] && kill -KILL "$pid" 2>/dev/null && echo "process $pid $command"
         done <<<"$strays"
@@ -172,7 +172,7 @@ machine_sweep() {
 # machine_unchanged FILE: succeeds if machine_state prints what is in FILE, otherwise prints the difference and
 # fails. The kernel removes programs and namespaces a moment after the last process that used them.
 machine_unchanged() {
-    local tries=150
+    local tries=50
     until machine_state >"$log.after" && cmp -s "$1" "$log.after"; do
         [ $((tries -= 1)) -gt 0 ] || break
         sleep 0.2
