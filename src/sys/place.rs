@@ -377,13 +377,7 @@ fn set_attribute(file: &File, name: &str, value: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn folder(name: &str) -> std::path::PathBuf {
-        let path = std::env::temp_dir().join(format!("denet-place-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir(&path).unwrap();
-        path
-    }
+    use crate::sys::root::tests::Tree;
 
     fn own(bytes: &[u8]) -> Wanted<'_> {
         static NONE: Attributes = Attributes::new();
@@ -398,8 +392,9 @@ mod tests {
 
     #[test]
     fn files_are_put_whole_and_removed() {
-        let root = folder("put");
-        let place = Place::open(&root, Path::new("/x")).unwrap();
+        let tree = Tree::empty();
+        let root = &tree.at;
+        let place = Place::open(root, Path::new("/x")).unwrap();
         assert_eq!(place.look().unwrap(), None);
         place.put(own(b"one")).unwrap();
         place.put(own(b"two")).unwrap();
@@ -407,35 +402,35 @@ mod tests {
             panic!("a file");
         };
         assert_eq!((bytes.as_slice(), mode), (&b"two"[..], 0o640));
-        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(root).unwrap().count(), 1);
         place.put_link(OsStr::new("/else")).unwrap();
         assert_eq!(place.look().unwrap(), Some(Entry::Link("/else".into())));
         place.remove().unwrap();
         place.remove().unwrap();
-        std::fs::remove_dir(&root).unwrap();
+        assert_eq!(std::fs::read_dir(root).unwrap().count(), 0);
     }
 
     #[test]
     fn links_on_the_way_are_not_followed() {
-        let root = folder("links");
+        let tree = Tree::empty();
+        let root = &tree.at;
         std::os::unix::fs::symlink("/tmp", root.join("etc")).unwrap();
-        let refused = Place::open(&root, Path::new("/etc/x")).unwrap_err();
+        let refused = Place::open(root, Path::new("/etc/x")).unwrap_err();
         assert!(
             [libc::ENOTDIR, libc::ELOOP].contains(&refused.raw_os_error().unwrap()),
             "{refused}"
         );
-        std::fs::remove_dir_all(&root).unwrap();
     }
 
     #[test]
     fn where_others_may_write_nothing_is_put() {
-        let root = folder("others");
-        std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let refused = Place::open_trusted(&root, Path::new("/x")).unwrap_err();
+        let tree = Tree::empty();
+        let root = &tree.at;
+        std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Place::open_trusted(root, Path::new("/x")).unwrap_err();
         assert!(
             refused.to_string().contains("others than root"),
             "{refused}"
         );
-        std::fs::remove_dir_all(&root).unwrap();
     }
 }

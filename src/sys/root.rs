@@ -277,17 +277,21 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A tree of its own, removed when dropped.
+    /// A tree of its own, removed when dropped. After a kill `tests/run` removes it by its name.
     pub(crate) struct Tree {
         pub(crate) at: PathBuf,
     }
 
     impl Tree {
+        pub(crate) fn empty() -> Self {
+            Self::with::<&str>(&[])
+        }
+
         /// With these files, by path and content.
         pub(crate) fn with<B: AsRef<[u8]>>(files: &[(&str, B)]) -> Self {
             static COUNT: AtomicU32 = AtomicU32::new(0);
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let name = format!("denet-root-{}-{number}", std::process::id());
+            let name = format!("denet-test-{}-root-{number}", std::process::id());
             let tree = Self {
                 at: std::env::temp_dir().join(name),
             };

@@ -5,17 +5,17 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 use crate::setup::state::FileState;
+use crate::sys::root::tests::Tree;
 
-fn folder(name: &str) -> PathBuf {
-    let root = std::env::temp_dir().join(format!("denet-journal-{name}-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&root);
-    // Whatever the umask is.
+/// Folders with the mode that they have on a machine, whatever the umask is.
+fn tree() -> Tree {
+    let tree = Tree::empty();
     for folder in ["", "var", "var/lib"] {
-        let at = root.join(folder);
-        std::fs::create_dir(&at).unwrap();
+        let at = tree.at.join(folder);
+        std::fs::create_dir_all(&at).unwrap();
         std::fs::set_permissions(&at, Permissions::from_mode(0o755)).unwrap();
     }
-    root
+    tree
 }
 
 fn value(text: &str) -> State {
@@ -24,10 +24,11 @@ fn value(text: &str) -> State {
 
 #[test]
 fn the_first_state_and_the_last_are_kept() {
-    let root = folder("states");
+    let tree = tree();
+    let root = &tree.at;
     let target = Target::Sysctl("kernel.x".to_owned());
-    let mut journal = Journal::open(&root).unwrap();
-    assert!(matches!(Journal::open(&root), Err(JournalError::Busy)));
+    let mut journal = Journal::open(root).unwrap();
+    assert!(matches!(Journal::open(root), Err(JournalError::Busy)));
     journal
         .begin(&target, &value("1"), &[], &value("2"))
         .unwrap();
@@ -36,20 +37,20 @@ fn the_first_state_and_the_last_are_kept() {
         .begin(&target, &value("7"), &[], &value("3"))
         .unwrap();
     drop(journal);
-    let journal = Journal::open(&root).unwrap();
+    let journal = Journal::open(root).unwrap();
     let change = &journal.changes()[0];
     assert_eq!((&change.before, &change.wanted), (&value("1"), &value("3")));
     assert!(change.interrupted);
     journal.remove().unwrap();
     assert!(!root.join(FOLDER).exists());
-    std::fs::remove_dir_all(&root).unwrap();
 }
 
 #[test]
 fn a_line_cut_short_did_not_happen_and_a_damaged_one_is_told() {
-    let root = folder("damage");
+    let tree = tree();
+    let root = &tree.at;
     let target = Target::Group("tracing".to_owned());
-    let mut journal = Journal::open(&root).unwrap();
+    let mut journal = Journal::open(root).unwrap();
     journal
         .begin(&target, &State::Absent, &[], &State::Present)
         .unwrap();
@@ -57,26 +58,26 @@ fn a_line_cut_short_did_not_happen_and_a_damaged_one_is_told() {
     let path = root.join(FOLDER).join(NAME);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{text}{{\"begun\":{{\"tar")).unwrap();
-    let journal = Journal::open(&root).unwrap();
+    let journal = Journal::open(root).unwrap();
     assert_eq!(journal.changes().len(), 1);
     drop(journal);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     std::fs::write(&path, text.replace("begun", "begone")).unwrap();
     assert!(matches!(
-        Journal::open(&root),
+        Journal::open(root),
         Err(JournalError::Damaged { line: 2, .. })
     ));
     std::fs::write(&path, text.replace("\"schema\":1", "\"schema\":9")).unwrap();
     assert!(matches!(
-        Journal::open(&root),
+        Journal::open(root),
         Err(JournalError::Newer { found: 9, .. })
     ));
-    std::fs::remove_dir_all(&root).unwrap();
 }
 
 #[test]
 fn what_was_kept_comes_back_and_goes_with_the_journal() {
-    let root = folder("kept");
+    let tree = tree();
+    let root = &tree.at;
     let target = Target::Path("/etc/x".into());
     let before = State::File(FileState {
         mode: 0o644,
@@ -86,7 +87,7 @@ fn what_was_kept_comes_back_and_goes_with_the_journal() {
         bytes: 3,
         digest: digest(b"old"),
     });
-    let mut journal = Journal::open(&root).unwrap();
+    let mut journal = Journal::open(root).unwrap();
     let killed = root.join(FOLDER).join(CONTENTS);
     std::fs::create_dir(&killed).unwrap();
     std::fs::set_permissions(&killed, Permissions::from_mode(0o700)).unwrap();
@@ -99,46 +100,44 @@ fn what_was_kept_comes_back_and_goes_with_the_journal() {
     assert!(journal.content(&digest(b"new")).is_err());
     journal.remove().unwrap();
     assert!(!root.join(FOLDER).exists());
-    std::fs::remove_dir_all(&root).unwrap();
 }
 
 #[test]
 fn a_link_leads_the_journal_nowhere_else() {
-    for (name, link) in [("link", FOLDER), ("link-above", "var")] {
-        let (root, elsewhere) = (folder(name), folder(&format!("{name}-elsewhere")));
+    for link in [FOLDER, "var"] {
+        let trees = [tree(), tree()];
+        let [root, elsewhere] = trees.each_ref().map(|tree| &tree.at);
         let at = root.join(link);
         if at.exists() {
             std::fs::remove_dir_all(&at).unwrap();
         }
-        std::os::unix::fs::symlink(&elsewhere, &at).unwrap();
-        for error in [read(&root).unwrap_err(), Journal::open(&root).unwrap_err()] {
+        std::os::unix::fs::symlink(elsewhere, &at).unwrap();
+        for error in [read(root).unwrap_err(), Journal::open(root).unwrap_err()] {
             let said = error.to_string();
             let link = format!("{}: a link to {}", at.display(), elsewhere.display());
             assert!(said.starts_with(&link), "{said}");
             assert!(said.contains("put a directory there"), "{said}");
         }
-        let there = std::fs::read_dir(&elsewhere).unwrap();
+        let there = std::fs::read_dir(elsewhere).unwrap();
         let names: Vec<_> = there.flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(names, ["var"]);
         assert!(!elsewhere.join(FOLDER).exists());
-        std::fs::remove_dir_all(&root).unwrap();
-        std::fs::remove_dir_all(&elsewhere).unwrap();
     }
 }
 
 #[test]
 fn a_journal_is_not_kept_where_others_write() {
-    let root = folder("others");
-    drop(Journal::open(&root).unwrap());
+    let tree = tree();
+    let root = &tree.at;
+    drop(Journal::open(root).unwrap());
     for open in ["var/lib", FOLDER] {
         let at = root.join(open);
         std::fs::set_permissions(&at, Permissions::from_mode(0o777)).unwrap();
-        for error in [read(&root).unwrap_err(), Journal::open(&root).unwrap_err()] {
+        for error in [read(root).unwrap_err(), Journal::open(root).unwrap_err()] {
             let said = error.to_string();
             let named = format!("{}: others than root", at.display());
             assert!(said.starts_with(&named), "{said}");
         }
         std::fs::set_permissions(&at, Permissions::from_mode(0o755)).unwrap();
     }
-    std::fs::remove_dir_all(&root).unwrap();
 }
