@@ -6,6 +6,8 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,12 +20,44 @@ use crate::support::{
     DENET, Scratch, calls_of, output, preempts_programs, stderr, without_skipped_runs, workload,
 };
 
+/// Where the programs run: they name it.
+const FOLDER: &str = "/tmp/denet-trace";
+
 /// Namespaces of their own, so that ids and ports are the same, and a folder that is empty.
-const APART: &str = "ip link set lo up; mkdir -p /tmp/denet-trace; \
+const APART: &str = "ip link set lo up; \
     mount -t tmpfs none /tmp/denet-trace && cd /tmp/denet-trace && exec \"$@\"";
+
+/// The folder on which each run mounts its own. Each user has a shared lock on it, and the last one
+/// removes it: other tests, and other processes that run them, may use it too.
+struct MountPoint(File);
+
+impl MountPoint {
+    fn new() -> Self {
+        loop {
+            let _ = fs::create_dir(FOLDER);
+            if let Ok(folder) = File::open(FOLDER) {
+                folder.lock_shared().expect("a lock");
+                // Another user may have removed it before it was locked.
+                let there = fs::metadata(FOLDER).map(|folder| folder.ino());
+                if there.ok() == folder.metadata().ok().map(|folder| folder.ino()) {
+                    return Self(folder);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for MountPoint {
+    fn drop(&mut self) {
+        if self.0.try_lock().is_ok() {
+            let _ = fs::remove_dir(FOLDER);
+        }
+    }
+}
 
 /// Runs a tracer and its program; what it says on stderr.
 fn run(tracer: &[&str], program: &Path, arguments: &[&str]) -> String {
+    let _mount_point = MountPoint::new();
     let mut command = Command::new("unshare");
     command
         .args(["-nim", "sh", "-c", APART, "sh"])
