@@ -6,7 +6,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::need_root;
-use crate::running::{Watching, has_ended};
+use crate::running::Watching;
+use crate::support::processes::has_ended;
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::{
     Counts, Scratch, counts, denet, load, output, skipped_runs, static_workload, stderr, summary,
@@ -281,17 +282,37 @@ fn what_orphans_used_whom_nobody_saw_is_not_claimed_to_be_known() {
     assert!(overhead.get("share_of_runtime").is_none(), "{summary}");
 }
 
+/// A setting of the kernel, put back when the test ends, also by a panic.
+struct Restored {
+    setting: &'static Path,
+    before: String,
+}
+
+impl Restored {
+    fn of(setting: &'static Path) -> Self {
+        let before = std::fs::read_to_string(setting).expect("a setting");
+        Self { setting, before }
+    }
+}
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        let restored = std::fs::write(self.setting, &self.before);
+        // A second panic would end the other tests as well.
+        assert!(restored.is_ok() || std::thread::panicking(), "{restored:?}");
+    }
+}
+
 #[test]
 fn pids_above_65535() {
     need_root();
     let next = Path::new("/proc/sys/kernel/ns_last_pid");
     let limit = Path::new("/proc/sys/kernel/pid_max");
-    let before = std::fs::read_to_string(limit).expect("pid_max");
+    let restored = Restored::of(limit);
     std::fs::write(limit, "4194304").expect("root may set pid_max");
-    let set = std::fs::write(next, "100000");
+    std::fs::write(next, "100000").expect("ns_last_pid can be set");
     let summary = profile(workload(), &["children", "20"]);
-    std::fs::write(limit, before).expect("as it was");
-    set.expect("ns_last_pid can be set");
+    drop(restored);
     let pids = summary["ebpf"]["processes"]
         .as_array()
         .expect("processes")

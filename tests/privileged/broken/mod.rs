@@ -83,6 +83,7 @@ keep() { [ ! -e "$1" ] || kept="$kept$1 $(cat "$1") "; }
 restore() { set -- $kept; while [ $# -ge 2 ]; do echo "$2" >"$1"; shift 2; done
     ! grep -q ' /sys/kernel/tracing tracefs' /proc/mounts || mount -o remount,gid=0,mode=0700 /sys/kernel/tracing; }
 trap restore EXIT
+trap 'exit 143' TERM INT HUP
 for key in kernel/perf_event_paranoid kernel/kptr_restrict net/core/bpf_jit_enable; do keep /proc/sys/$key; done
 [ "$(cat /proc/sys/kernel/perf_event_paranoid)" -le 2 ] || echo 2 >/proc/sys/kernel/perf_event_paranoid
 echo 0 >/proc/sys/kernel/kptr_restrict
