@@ -9,7 +9,8 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::need_root;
-use crate::running::{Done, Watching, state, wait_until_reading};
+use crate::running::{Done, Watching, wait_until_reading};
+use crate::support::processes::state;
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::{Scratch, counts, load, output, preempts_programs, records, stderr, summary};
 

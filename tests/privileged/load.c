@@ -161,8 +161,8 @@ static void take_turns(long count, const char *file)
 }
 
 /*
- * MS COUNT SHAPE FILE: so many use a CPU for so long, from when a byte comes on; the program ends when stdin
- * is closed. What they used since then they measure themselves, each process for itself.
+ * MS COUNT SHAPE FILE: COUNT threads or processes use a CPU for MS each, once a byte arrives; the program ends
+ * when stdin is closed. What they used since then they measure themselves, each process for itself.
  */
 static void use_cpu(long count, const char *shape, const char *file)
 {
@@ -194,8 +194,8 @@ static void use_cpu(long count, const char *shape, const char *file)
 	wait_for(0);
 }
 
-/* MS CHILDREN FILE: they work until stdin has a byte, and end without a parent that waits for them. */
-static void forget(long children, const char *file)
+/* MS CHILDREN FILE: they work, and exit unreaped once stdin has a byte. */
+static void exit_unreaped(long children, const char *file)
 {
 	long long before = ns(CLOCK_PROCESS_CPUTIME_ID);
 
@@ -249,7 +249,7 @@ static void start_daemon(const char *file)
 	wait_for(0);
 }
 
-/* N: so many live on when their parent has ended, and end while we wait. */
+/* N processes live on when their parent has ended, and end while we wait. */
 static void leave_orphans(long n)
 {
 	int ends[2];
@@ -273,7 +273,7 @@ static void leave_orphans(long n)
 	wait_for(ends[0]);
 }
 
-/* N: so many in all, 32 at once; each ends when the one that comes 32 later has begun. */
+/* N processes, at most 32 live at a time: each ends when the one that comes 32 later has begun. */
 static void swarm(long n)
 {
 	must(pipe(gate));
@@ -293,7 +293,7 @@ static void swarm(long n)
 		;
 }
 
-/* CALLS FILE: forks as fast as it can until there is the file; says when it does. */
+/* CALLS FILE: forks as fast as it can until there is the file; prints "ready" then. */
 static void storm(const char *file)
 {
 	for (long forks = 0; access(file, F_OK) != 0; forks++) {
@@ -347,7 +347,7 @@ static int executing_thread(void *unused)
 	_exit(98);
 }
 
-/* N: so many children execute, every tenth first something that is not there. */
+/* N processes execute, every tenth first something that is not there. */
 static void execute(long n)
 {
 	char number[24];
@@ -428,8 +428,8 @@ int main(int argc, char **argv)
 	calls = first;
 	if (!strcmp(mode, "cpu")) {
 		use_cpu(second, argv[4], file);
-	} else if (!strcmp(mode, "forgotten")) {
-		forget(second, file);
+	} else if (!strcmp(mode, "unreaped")) {
+		exit_unreaped(second, file);
 	} else if (!strcmp(mode, "daemon")) {
 		start_daemon(file);
 	} else if (!strcmp(mode, "orphans")) {
@@ -442,7 +442,7 @@ int main(int argc, char **argv)
 		wait_for(0);
 		munmap(memory, first << 20);
 		wait_for(0);
-	} else if (!strcmp(mode, "touch")) { /* PAGES: so many page faults, and those of any program */
+	} else if (!strcmp(mode, "touch")) { /* PAGES page faults, and those of any program */
 		long page = sysconf(_SC_PAGESIZE);
 		char *memory = mmap(0, first * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -468,7 +468,7 @@ int main(int argc, char **argv)
 			;
 	} else if (!strcmp(mode, "nothing")) {
 		return 0;
-	} else if (!strcmp(mode, "crowd")) { /* N: so many live until stdin is closed */
+	} else if (!strcmp(mode, "crowd")) { /* N processes live until stdin is closed */
 		for (long i = 0; i < first; i++) {
 			if (must(fork()) == 0) {
 				wait_for(0);
@@ -487,7 +487,7 @@ int main(int argc, char **argv)
 		execute(first);
 	} else if (!strcmp(mode, "swarm")) {
 		swarm(first);
-	} else if (!strcmp(mode, "odd")) { /* a name like no other, no descriptor, another user; until SIGUSR1 */
+	} else if (!strcmp(mode, "odd")) { /* a name with `)` and newline, no descriptor, another user; until SIGUSR1 */
 		sigset_t usr1;
 		int signal;
 

@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::need_root;
-use crate::running::state;
+use crate::support::processes::is_stopped;
 use crate::support::wait::wait_until;
 use crate::support::{
     Scratch, counts, denet, output, skipped_runs, stderr, summary, without_skipped_runs, workload,
@@ -90,7 +90,7 @@ fn more_ended_tasks_than_the_ring_buffer_holds_while_denet_is_stopped() {
         wait_for(&start);
         if stopped {
             kill(pid, Signal::SIGSTOP).expect("denet runs");
-            wait_until("denet is stopped", || state(child.id()) == Some('T'));
+            wait_until("denet is stopped", || is_stopped(child.id()));
         }
         let stdin = child.stdin.as_mut().expect("piped");
         stdin.write_all(b"go\n").expect("it is read");

@@ -12,8 +12,9 @@ use serde_json::Value;
 use crate::attached::Gated;
 use crate::need_root;
 use crate::running::{
-    Done, RUSAGE_NS, Watching, faults_of, own_faults, sleeps_in, state, wait_until_reading,
+    Done, RUSAGE_NS, Watching, faults_of, own_faults, sleeps_in, wait_until_reading,
 };
+use crate::support::processes::is_gone;
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::{Scratch, denet, executable, load, output, records, stderr, stdout};
 
@@ -99,8 +100,8 @@ fn sampled_ns(samples: &[&Value]) -> (f64, f64) {
     (least, most)
 }
 
-/// The CPU time of the summary, and what the samples add up to, is what the program used. It begins after a
-/// sample, and ends before one.
+/// The CPU time of the summary, and what the samples add up to, is what the program used. The work lies
+/// between two samples.
 fn cpu_is_right(shape: &str, count: &str) {
     need_root();
     let options = ["--interval", "200", "--max-interval", "200"];
@@ -116,11 +117,11 @@ fn cpu_is_right(shape: &str, count: &str) {
     assert_between(inside_ns, done.summary(), done.children_ns);
     assert!(inside_ns >= 1_000_000_000, "{shape}: {inside_ns}");
     let (least, most) = sampled_ns(&trees(&done.records)[first - 1..]);
-    // Of children that were waited for /proc/PID/stat has two times in whole ticks.
-    let handed_on = matches!(shape, "children" | "turns");
-    let cut_off = u64::from(handed_on) * 2 * 1_000_000_000 / processes::ticks_per_second();
+    // Of reaped children /proc/PID/stat has two fields, each truncated to a tick.
+    let reaped = matches!(shape, "children" | "turns");
+    let truncated = u64::from(reaped) * 2 * 1_000_000_000 / processes::ticks_per_second();
     assert!(
-        most + cut_off as f64 >= inside_ns as f64 && least <= done.children_ns as f64,
+        most + truncated as f64 >= inside_ns as f64 && least <= done.children_ns as f64,
         "{shape}: the program {inside_ns}, samples {least} to {most}, all {}",
         done.children_ns
     );
@@ -146,7 +147,7 @@ fn half_of_a_core() {
 #[test]
 fn children_that_nobody_waits_for_are_not_lost() {
     need_root();
-    let mut loaded = Loaded::start(&["--max-interval", "100"], &["forgotten", "300", "2"]);
+    let mut loaded = Loaded::start(&["--max-interval", "100"], &["unreaped", "300", "2"]);
     let children = loaded.wait_for("child", 2);
     let children: Vec<_> = children.iter().map(|pid| *pid as u32).collect();
     children.iter().for_each(|pid| wait_until_reading(*pid));
@@ -158,7 +159,7 @@ fn children_that_nobody_waits_for_are_not_lost() {
     loaded.watching.stop();
     loaded.watching.go();
     wait_until("the children are gone", || {
-        children.iter().all(|pid| state(*pid).is_none())
+        children.iter().all(|pid| is_gone(*pid))
     });
     loaded.watching.signal(Signal::SIGCONT);
     loaded.watching.wait_for_later_sample();

@@ -1,4 +1,4 @@
-//! A denet that runs: its records are read meanwhile, and what its command used is measured from outside.
+//! A running denet: its records are read meanwhile, and what its command used is measured from outside.
 #![expect(unsafe_code, reason = "no safe crate here wraps wait4(2)")]
 
 use std::os::unix::process::ExitStatusExt as _;
@@ -10,21 +10,22 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::support::processes::is_stopped;
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::{Scratch, denet, records, stderr, stdout};
 
-/// denet with its records in a file, and a command that may be waiting for its stdin.
+/// A running denet that writes its records into a file; its command may be waiting for stdin.
 pub struct Watching {
     denet: Option<Child>,
     scratch: Scratch,
 }
 
-/// What came of it.
+/// The result of a run.
 pub struct Done {
     pub output: Output,
     pub records: Vec<Value>,
-    /// CPU time of the children that denet waited for, no less than it was: what `wait4(2)` reports of
-    /// denet and these, less what denet itself had used when it had ended.
+    /// CPU time of the children that denet waited for, an upper bound: what `wait4(2)` reports of denet and
+    /// these, less what denet itself had used when it had ended.
     pub children_ns: u64,
 }
 
@@ -75,10 +76,10 @@ impl Watching {
     /// denet does nothing until SIGCONT.
     pub fn stop(&self) {
         self.signal(Signal::SIGSTOP);
-        wait_until("denet is stopped", || state(self.id()) == Some('T'));
+        wait_until("denet is stopped", || is_stopped(self.id()));
     }
 
-    /// A byte for whoever reads stdin.
+    /// Writes one byte to the command's stdin.
     pub fn go(&mut self) {
         use std::io::Write as _;
         let stdin = self.child().stdin.as_mut().expect("piped");
@@ -187,7 +188,7 @@ impl Drop for Watching {
     }
 }
 
-/// `struct rusage` has two times in whole microseconds, of which what is less than one is cut off.
+/// `struct rusage` has two times, each truncated to a microsecond.
 pub const RUSAGE_NS: u64 = 2000;
 
 /// Status of an ended child, and what it used with its own children.
@@ -215,17 +216,6 @@ pub fn own_faults() -> u64 {
     // SAFETY: a live place; RUSAGE_THREAD cannot fail with it.
     unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) };
     usage.ru_minflt as u64
-}
-
-/// State of a process' leader; `None` once the process is gone.
-pub fn state(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.get(stat.rfind(')')? + 2..)?.chars().next()
-}
-
-/// A process has ended, whether or not it was waited for.
-pub fn has_ended(pid: u32) -> bool {
-    matches!(state(pid), None | Some('Z' | 'X'))
 }
 
 /// The system call that a process sleeps in, and its first arguments; `None` while it runs.

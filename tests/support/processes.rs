@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use super::wait::{wait_for, wait_until};
 
 /// The letter of its state; none once it has been waited for.
-fn state(pid: u32) -> Option<char> {
+pub fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before it may hold anything, parentheses too.
     stat.rsplit(") ").next()?.chars().next()
@@ -36,7 +36,7 @@ pub fn blocks_in(pid: u32, name: &str, call: libc::c_long) -> bool {
         && read("syscall").split(' ').next() == Some(&number)
 }
 
-/// Whether a signal was sent that it has not taken yet.
+/// Whether a signal was sent to it that is still pending.
 pub fn has_pending_signal(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let mut sets = status.lines().filter_map(|line| {
@@ -69,7 +69,7 @@ impl Drop for Killed {
     }
 }
 
-/// A process that lives as long as this does: it reads what never comes.
+/// A process that lives as long as this does: it reads a pipe that stays empty.
 pub struct Blocked(Killed);
 
 impl Blocked {
