@@ -176,6 +176,8 @@ fn a_stranger_with_the_id_of_a_former_member_is_not_followed() {
     group.join(later.0.id());
     // Seen with the next sample, and walked for.
     watching.wait_for_process(later.0.id());
+    // A sample may show it before it is followed.
+    watching.wait_for_later_sample();
     stranger.go();
     later.go();
     assert_eq!(stranger.0.wait().expect("it ends").code(), Some(7));
@@ -208,7 +210,7 @@ fn a_hidden_process_is_not_taken_for_dead() {
     let mut command = Command::new("unshare");
     let command = command.args(["--mount", "sh", "-c", &script]);
     let watching = Watching::spawn(command, scratch);
-    // It looks for the ended before and after.
+    // One check for exited processes before, one after.
     watching.wait_for_later_sample();
     target.go();
     assert_eq!(target.0.wait().expect("it ends").code(), Some(7));

@@ -308,6 +308,8 @@ fn a_cgroup_and_who_joins_it() {
     let watching = Watching::start(&[], &["--cgroup", &group.folder()]);
     group.join(second.0.id());
     watching.wait_for_process(second.0.id());
+    // A sample may show it before it is followed.
+    watching.wait_for_later_sample();
     first.go();
     second.go();
     assert_eq!(first.0.wait().expect("it ends").code(), Some(7));
@@ -388,7 +390,7 @@ fn a_process_whose_leader_has_ended_is_a_process_still() {
     let mut target = Gated::leaderless(&scratch.path("leader"));
     let pid = target.0.id().to_string();
     let watching = Watching::start(&[], &[&pid]);
-    // It is not taken for ended in any of them.
+    // Each sample still lists it.
     for _ in 0..2 {
         watching.wait_for_later_sample();
     }
