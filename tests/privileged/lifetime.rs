@@ -20,7 +20,7 @@ use nix::unistd::Pid;
 use crate::need_root;
 use crate::support;
 use crate::support::processes::{
-    Killed, blocks_in, has_pending_signal, is_at_rest, is_gone, pid_in,
+    Killed, blocks_in, has_ended, has_pending_signal, is_at_rest, is_gone, pid_in,
 };
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::{DENET, Scratch, denet, output, stderr, stdout, summary, workload};
@@ -220,8 +220,7 @@ fn be_traced() -> std::io::Result<()> {
     }
 }
 
-/// Moments of a run, counted in stops before and after each of its calls: they are spread alike on a
-/// slow machine and on a fast one. By the thread that started it.
+/// Positions in a run, in syscall stops, independent of the machine's speed. By the thread that started it.
 struct Steps {
     pid: i32,
     signal: i32,
@@ -320,21 +319,13 @@ fn a_killed_denet_starts_no_command() {
         let mut child = command.spawn().expect("denet starts");
         Steps::of(&child).advance(whole * part / 12);
         // It is stopped, and releases nothing meanwhile.
-        let of_it =
-            output(Command::new("ps").args(["-o", "pid=", "--ppid", &child.id().to_string()]));
-        let mut children = stdout(&of_it);
-        children.retain(|c| c != ' ');
-        let is_gate = |pid| blocks_in(pid, "denet", libc::SYS_read);
-        if children
-            .lines()
-            .any(|pid| is_gate(pid.parse().expect("an id")))
-        {
+        if children_of(child.id()).into_iter().any(is_held_child) {
             waited.push(marker);
         }
         send(&child, Signal::SIGKILL);
         child.wait().expect("it ends");
     }
-    wait_until("no gate is left waiting", || gates().is_empty());
+    wait_until("no stopped child is left", || held_children().is_empty());
     wait_until("nothing is left", || others.joined().is_empty());
     assert!(!waited.is_empty(), "some waited to be released");
     for marker in waited {
@@ -342,14 +333,37 @@ fn a_killed_denet_starts_no_command() {
     }
 }
 
-/// Live processes named denet that are children of init: gates whose denet is gone.
-fn gates() -> Vec<String> {
+fn children_of(pid: u32) -> Vec<u32> {
+    let children = output(Command::new("ps").args(["-o", "pid=", "--ppid", &pid.to_string()]));
+    let children = stdout(&children);
+    let ids = children.split_whitespace().map(str::parse);
+    ids.collect::<Result<_, _>>().expect("ids")
+}
+
+/// Whether a child of a stopped denet waits for its release. Returns once that is certain: one that was
+/// only just forked may not have run yet.
+fn is_held_child(pid: u32) -> bool {
+    let is_held = || blocks_in(pid, "denet", libc::SYS_read);
+    let runs_the_command = || {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+        name.is_ok_and(|name| name.trim_end() != "denet")
+    };
+    let mut held = false;
+    wait_until("the child waits for its release, or is past it", || {
+        held = is_held();
+        held || has_ended(pid) || runs_the_command()
+    });
+    held
+}
+
+/// Live processes named denet that are children of init: held children whose denet is gone.
+fn held_children() -> Vec<String> {
     let listed = output(Command::new("ps").args(["-eo", "ppid=,stat=,comm="]));
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let gate = |line: &&str| {
+    let is_one = |line: &&str| {
         line.trim().starts_with("1 ") && line.ends_with(" denet") && !line.contains(" Z")
     };
-    text.lines().filter(gate).map(str::to_owned).collect()
+    text.lines().filter(is_one).map(str::to_owned).collect()
 }
 
 /// denet on a terminal of its own; what is typed there goes to its process group.
@@ -664,8 +678,8 @@ fn duration_ends_a_command_that_ignores_sigterm() {
         (&summary["exit"]["signal"], &summary["ended_by"]),
         (&9.into(), &"duration".into())
     );
-    // It has 0.3 s, and two seconds from SIGTERM to SIGKILL, and denet's figure is what was measured
-    // here: no less than the command was seen to live, no more than denet did.
+    // It has 0.3 s, and two seconds from SIGTERM to SIGKILL. denet's time lies between the command's
+    // observed lifetime and denet's own.
     let inside = lived.saturating_duration_since(ran).as_secs_f64();
     let secs = summary["total_time_secs"].as_f64().expect("a number");
     assert!(secs >= 2.3, "{summary}");
