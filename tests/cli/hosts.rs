@@ -1,7 +1,7 @@
 //! Recorded hosts, each with its report: tests/hosts. And whatever a host is like, no advice opens it.
 //!
-//! What a golden report holds is what is not ok, so that a check that passes changes none of them. Every
-//! check, goal and section, in order, is in the report of one host alone: `WHOLE`.
+//! Golden reports contain only checks that are not ok, so a new passing check changes none. Every check,
+//! goal and section, in order, is in the report of one host only: `WHOLE`.
 //!
 //! `DENET_GOLDEN=write cargo test --test cli hosts` writes the reports anew; look at the difference before
 //! you commit it.
@@ -94,21 +94,40 @@ fn text_not_ok(report: &str) -> String {
     /// Columns in front of a second line of what a check saw.
     const BEHIND: &str = "                            ";
     let mut ok = false;
-    let mut lines: Vec<&str> = report.lines().collect();
-    lines.retain(|line| {
-        ok = line.starts_with("  ✓ ") || ok && line.starts_with(BEHIND);
-        !ok
-    });
     let mut text = String::new();
-    while let [line, rest @ ..] = &lines[..] {
-        let ends = rest.get(1).is_none_or(|line| line.is_empty());
-        let taken = if line.is_empty() && ends { 2 } else { 1 };
-        if taken == 1 {
-            text += &format!("{line}\n");
+    for section in report.split("\n\n") {
+        let lines: Vec<&str> = section.lines().collect();
+        let mut left = lines.clone();
+        left.retain(|line| {
+            ok = line.starts_with(OK) || ok && line.starts_with(BEHIND);
+            !ok
+        });
+        // Of a section with nothing but checks that are ok only the title is left.
+        if left.len() == lines.len() || left.len() > 1 {
+            text += &format!("{}\n\n", left.join("\n"));
         }
-        lines.drain(..taken);
     }
-    text
+    text.trim_end_matches('\n').to_owned() + "\n"
+}
+
+/// How the line of a check that is ok begins.
+const OK: &str = "  ✓ ";
+
+/// The unfiltered report has every check and goal, once and in order, and counts those that are ok, of which
+/// the text has a line each.
+fn check_whole(name: &str, text: &str, json: &Value) {
+    let ids = |list: &str| -> Vec<String> {
+        let list = json[list].as_array().into_iter().flatten();
+        list.map(|it| it["id"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    let all: Vec<_> = denet::report::ids().collect();
+    assert_eq!([ids("goals"), ids("checks")].concat(), all, "{name}");
+    let checks = json["checks"].as_array().into_iter().flatten();
+    let ok = checks.filter(|check| check["status"] == "ok").count();
+    assert_eq!(json["summary"]["ok"], ok, "{name}");
+    let lines = text.lines().filter(|line| line.starts_with(OK)).count();
+    assert_eq!(lines, ok, "{name}: {text}");
 }
 
 fn compare(file: &Path, found: &str, differ: &mut Vec<String>) {
@@ -170,6 +189,7 @@ fn every_host_has_the_report_that_is_recorded() {
     let mut differ = Vec::new();
     for host in &hosts {
         let (text, json) = reports(host);
+        check_whole(name(host), &text, &json);
         if name(host) != WHOLE {
             compare(&host.join("report.txt"), &text_not_ok(&text), &mut differ);
             let golden = laid_out(&not_ok(json.clone()));
@@ -210,13 +230,6 @@ fn every_check_and_goal_is_in_one_whole_report() {
     compare(&host.join("report.txt"), &text, &mut differ);
     compare(&host.join("report.json"), &laid_out(&json), &mut differ);
     none_differs(&differ);
-    let ids = |list: &str| -> Vec<String> {
-        let list = json[list].as_array().into_iter().flatten();
-        list.map(|it| it["id"].as_str().unwrap_or_default().to_owned())
-            .collect()
-    };
-    let all: Vec<_> = denet::report::ids().collect();
-    assert_eq!([ids("goals"), ids("checks")].concat(), all);
 }
 
 /// Facts of every host, as JSON.
