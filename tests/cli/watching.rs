@@ -10,7 +10,7 @@ use crate::support::processes::{Blocked, pid_in};
 use crate::support::wait::wait_until;
 use crate::support::{Scratch, denet, kinds, output, records, stderr, stdout, summary};
 
-/// denet at work, what it writes to be read meanwhile. The command's standard input stays open until `end`.
+/// A running denet whose output can be read. The command's standard input stays open until `end`.
 struct Running {
     child: Child,
     scratch: Scratch,
@@ -129,7 +129,11 @@ fn samples_are_lines_where_there_is_no_terminal_and_none_when_quiet() {
     let scratch = Scratch::new();
     let out = scratch.path("records");
     let quiet = ["--quiet", "--out", out.to_str().expect("UTF-8")];
-    let (mut quiet, mut unsampled) = (start(&quiet), start(&["--no-polling"]));
+    let marker = scratch.path("started");
+    let script = format!("touch {}; exec cat", marker.display());
+    let mut unsampled = Running::start(&["--no-polling", "-i", "50", "run", "sh", "-c", &script]);
+    wait_until("the command without samples runs", || marker.exists());
+    let mut quiet = start(&quiet);
     let (mut usual, mut plain) = (start(&[]), start(&["--no-update"]));
     wait_until("lines for samples", || lines(&usual) >= 4);
     wait_until("lines for samples", || lines(&plain) >= 4);
@@ -140,7 +144,7 @@ fn samples_are_lines_where_there_is_no_terminal_and_none_when_quiet() {
     for run in [&mut usual, &mut plain, &mut quiet, &mut unsampled] {
         run.end();
     }
-    // The report's own line about samples would be among those of a run that is not quiet.
+    // The report's own line about samples is also printed, unless quiet.
     assert_eq!(quiet.text("stderr"), "");
     // It ran for as long as the others.
     assert_eq!(lines(&unsampled), 0);
@@ -169,18 +173,18 @@ fn orphans_stay_in_sight_and_what_still_runs_is_named() {
     let pid = pid_in(&ids);
     let is_its = |record: &Value| record["pid"] == pid;
     wait_until("the child is sampled", || {
-        let told = run.stdout();
+        let records = run.stdout();
         let children = |it: &Value| it["children"].as_array().cloned().unwrap_or_default();
-        told.iter().any(|it| children(it).iter().any(is_its))
+        records.iter().any(|it| children(it).iter().any(is_its))
     });
     drop(to_child);
     wait_until("its exit is recorded", || {
-        let told = run.stdout();
-        told.iter().any(|it| it["kind"] == "exit" && is_its(it))
+        let records = run.stdout();
+        records.iter().any(|it| it["kind"] == "exit" && is_its(it))
     });
     run.end();
-    let told = run.stdout();
-    let summary = told.last().expect("a summary");
+    let records = run.stdout();
+    let summary = records.last().expect("a summary");
     let running = summary["still_running"].as_array().expect("a list");
     assert_eq!(running.len(), 1, "{summary}");
     assert_eq!(running[0]["command"], "cat");
