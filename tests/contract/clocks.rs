@@ -45,15 +45,9 @@ const TOKENS: [(Language, &[&str]); 3] = [
             "PollTimeout",
             "TimerFd",
             "libc::time(",
-            "::clock_gettime(",
-            "::gettimeofday(",
-            "::nanosleep(",
-            "::clock_nanosleep(",
-            "::usleep(",
-            "::poll(",
-            "::select(",
-            "::alarm(",
-            "::setitimer(",
+            "monotonic_ns(",
+            "own_cpu(",
+            "now_ms(",
             "timerfd",
             "SO_RCVTIMEO",
             "SO_SNDTIMEO",
@@ -73,6 +67,11 @@ const TOKENS: [(Language, &[&str]); 3] = [
             "clock_gettime(",
             "gettimeofday(",
             "time(",
+            "times(",
+            "clock(",
+            "timespec_get(",
+            "rdtsc",
+            "__rdtsc",
             "alarm(",
             "ualarm(",
             "setitimer(",
@@ -93,6 +92,15 @@ const TOKENS: [(Language, &[&str]); 3] = [
             "SYS_clock_nanosleep",
             "SYS_setitimer",
             "SYS_timerfd_settime",
+            "SYS_clock_gettime",
+            "SYS_gettimeofday",
+            "SYS_poll",
+            "SYS_ppoll",
+            "SYS_select",
+            "SYS_pselect6",
+            "SYS_epoll_wait",
+            "SYS_epoll_pwait",
+            "SYS_epoll_pwait2",
             "S(nanosleep",
             "S(clock_nanosleep",
             "S(clock_gettime",
@@ -116,29 +124,110 @@ const TOKENS: [(Language, &[&str]); 3] = [
             "EPOCHREALTIME",
             "timeout",
             "usleep",
-            "read -t",
-            "date +",
         ],
     ),
 ];
 
-/// In a script, and in the scripts and arguments that a program holds.
-const COMMANDS: [&str; 4] = ["sleep ", "timeout ", "-d ", "--duration"];
+/// The same in Rust, but not in its strings, where expected lines of a trace have these names.
+const OUTSIDE_STRINGS: [&str; 12] = [
+    "clock_gettime(",
+    "gettimeofday(",
+    "nanosleep(",
+    "clock_nanosleep(",
+    "usleep(",
+    "poll(",
+    "ppoll(",
+    "select(",
+    "pselect(",
+    "epoll_wait(",
+    "alarm(",
+    "setitimer(",
+];
 
-/// Whether a line of this language reads a clock, sleeps or sets a timeout. Comments do not.
+/// In a script, and in the scripts and arguments that a program holds.
+const COMMANDS: [&str; 5] = ["sleep ", "usleep ", "timeout ", "-d ", "--duration"];
+
+/// In the same places: whatever follows.
+const BEGINNINGS: [&str; 11] = [
+    "read -t",
+    "read -rt",
+    "read -r -t",
+    "sleep infinity",
+    "$SECONDS",
+    "date +",
+    "date '+",
+    "date \"+",
+    "date \\\"+",
+    "printf '%(",
+    "flock -w",
+];
+
+/// What denet reports of lengths of time: a bound on it that is a number is a bound on the machine's speed.
+const REPORTED: [&str; 3] = ["total_time_secs", "duration_ns", "lifetime_ms"];
+
+/// Whether a line of this language reads a clock, sleeps, sets a timeout, or sets a bound on reported time.
+/// Comments do not.
 fn reads_a_clock(language: Language, line: &str) -> bool {
-    let line = line.trim();
-    let comments: &[&str] = match language {
-        Language::Rust => &["//"],
-        Language::C => &["//", "/*", "* ", "*/"],
-        Language::Shell => &["#"],
-    };
-    if line == "*" || comments.iter().any(|comment| line.starts_with(comment)) {
-        return false;
-    }
+    let line = code_of(language, line);
     let of_language = TOKENS.iter().filter(|(of, _)| *of == language);
     let mut tokens = of_language.flat_map(|(_, tokens)| tokens.iter());
-    tokens.any(|token| words(line, token).next().is_some()) || runs_a_command(line)
+    tokens.any(|token| words(line, token).next().is_some())
+        || language == Language::Rust && {
+            let code = without_strings(line);
+            let mut tokens = OUTSIDE_STRINGS.iter();
+            tokens.any(|token| words(&code, token).next().is_some())
+        }
+        || runs_a_command(line)
+        || sets_a_bound(line)
+}
+
+/// A line without the comment that it is or begins with.
+fn code_of(language: Language, line: &str) -> &str {
+    let line = line.trim();
+    let is_whole = match language {
+        Language::Rust | Language::C => line.starts_with("//"),
+        Language::Shell => line.starts_with('#'),
+    };
+    let comments = ["/*", "* ", "*/"];
+    let begins = comments.iter().any(|comment| line.starts_with(comment));
+    match line.split_once("*/") {
+        _ if is_whole => "",
+        Some((_, rest)) if language == Language::C && begins => code_of(language, rest),
+        None if language == Language::C && (begins || line == "*") => "",
+        _ => line,
+    }
+}
+
+/// A line of Rust without what its string literals hold, as far as they begin on it.
+fn without_strings(line: &str) -> String {
+    let mut code = String::new();
+    let (mut in_string, mut escaped) = (false, false);
+    for letter in line.replace("'\"'", "").chars() {
+        match letter {
+            '"' if !escaped => in_string = !in_string,
+            _ if !in_string => code.push(letter),
+            _ => {}
+        }
+        escaped = letter == '\\' && !escaped;
+    }
+    code
+}
+
+/// Whether reported time is compared with a number: `> 5`, `>= Some(0.3)`, `1.5 <`.
+fn sets_a_bound(line: &str) -> bool {
+    let begins_with_number = |text: &str| {
+        let text = text.strip_prefix('=').unwrap_or(text).trim_start();
+        let text = text.strip_prefix("Some(").unwrap_or(text);
+        text.starts_with(|letter: char| letter.is_ascii_digit())
+    };
+    let ends_with_number = |text: &str| {
+        let text = text.trim_end();
+        let text = text.strip_suffix(')').unwrap_or(text);
+        text.ends_with(|letter: char| letter.is_ascii_digit())
+    };
+    let mut signs = line.match_indices(['<', '>']);
+    REPORTED.iter().any(|name| line.contains(name))
+        && signs.any(|(at, _)| begins_with_number(&line[at + 1..]) || ends_with_number(&line[..at]))
 }
 
 fn is_word(letter: char) -> bool {
@@ -155,23 +244,30 @@ fn words<'a>(line: &'a str, token: &'a str) -> impl Iterator<Item = &'a str> {
     })
 }
 
-/// `sleep 3`, `timeout -k 9 …`, `-d 0.3`, `--duration`: not the word in a sentence.
+/// `sleep 3`, `timeout -k 9 …`, `-d 0.3`, `--duration`: as commands, not words in prose.
 fn runs_a_command(line: &str) -> bool {
-    COMMANDS.iter().any(|command| {
-        words(line, command).any(|rest| {
-            let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == '{';
-            match *command {
-                "--duration" => !rest.starts_with(" is over"),
-                "timeout " => rest.starts_with(|c| is_number(c) || matches!(c, '-' | '$' | '"')),
-                "sleep " => rest.starts_with(|c| is_number(c) || matches!(c, '$' | '"')),
-                // Many commands have such an option, for folders.
-                _ => rest.starts_with(is_number),
-            }
+    let is_number = |c: char| c.is_ascii_digit() || c == '.' || c == '{';
+    let mut commands = COMMANDS.iter();
+    let is_run = commands.any(|command| {
+        words(line, command).any(|rest| match *command {
+            "--duration" => !rest.starts_with(" is over"),
+            "timeout " => rest.starts_with(|c| is_number(c) || matches!(c, '-' | '$' | '"')),
+            "sleep " | "usleep " => rest.starts_with(|c| is_number(c) || matches!(c, '$' | '"')),
+            // Many commands have such an option, for folders.
+            _ => rest.starts_with(is_number),
         })
-    })
+    });
+    let mut beginnings = BEGINNINGS.iter().flat_map(|it| line.match_indices(it));
+    let begins = beginnings.any(|(at, _)| !line[..at].ends_with(is_word));
+    let mut durations = line.match_indices("-d");
+    let has_duration = durations.any(|(at, option)| {
+        line[..at].ends_with([' ', '"', '\''])
+            && line[at + option.len()..].starts_with(|c: char| c.is_ascii_digit())
+    });
+    is_run || begins || has_duration
 }
 
-/// The lines of a test that count, by number.
+/// Lines to check, by number.
 type Lines = Vec<(usize, String)>;
 
 fn numbered(text: &str) -> Lines {
@@ -179,8 +275,7 @@ fn numbered(text: &str) -> Lines {
     lines.map(|(at, line)| (at + 1, line.to_owned())).collect()
 }
 
-/// What a file of the library has between `#[cfg(test)]` and the end of that item, and the modules that
-/// are only declared there. As rustfmt writes it.
+/// The items under `#[cfg(test)]`, and the modules declared there. As rustfmt writes it.
 fn only_for_tests(text: &str) -> (Lines, Vec<String>) {
     let (mut lines, mut modules) = (Vec::new(), Vec::new());
     let mut rest = numbered(text).into_iter().peekable();
@@ -248,7 +343,7 @@ fn files_of_tests() -> Vec<PathBuf> {
     files
 }
 
-/// The text of a file, unless it is none.
+/// The text of a file, unless it is not UTF-8.
 fn text_of(file: &Path) -> Option<String> {
     String::from_utf8(fs::read(file).expect("readable")).ok()
 }
@@ -363,6 +458,22 @@ fn each_kind_of_clock_is_found() {
             assert!(!is_word || !reads_a_clock(language, &other), "{other}");
         }
     }
+    for token in OUTSIDE_STRINGS {
+        assert!(reads_a_clock(
+            Language::Rust,
+            &format!("let x = {token}y);")
+        ));
+        assert!(reads_a_clock(
+            Language::Rust,
+            &format!("let x = libc::{token}y);")
+        ));
+    }
+    for beginning in BEGINNINGS {
+        for language in [Language::Rust, Language::C, Language::Shell] {
+            let line = format!("    if {beginning}1; then");
+            assert!(reads_a_clock(language, &line), "{line}");
+        }
+    }
     for line in [
         r#"let script = "touch a; sleep 0.3; touch b";"#,
         r#"format!("sleep {FOREVER} & echo $!")"#,
@@ -372,6 +483,14 @@ fn each_kind_of_clock_is_found() {
         "sleep(ms(100));",
         "std::thread::sleep(Duration::from_millis(5));",
         "assert!(start.elapsed() < GENEROUS);",
+        r#"run(&["-d0.2"])"#,
+        r#"has("poll(") && poll(&mut fds, 100) > 0"#,
+        r#"let quote = '"'; poll(&mut fds, 100);"#,
+        r#"assert!(summary["total_time_secs"].as_f64() < Some(5.0));"#,
+        r#"assert!(call["duration_ns"].as_u64() >= Some(1000));"#,
+        r#"assert!(2.5 < record["lifetime_ms"]);"#,
+        r#"let script = "read -rt 5 line; usleep 500; sleep infinity";"#,
+        r#"let script = "denet -d0.3 run true";"#,
     ] {
         assert!(reads_a_clock(Language::Rust, line), "{line}");
     }
@@ -381,6 +500,13 @@ fn each_kind_of_clock_is_found() {
         "x=$((SECONDS - start))",
         "timeout -k 10 900 mmdebstrap",
         "denet -d 0.3 run",
+        "read -t1 line",
+        "usleep 500",
+        "sleep infinity &",
+        "echo $SECONDS",
+        "date '+%s'",
+        "printf '%(%s)T'",
+        "flock -w 5 lock true",
     ] {
         assert!(reads_a_clock(Language::Shell, line), "{line}");
     }
@@ -389,6 +515,11 @@ fn each_kind_of_clock_is_found() {
         "must(poll(&fd, 1, 5000));",
         "end = time(0) + 3;",
         "syscall(SYS_nanosleep, &nap, 0);",
+        "syscall(SYS_ppoll, &fd, 1, &soon, 0, 0);",
+        "/* soon */ usleep(3);",
+        " * is soon. */ usleep(3);",
+        "*/ /* soon */ usleep(3);",
+        "start = __rdtsc();",
     ] {
         assert!(reads_a_clock(Language::C, line), "{line}");
     }
@@ -401,6 +532,11 @@ fn what_only_speaks_of_time_is_not_found() {
         "/// until thread::sleep(x) returns",
         r#"text.find("clock_nanosleep(CLOCK_REALTIME, 0, {tv_sec=1")"#,
         r#"blocks_in(pid, name, libc::SYS_clock_nanosleep)"#,
+        r#"has("poll([{fd=3}], 1, 5000) \" clock_gettime(1)")"#,
+        r#"assert!(record["lifetime_ms"].as_u64() <= known);"#,
+        r#"assert_eq!(call["duration_ns"].as_u64(), Some(5));"#,
+        "fn total_time_secs(&self) -> u64 { 0 }",
+        r#"args(["-x", "-directory"])"#,
         r#"text.contains("--duration is over")"#,
         "let is_asleep = until_asleep(child);",
         "rests, or will sleep no more: a timeout of its own",
@@ -418,6 +554,8 @@ fn what_only_speaks_of_time_is_not_found() {
     for line in [
         " * sleep(3) is",
         "/* usleep(3) */",
+        "*/",
+        "/* one */ /* usleep(3) */",
         "static void until_asleep(int child)",
     ] {
         assert!(!reads_a_clock(Language::C, line), "{line}");
