@@ -1,5 +1,5 @@
-//! A whole run of denet: how long it takes to start and to report, and what memory it occupies. The times
-//! beside those of a process that only attaches an empty program and removes it, in the same rounds.
+//! A whole run of denet: how long it takes to start and to report, and what memory it occupies. Times are
+//! compared with those of a process that only attaches an empty program and removes it, in the same rounds.
 
 use std::error::Error;
 use std::io::Read as _;

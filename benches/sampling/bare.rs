@@ -38,7 +38,7 @@ pub fn sample_ms(pids: &[u32]) -> io::Result<f64> {
     Ok((account::own_cpu() - before).as_secs_f64() * 1e3 / f64::from(TIMES))
 }
 
-/// Does so every 100 ms for five seconds.
+/// Repeats it every 100 ms for five seconds.
 pub fn watch(pid: u32) -> io::Result<()> {
     let pids = with_children(pid)?;
     let start = Instant::now();

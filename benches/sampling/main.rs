@@ -23,7 +23,7 @@ use tools::{ATTACHING, RUNNING, Watched};
 
 const ROUNDS: usize = 5;
 
-/// Times the CPU time that only opening, reading and closing the same files takes.
+/// Limit as a multiple of opening, reading and closing the same files.
 const COST_LIMIT: f64 = 1.5;
 
 fn main() -> ExitCode {

@@ -257,9 +257,9 @@ impl Sampler {
         self.ends.take()
     }
 
-    /// Looks again. `listed` are those that live, where somebody else knows. The sample's time `now_ms` is
-    /// read next to the clock that its CPU usage is computed from, and not before the newcomers are read,
-    /// which takes longer the more there are.
+    /// Takes a sample. `listed` are the live processes, if the follower supplied them. The sample's time
+    /// `now_ms` is read next to the clock that its CPU usage is computed from, after new processes were
+    /// read, which takes longer the more there are.
     pub fn sample(&mut self, listed: Option<&[u32]>, now_ms: impl FnOnce() -> u64) -> Tree {
         self.meet_newcomers(listed);
         let ts_ms = now_ms();

@@ -28,7 +28,7 @@ pub struct Round {
     pub target: f64,
 }
 
-/// Loads a program that returns at once, attaches it and removes both: the least that any run does.
+/// Loads a program that returns at once, attaches it and removes both: the minimum any run does.
 ///
 /// # Errors
 /// Where eBPF cannot be used.

@@ -42,10 +42,10 @@ mod tests {
 
     use super::*;
 
-    /// Says on a channel when there was no room.
-    struct Noting<W>(W, std::sync::mpsc::Sender<()>);
+    /// Reports on a channel when a write would block.
+    struct Reporting<W>(W, std::sync::mpsc::Sender<()>);
 
-    impl<W: Write> Write for Noting<W> {
+    impl<W: Write> Write for Reporting<W> {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let written = self.0.write(bytes);
             if written.is_err() {
@@ -59,7 +59,7 @@ mod tests {
         }
     }
 
-    impl<W: AsFd> AsFd for Noting<W> {
+    impl<W: AsFd> AsFd for Reporting<W> {
         fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
             self.0.as_fd()
         }
@@ -80,7 +80,7 @@ mod tests {
             from.read_to_end(&mut all).map(|_| all.len())
         });
         let much = vec![b'x'; 1 << 20];
-        let mut to = Patient(Noting(to, full));
+        let mut to = Patient(Reporting(to, full));
         to.write_all(&much).unwrap();
         drop(to);
         assert_eq!(reading.join().unwrap().unwrap(), much.len());

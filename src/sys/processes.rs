@@ -105,7 +105,7 @@ mod tests {
     fn the_clock_of_a_process_runs_with_its_work_and_ends_with_it() {
         let own = std::process::id();
         let before = cpu_ns(own).unwrap();
-        // Each look is work.
+        // Each read uses CPU time.
         assert!((0..1_000_000).any(|_| cpu_ns(own).unwrap() > before));
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id();

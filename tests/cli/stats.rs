@@ -21,15 +21,15 @@ fn stats(arguments: &[&str], file: &Path) -> Output {
 
 /// The text, of what could be summarised.
 fn text(file: &Path) -> String {
-    let told = stats(&[], file);
-    assert_eq!((told.status.code(), stderr(&told).as_str()), (Some(0), ""));
-    stdout(&told)
+    let done = stats(&[], file);
+    assert_eq!((done.status.code(), stderr(&done).as_str()), (Some(0), ""));
+    stdout(&done)
 }
 
 fn object(file: &Path) -> Value {
-    let told = stats(&["--json"], file);
-    assert_eq!((told.status.code(), stderr(&told).as_str()), (Some(0), ""));
-    let lines = stdout(&told);
+    let done = stats(&["--json"], file);
+    assert_eq!((done.status.code(), stderr(&done).as_str()), (Some(0), ""));
+    let lines = stdout(&done);
     assert_eq!(lines.lines().count(), 1, "{lines}");
     serde_json::from_str(&lines).expect("JSON")
 }
@@ -60,7 +60,7 @@ fn help_says_what_matters_here() {
 
 #[test]
 fn a_whole_recording() {
-    let told = text(&recording("whole.jsonl"));
+    let report = text(&recording("whole.jsonl"));
     let words = [
         "denet: make -j2",
         "exit 2 · 1.50 s wall",
@@ -71,9 +71,9 @@ fn a_whole_recording() {
         "behaviour io_bound",
         "complete",
     ];
-    has(&told, &words);
+    has(&report, &words);
     for word in ["truncated", "disagree", "odd", "\u{1b}"] {
-        assert!(!told.contains(word), "{word}: {told}");
+        assert!(!report.contains(word), "{word}: {report}");
     }
     let object = object(&recording("whole.jsonl"));
     assert_eq!(
@@ -86,12 +86,12 @@ fn a_whole_recording() {
 
 #[test]
 fn a_truncated_recording_says_up_to_when() {
-    let told = text(&recording("truncated.jsonl"));
+    let report = text(&recording("truncated.jsonl"));
     let words = [
         "truncated: no summary; figures are of 3 samples up to 300.0 ms",
         "incomplete last line (still being written, or cut off)",
     ];
-    has(&told, &words);
+    has(&report, &words);
     assert_eq!(object(&recording("truncated.jsonl"))["truncated"], true);
     has(
         &text(&recording("one-process.jsonl")),
@@ -105,17 +105,17 @@ fn a_truncated_recording_says_up_to_when() {
 
 #[test]
 fn what_is_odd_is_named() {
-    let told = text(&recording("odd.jsonl"));
+    let report = text(&recording("odd.jsonl"));
     let words = [
         "lines 3, 8 are not JSON: skipped",
         "line 4 is no record: skipped",
         "weather",
         "another recording begins in line 14",
     ];
-    has(&told, &words);
-    let told = text(&recording("contradicting.jsonl"));
+    has(&report, &words);
+    let report = text(&recording("contradicting.jsonl"));
     has(
-        &told,
+        &report,
         &[
             "disagree  peak_mem_rss_kb: the summary says 4,000, but a sample has more: 5,000",
             "3 lost",
@@ -185,10 +185,10 @@ fn from_a_pipe() {
         to.write_all(piece).expect("denet reads");
     }
     drop(to);
-    let told = child.wait_with_output().expect("denet ends");
-    let object: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    let done = child.wait_with_output().expect("denet ends");
+    let object: Value = serde_json::from_slice(&done.stdout).expect("JSON");
     assert_eq!(
-        (told.status.code(), &object["samples"]["count"]),
+        (done.status.code(), &object["samples"]["count"]),
         (Some(0), &5.into())
     );
     let empty = output(&mut denet(["stats", "-"]));
@@ -208,8 +208,11 @@ fn output_that_cannot_be_written_is_a_failure_and_a_reader_that_left_is_none() {
         "({DENET} stats {0}; echo $? >&2) | true; {DENET} stats {0} >&-; echo $? >&2",
         recording("whole.jsonl").display()
     );
-    let told = stderr(&output(Command::new("sh").args(["-c", &script])));
-    assert!(told.starts_with("0\n") && told.ends_with("125\n"), "{told}");
+    let errors = stderr(&output(Command::new("sh").args(["-c", &script])));
+    assert!(
+        errors.starts_with("0\n") && errors.ends_with("125\n"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -222,11 +225,11 @@ fn a_run_is_summarised_while_it_goes_on_and_when_it_is_over() {
         .stdin(Stdio::piped());
     let mut child = run.spawn().expect("denet starts");
     let growing = wait_for("samples are recorded", || {
-        let told = stats(&["--json"], &file);
-        if !told.status.success() {
+        let done = stats(&["--json"], &file);
+        if !done.status.success() {
             return None;
         }
-        let object: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+        let object: Value = serde_json::from_slice(&done.stdout).expect("JSON");
         (object["samples"]["count"].as_u64() > Some(2)).then_some(object)
     });
     assert_eq!(growing["truncated"], true);

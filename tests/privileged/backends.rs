@@ -28,7 +28,7 @@ struct Expected {
     counting: Result<&'static str, &'static str>,
     /// How tasks are followed.
     following: &'static str,
-    /// Findings that say why no better way was taken.
+    /// Findings that say why no better backend was used.
     why_not: &'static [&'static str],
 }
 
@@ -129,11 +129,11 @@ fn lockdown_is_as_the_guest_was_booted() {
 }
 
 #[test]
-fn the_best_way_is_taken_and_each_better_one_explained() {
+fn the_best_backend_is_used_and_each_better_one_explained() {
     let run = profile(&["--debug"]);
     let text = stderr(&run);
-    let way = match expected().counting {
-        Ok(way) => way,
+    let counting = match expected().counting {
+        Ok(backend) => backend,
         Err(finding) => {
             assert_eq!(run.status.code(), Some(3), "{text}");
             assert!(text.contains(&format!("[{finding}]")), "{text}");
@@ -142,7 +142,7 @@ fn the_best_way_is_taken_and_each_better_one_explained() {
     };
     let metadata = records(&stdout(&run)).remove(0);
     let backend = &metadata["ebpf"]["backend"];
-    assert_eq!(backend["syscalls"], way, "{text}");
+    assert_eq!(backend["syscalls"], counting, "{text}");
     assert_eq!(backend["follow"], expected().following, "{text}");
     let why_not = &metadata["ebpf"]["why_not"];
     assert_eq!(ids(why_not), expected().why_not, "{why_not}");
@@ -205,8 +205,8 @@ fn without_the_kernels_types_a_helper_reads_them() {
     }
     let metadata = records(&stdout(&run)).remove(0);
     let ebpf = &metadata["ebpf"];
-    let way = "raw_tp/sys_enter, table per task, current task by probe_read";
-    assert_eq!(ebpf["backend"]["syscalls"], way, "{text}");
+    let backend = "raw_tp/sys_enter, table per task, current task by probe_read";
+    assert_eq!(ebpf["backend"]["syscalls"], backend, "{text}");
     let all = ids(&ebpf["why_not"]);
     assert!(all.len() >= 2, "{ebpf}");
     assert!(all.iter().all(|id| *id == "kernel-without-btf"), "{ebpf}");
@@ -278,7 +278,7 @@ fn locked_memory_is_limited_before_5_11() {
         assert!(text.contains("[memlock]"), "{text}");
         let fix = "prlimit --pid $$ --memlock=unlimited:unlimited";
         assert!(text.contains(&format!("sudo {fix}")), "{text}");
-        assert_eq!(stdout(&run(fix)), "ran\n", "the fix mends it");
+        assert_eq!(stdout(&run(fix)), "ran\n", "the fix works");
     } else {
         assert_eq!(stdout(&low), "ran\n", "{text}");
     }

@@ -8,7 +8,7 @@ use crate::attached::{Gated, Group};
 use crate::broken::is_locked_down;
 use crate::least::{as_nobody, installed};
 use crate::need_root;
-use crate::streams::{WHOM, recorded};
+use crate::streams::{TARGETS, recorded};
 use crate::support::{
     Scratch, denet, in_guest, load, output, records, stderr, stdout, without_skipped_runs, workload,
 };
@@ -212,12 +212,12 @@ fn every_hook_tells_the_same() {
 fn a_process_that_runs_a_cgroup_and_the_whole_machine() {
     need_root();
     let group = Group::new();
-    for whom in WHOM {
+    for kind in TARGETS {
         let mut pid = 0;
         let (records, _) = whole(|| {
             let mut target = Gated::waiting(Command::new(load()).args(["executes-later", "20"]));
             pid = target.0.id();
-            recorded(&["monitor", "exec"], whom, &group, pid, || target.go())
+            recorded(&["monitor", "exec"], kind, &group, pid, || target.go())
         });
         let its: Vec<_> = records
             .into_iter()

@@ -1,4 +1,4 @@
-//! What a kernel says when it is asked: that it is true, and leaves nothing behind.
+//! Kernel probes give true results and leave nothing behind.
 #![expect(
     clippy::print_stdout,
     reason = "rows of the break-it matrix are for people to read"

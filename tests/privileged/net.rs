@@ -16,7 +16,7 @@ use told::{Told, exact, is_forbidden, number, watch};
 use crate::attached::Group;
 use crate::least::{as_nobody, installed};
 use crate::need_root;
-use crate::streams::{WHOM, recorded};
+use crate::streams::{TARGETS, recorded};
 use crate::support::{
     Scratch, denet, in_guest, output, preempts_programs, stderr, stdout, talker,
     without_skipped_runs,
@@ -298,7 +298,7 @@ fn a_process_that_runs_a_cgroup_and_the_whole_machine() {
         return;
     }
     let group = Group::new();
-    for whom in WHOM {
+    for kind in TARGETS {
         let mut pid = 0;
         let watched = || {
             let mut target = Command::new(talker())
@@ -311,7 +311,7 @@ fn a_process_that_runs_a_cgroup_and_the_whole_machine() {
             let mut said = BufReader::new(target.stdout.take().expect("piped")).lines();
             assert_eq!(said.next().expect("a word").expect("text"), "ready");
             let mut stdin = target.stdin.take().expect("piped");
-            let text = recorded(&["monitor", "net"], whom, &group, pid, || {
+            let text = recorded(&["monitor", "net"], kind, &group, pid, || {
                 stdin.write_all(b"x").expect("it waits");
             });
             assert!(target.wait().expect("it ends").success());
@@ -327,7 +327,7 @@ fn a_process_that_runs_a_cgroup_and_the_whole_machine() {
         let expected = told.expected();
         assert_eq!(expected.len(), 1, "{expected:?}");
         for (inode, bytes) in &expected[&None] {
-            assert_eq!(mine.get(inode), Some(bytes), "{whom}");
+            assert_eq!(mine.get(inode), Some(bytes), "{kind}");
         }
     }
 }

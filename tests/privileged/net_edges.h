@@ -198,7 +198,7 @@ static void interrupted(void)
 	child = interrupter();
 	fails(recv(pair[0], memory, 10, 0), EINTR);
 	must(waitpid(child, 0, 0));
-	/* Made again by the kernel, and then somebody writes. */
+	/* The kernel restarts the call; then the child writes. */
 	handle(SA_RESTART);
 	child = must(fork());
 	if (child == 0) {

@@ -18,17 +18,17 @@ use crate::support::processes::{Blocked, Killed, has_ended, is_stopped};
 use crate::support::wait::wait_until;
 use crate::support::{Scratch, denet, output, records, stderr, workload};
 
-/// The ways of naming whom to watch.
-pub const WHOM: [&str; 3] = ["pid", "cgroup", "machine"];
+/// How a target is named.
+pub const TARGETS: [&str; 3] = ["pid", "cgroup", "machine"];
 
 /// What a stream recorded of a process, of its cgroup or of the whole machine, from when it was attached
 /// and that process went on, to the end of the process.
-pub fn recorded(verb: &[&str], whom: &str, group: &Group, pid: u32, go: impl FnOnce()) -> String {
+pub fn recorded(verb: &[&str], target: &str, group: &Group, pid: u32, go: impl FnOnce()) -> String {
     let scratch = Scratch::new();
     let out = scratch.path("records");
     let mut command = denet(["--quiet", "--out"]);
     command.arg(&out).args(verb);
-    match whom {
+    match target {
         "pid" => command.args(["--pid", &pid.to_string()]),
         "cgroup" => {
             group.join(pid);
@@ -41,14 +41,14 @@ pub fn recorded(verb: &[&str], whom: &str, group: &Group, pid: u32, go: impl FnO
     go();
     wait_until("the process has ended", || has_ended(pid));
     // Of a group and of the machine there is always more to come.
-    let code = if whom == "pid" {
+    let code = if target == "pid" {
         0
     } else {
         send(&watching, Signal::SIGINT);
         130
     };
     let done = watching.wait_with_output().expect("it ends");
-    assert_eq!(done.status.code(), Some(code), "{verb:?} {whom}");
+    assert_eq!(done.status.code(), Some(code), "{verb:?} {target}");
     std::fs::read_to_string(&out).expect("records")
 }
 
@@ -98,9 +98,9 @@ fn ctrl_c_and_the_end_of_the_time_leave_a_summary_and_the_process() {
                 "{}",
                 stderr(&done)
             );
-            let told = records(&std::fs::read_to_string(&out).expect("records"));
-            assert_eq!(told[0]["kind"], "metadata");
-            let summary = told.last().expect("a summary");
+            let records = records(&std::fs::read_to_string(&out).expect("records"));
+            assert_eq!(records[0]["kind"], "metadata");
+            let summary = records.last().expect("a summary");
             assert_eq!(
                 (&summary["kind"], &summary["ended_by"]),
                 (&"summary".into(), &end.into())
@@ -114,8 +114,8 @@ fn ctrl_c_and_the_end_of_the_time_leave_a_summary_and_the_process() {
 fn who_is_not_there_cannot_be_watched() {
     need_root();
     for verb in verbs() {
-        let refused = |whom: &[&str], named: &str| {
-            let done = output(denet(verb).args(whom));
+        let refused = |target: &[&str], named: &str| {
+            let done = output(denet(verb).args(target));
             let text = stderr(&done);
             assert_eq!(done.status.code(), Some(125), "{verb:?}: {text}");
             assert!(text.contains(named) && !text.contains('\u{1b}'), "{text:?}");
@@ -187,12 +187,12 @@ const LOST: &str = r#"{"kind":"lost""#;
 #[test]
 fn what_finds_no_room_is_counted_told_meanwhile_and_leaves_gaps() {
     need_root();
-    let (code, told) = stopped(MANY, &["--args", "none"], Some(LOST));
+    let (code, records) = stopped(MANY, &["--args", "none"], Some(LOST));
     assert_eq!(code, Some(4), "--strict");
-    let summary = told.last().expect("a summary");
+    let summary = records.last().expect("a summary");
     assert_eq!(summary["complete"], false);
     let lost = summary["lost"]["events"].as_u64().expect("a number");
-    let its = told
+    let its = records
         .iter()
         .filter(|record| record["name"] == "getppid")
         .count() as u64;
@@ -201,7 +201,7 @@ fn what_finds_no_room_is_counted_told_meanwhile_and_leaves_gaps() {
     assert!(lost - (MANY - its) < 1000, "{its} and {lost} lost");
     let mut last: HashMap<u64, u64> = HashMap::new();
     let mut missing = 0;
-    for record in told.iter().filter(|record| record["kind"] == "call") {
+    for record in records.iter().filter(|record| record["kind"] == "call") {
         let number = |field: &str| record[field].as_u64().expect("a number");
         let before = last.insert(number("tid"), number("seq")).unwrap_or(0);
         assert!(number("seq") > before, "{record}");
@@ -221,8 +221,8 @@ fn what_is_not_asked_for_takes_no_room() {
         "duration>1000000s",
         "path=/nowhere",
     ] {
-        let (code, told) = stopped(MANY, &["--args", "none", "-e", expression], None);
-        let summary = told.last().expect("a summary");
+        let (code, records) = stopped(MANY, &["--args", "none", "-e", expression], None);
+        let summary = records.last().expect("a summary");
         let skipped = summary["lost"]["skipped_runs"].as_u64() > Some(0);
         assert!(
             summary["complete"] == true || skipped,
@@ -231,7 +231,7 @@ fn what_is_not_asked_for_takes_no_room() {
         assert_eq!(summary["lost"]["events"], 0, "{expression}: {summary}");
         assert!(code == Some(0) || skipped, "{expression}");
         assert!(
-            told.iter().all(|record| record["name"] != "getppid"),
+            records.iter().all(|record| record["name"] != "getppid"),
             "{expression}"
         );
     }
@@ -254,7 +254,7 @@ fn who_reads_no_more_ends_the_watch() {
             _ => BufReader::new(stderr.expect("piped")).read_line(&mut first),
         };
         assert!(read.expect("text") > 0, "attached");
-        wait_until("it ends, for nobody reads what it tells", || {
+        wait_until("it ends once the reader has closed the pipe", || {
             output(&mut Command::new("true"));
             watching.try_wait().expect("ours").is_some()
         });

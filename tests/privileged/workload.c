@@ -324,7 +324,7 @@ static void hammer(int processes, long calls)
 }
 
 /*
- * daemonise SECONDS CALLS [FILE]: a grandchild in a session of its own outlives us, who wait until it has its
+ * daemonise SECONDS CALLS [FILE]: a grandchild in a session of its own outlives the parent, which waits for its
  * name. With 0 it lives until stdin is closed. Our process id is written into the file.
  */
 static void daemonise(int seconds, long calls, const char *file)
@@ -398,7 +398,10 @@ static void leave(int n, int forks)
 		must(read(begun[0], &byte, 1));
 }
 
-/* strangers: short lives with a call that nobody else makes, until we are killed or our parent thread ends. */
+/*
+ * strangers: short-lived processes making a call no other process makes, until this one is killed or its parent
+ * thread ends.
+ */
 static void strangers(void)
 {
 	must(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));

@@ -137,8 +137,7 @@ fn ten_thousand_broken_objects_are_read_or_refused() {
             Ok(object) => {
                 read += 1;
                 let _ = (requirements(&object), findings(&object));
-                // No number in a header makes more of an object than its bytes have room for: reading
-                // is bounded work.
+                // A header cannot claim more entries than the file can contain: reading is bounded work.
                 let named = object.sections.len() + object.programs.len();
                 let named = named + object.functions.len() + object.maps.len();
                 assert!(named <= bytes.len() / 8, "{named} in {}", bytes.len());

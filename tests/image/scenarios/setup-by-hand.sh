@@ -30,7 +30,7 @@ ready() {
 boot_1() {
     check "alice has an account" alice_has_an_account
     check "a snapshot shows what changes" changes_are_seen
-    check "how the machine is" snapshot before
+    check "the machine before setup" snapshot before
     check "alice cannot profile" exits 1 su -l alice -c "$tests/ebpf_diag --only syscall-profiling"
     check "alice cannot read tracefs" refused reads raw_syscalls/sys_enter
     check "what the README says is done" readme 'Set up'

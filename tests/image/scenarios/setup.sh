@@ -31,7 +31,7 @@ set_up() {
     profiles
     check "tracefs is open to the group" mounted $1 tracing
     check "nobody else may execute denet" refused as_user denet --version
-    check "the status is well" $installed setup --status
+    check "setup --status succeeds" $installed setup --status
 }
 
 nothing_works() {
@@ -43,7 +43,7 @@ nothing_works() {
 boot_1() {
     check "alice has an account" alice_has_an_account
     check "a snapshot shows what changes" changes_are_seen
-    check "how the machine is" snapshot before
+    check "the machine before setup" snapshot before
     nothing_works
     check "alice reads the plan" plans
     check "as JSON" as_alice "$DENET" setup --user alice --json

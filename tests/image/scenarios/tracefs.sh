@@ -1,5 +1,5 @@
 # The files of setup/ about tracefs, each on its own: the mount's options, the service where tracefs is
-# mounted already, the rule where somebody reset it, and events that a module brings later.
+# mounted already, the rule where it was remounted by hand, and events that a module brings later.
 # kernels: 5.10 6.12
 . $tests/machine
 units=/etc/systemd/system
@@ -41,12 +41,11 @@ brings_events() {
     modprobe "$1" && reads "$2" && stat -c '%n %a %U:%G' $tracing/events/${2%/*} $tracing/events/$2/{id,enable} >>measured
 }
 
-somebody_resets_it() {
+remounted_by_hand() {
     udevadm settle && mount -o remount,gid=0,mode=0700 $tracing && mounted 700 root
 }
 
-# Until udev has run what its rules say, which makes a job for the service if it is to do something, and
-# the service has done it.
+# Waits until udev has run its rules, which queue a job if the service is needed, and until the job is done.
 settled() {
     udevadm settle || return 1
     while systemctl list-jobs --no-legend | grep -qF $service; do :; done
@@ -86,15 +85,15 @@ boot_1() {
     check "for alice as well" mounted 700 root
     check "starting opens it" systemctl start $service
     check "so it is" mounted 750 tracing
-    check "somebody resets it" somebody_resets_it
+    check "it is remounted by hand" remounted_by_hand
     check "reloading opens it" systemctl reload $service
     check "so it is open" mounted 750 tracing
 
     check "udev says where a rule is wrong" wrong_rule_is_named
     check "it reads ours" rule_is_installed
-    check "somebody resets it again" somebody_resets_it
+    check "it is remounted by hand again" remounted_by_hand
     check "a module without events changes nothing" nothing_with modprobe dummy
-    check "nor do events that somebody asks udev for" nothing_with udevadm trigger --action=add --subsystem-match=module
+    check "nor do synthetic events" nothing_with udevadm trigger --action=add --subsystem-match=module
     check "a module with events is loaded" modprobe sunrpc
     check "the rule opens tracefs" rule_opens
     check "alice reads its events" reads sunrpc/rpc_task_begin
