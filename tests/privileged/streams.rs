@@ -1,4 +1,4 @@
-//! What `denet monitor exec|net` and `denet trace` have in common: whom they watch, how they end, what they
+//! What `denet monitor exec|net` and `denet trace` have in common: their targets, how they end, what they
 //! refuse, and what they say of what was lost.
 
 use std::collections::HashMap;
