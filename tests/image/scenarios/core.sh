@@ -17,7 +17,7 @@ boot_2() {
     profiles
     check "tracefs is open to the group" mounted 750 tracing
     reads_and_cannot_write
-    check "nobody else may execute denet" refused as_user denet --version
+    check "no other user may execute denet" refused as_user denet --version
     check "setup --status succeeds" $installed setup --status
     check "setup is rolled back" "$DENET" setup --rollback --yes
     check "alice cannot profile any more" exits 1 as_alice $tests/ebpf_diag --only syscall-profiling
