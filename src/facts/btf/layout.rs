@@ -79,6 +79,7 @@ impl Kind {
     }
 
     /// Bytes behind `struct btf_type`, by the count that it holds.
+    #[inline]
     fn trailer(self, count: usize) -> usize {
         match self {
             Self::Integer | Self::Variable | Self::DeclarationTag => 4,
@@ -96,6 +97,7 @@ pub(super) trait Word {
 }
 
 impl Word for [u8] {
+    #[inline]
     fn word(&self, at: usize) -> Option<u32> {
         let bytes = self.get(at..at.checked_add(4)?)?;
         bytes.try_into().ok().map(u32::from_ne_bytes)
@@ -169,6 +171,7 @@ pub(super) struct Raw {
 impl Raw {
     pub(super) const SIZE: usize = 12;
 
+    #[inline]
     pub(super) fn at(data: &[u8], at: usize) -> Option<Self> {
         Some(Self {
             name: data.word(at)?,
@@ -177,15 +180,18 @@ impl Raw {
         })
     }
 
+    #[inline]
     pub(super) fn kind_number(self) -> u32 {
         self.info >> 24 & 0x1f
     }
 
+    #[inline]
     pub(super) fn kind(self) -> Option<Kind> {
         let index = usize::try_from(self.kind_number().checked_sub(1)?).ok()?;
         Kind::ALL.get(index).copied()
     }
 
+    #[inline]
     fn count(self) -> usize {
         usize::from((self.info & 0xffff) as u16)
     }
@@ -195,6 +201,7 @@ impl Raw {
     }
 
     /// With what follows it.
+    #[inline]
     pub(super) fn length(self) -> Option<usize> {
         Some(Self::SIZE + self.kind()?.trailer(self.count()))
     }
