@@ -1,23 +1,7 @@
-//! No test depends on how fast the machine is: each line of a test that reads a clock, sleeps or sets a
-//! timeout is listed in tests/clocks, with the reason why it may.
-
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use crate::{collect, root};
-
-const LIST: &str = "tests/clocks";
-
-const ADVICE: &str = "wait for an event with support::wait (tests/support/wait.rs), compare with what the \
-    test itself measured just inside and just outside, or add the line to tests/clocks with the reason why \
-    it does not depend on the machine's speed";
-
-/// A line is listed by so much of its text: some of C are very long.
-const COMPARED: usize = 120;
+//! Whether a line reads a clock, sleeps or sets a timeout.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Language {
+pub enum Language {
     Rust,
     C,
     Shell,
@@ -167,7 +151,7 @@ const REPORTED: [&str; 3] = ["total_time_secs", "duration_ns", "lifetime_ms"];
 
 /// Whether a line of this language reads a clock, sleeps, sets a timeout, or sets a bound on reported time.
 /// Comments do not.
-fn reads_a_clock(language: Language, line: &str) -> bool {
+pub fn reads_a_clock(language: Language, line: &str) -> bool {
     let line = code_of(language, line);
     let of_language = TOKENS.iter().filter(|(of, _)| *of == language);
     let mut tokens = of_language.flat_map(|(_, tokens)| tokens.iter());
@@ -181,7 +165,7 @@ fn reads_a_clock(language: Language, line: &str) -> bool {
         || sets_a_bound(line)
 }
 
-/// A line without the comment that it is or begins with.
+/// A line without its leading comment.
 fn code_of(language: Language, line: &str) -> &str {
     let line = line.trim();
     let is_whole = match language {
@@ -198,7 +182,7 @@ fn code_of(language: Language, line: &str) -> &str {
     }
 }
 
-/// A line of Rust without what its string literals hold, as far as they begin on it.
+/// A line of Rust without the text of string literals that begin on it.
 fn without_strings(line: &str) -> String {
     let mut code = String::new();
     let (mut in_string, mut escaped) = (false, false);
@@ -265,186 +249,6 @@ fn runs_a_command(line: &str) -> bool {
             && line[at + option.len()..].starts_with(|c: char| c.is_ascii_digit())
     });
     is_run || begins || has_duration
-}
-
-/// Lines to check, by number.
-type Lines = Vec<(usize, String)>;
-
-fn numbered(text: &str) -> Lines {
-    let lines = text.lines().enumerate();
-    lines.map(|(at, line)| (at + 1, line.to_owned())).collect()
-}
-
-/// The items under `#[cfg(test)]`, and the modules declared there. As rustfmt writes it.
-fn only_for_tests(text: &str) -> (Lines, Vec<String>) {
-    let (mut lines, mut modules) = (Vec::new(), Vec::new());
-    let mut rest = numbered(text).into_iter().peekable();
-    while let Some((_, line)) = rest.next() {
-        let of_tests = ["#[cfg(test)]", "#[cfg(all(test,"];
-        if !of_tests.iter().any(|it| line.trim().starts_with(it)) {
-            continue;
-        }
-        while rest
-            .next_if(|(_, line)| line.trim().starts_with("#["))
-            .is_some()
-        {}
-        let indent = line.len() - line.trim_start().len();
-        let end = format!("{:indent$}}}", "");
-        let mut item: Lines = Vec::new();
-        for (number, line) in rest.by_ref() {
-            let is_last = line == end || item.is_empty() && line.ends_with([';', ',', '}']);
-            item.push((number, line));
-            if is_last {
-                break;
-            }
-        }
-        let first = item.first().map_or("", |(_, line)| line.trim());
-        let declared = first.strip_suffix(';').and_then(|it| it.split_once("mod "));
-        match declared {
-            Some((_, module)) => modules.push(module.to_owned()),
-            None => lines.extend(item),
-        }
-    }
-    (lines, modules)
-}
-
-/// The file of a module that another file declares.
-fn file_of(declaring: &Path, module: &str) -> Option<PathBuf> {
-    let folder = match declaring.file_name().and_then(|name| name.to_str()) {
-        Some("mod.rs" | "lib.rs") => declaring.with_file_name(""),
-        _ => declaring.with_extension(""),
-    };
-    let places = [format!("{module}.rs"), format!("{module}/mod.rs")];
-    let mut files = places.iter().map(|place| folder.join(place));
-    files.find(|file| file.exists())
-}
-
-fn language_of(file: &Path) -> Option<Language> {
-    match file.extension().and_then(|extension| extension.to_str()) {
-        Some("rs") => Some(Language::Rust),
-        Some("c" | "h") => Some(Language::C),
-        Some("sh") | None => Some(Language::Shell),
-        Some(_) => None,
-    }
-}
-
-/// Every file of the tests but recordings, this one, and the list.
-fn files_of_tests() -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    collect(&root().join("tests"), &mut files);
-    let is_recorded = |file: &Path| {
-        let data = file.starts_with("tests/data") && file.extension().is_none();
-        data || file.starts_with("tests/hosts") || file.ends_with("tests/contract/clocks.rs")
-    };
-    files.retain(|file| {
-        let file = file.strip_prefix(root()).expect("below it");
-        !is_recorded(file) && file != Path::new(LIST)
-    });
-    files
-}
-
-/// The text of a file, unless it is not UTF-8.
-fn text_of(file: &Path) -> Option<String> {
-    String::from_utf8(fs::read(file).expect("readable")).ok()
-}
-
-fn add(found: &mut Found, file: &Path, language: Language, lines: Lines) {
-    let file = file.strip_prefix(root()).expect("below it");
-    for (number, line) in lines {
-        if reads_a_clock(language, &line) {
-            let key = (file.display().to_string(), shortened(&line));
-            found.entry(key).or_default().push(number);
-        }
-    }
-}
-
-fn shortened(line: &str) -> String {
-    let text = line.trim().replace('\t', " ");
-    text.chars().take(COMPARED).collect::<String>()
-}
-
-/// Numbers of lines, by file and text.
-type Found = BTreeMap<(String, String), Vec<usize>>;
-
-fn found() -> Found {
-    let mut found = Found::new();
-    for file in files_of_tests() {
-        if let (Some(language), Some(text)) = (language_of(&file), text_of(&file)) {
-            add(&mut found, &file, language, numbered(&text));
-        }
-    }
-    let mut sources = Vec::new();
-    collect(&root().join("src"), &mut sources);
-    let mut whole: Vec<PathBuf> = sources
-        .iter()
-        .filter(|file| file.ends_with("tests.rs") || file.iter().any(|part| part == "tests"))
-        .cloned()
-        .collect();
-    for file in &sources {
-        let Some(text) = text_of(file).filter(|_| language_of(file) == Some(Language::Rust)) else {
-            continue;
-        };
-        let (lines, modules) = only_for_tests(&text);
-        whole.extend(modules.iter().filter_map(|module| file_of(file, module)));
-        if !whole.contains(file) {
-            add(&mut found, file, Language::Rust, lines);
-        }
-    }
-    whole.sort();
-    whole.dedup();
-    for file in whole {
-        let text = text_of(&file).expect("Rust");
-        add(&mut found, &file, Language::Rust, numbered(&text));
-    }
-    found
-}
-
-/// How often each line is listed, and what is wrong with the list itself.
-fn listed(list: &str) -> (BTreeMap<(String, String), usize>, Vec<String>) {
-    let (mut listed, mut wrong) = (BTreeMap::new(), Vec::new());
-    for (number, line) in numbered(list) {
-        if line.trim().is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let columns: Vec<_> = line.split('\t').collect();
-        match columns[..] {
-            [file, text, reason] if !reason.trim().is_empty() => {
-                *listed
-                    .entry((file.to_owned(), text.to_owned()))
-                    .or_default() += 1;
-            }
-            [_, _, _] => wrong.push(format!("{LIST}:{number}: gives no reason")),
-            _ => wrong.push(format!(
-                "{LIST}:{number}: needs three columns between tabs: file, line, reason"
-            )),
-        }
-    }
-    (listed, wrong)
-}
-
-/// What is not listed, and what is listed but no longer there.
-fn differences(found: &Found, list: &str) -> Vec<String> {
-    let (listed, mut wrong) = listed(list);
-    for (key @ (file, text), numbers) in found {
-        let allowed = listed.get(key).copied().unwrap_or(0);
-        for number in numbers.iter().skip(allowed) {
-            wrong.push(format!("{file}:{number}: {text}\n    {ADVICE}"));
-        }
-    }
-    for (key @ (file, text), times) in &listed {
-        let there = found.get(key).map_or(0, Vec::len);
-        if *times > there {
-            wrong.push(format!("{LIST}: no such line in {file} any more: {text}"));
-        }
-    }
-    wrong
-}
-
-#[test]
-fn no_test_depends_on_how_fast_the_machine_is() {
-    let list = fs::read_to_string(root().join(LIST)).expect("the list");
-    let wrong = differences(&found(), &list);
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -560,42 +364,4 @@ fn what_only_speaks_of_time_is_not_found() {
     ] {
         assert!(!reads_a_clock(Language::C, line), "{line}");
     }
-}
-
-#[test]
-fn a_line_is_listed_once_for_each_time_it_is_there() {
-    let key = ("tests/a.rs".to_owned(), "sleep(1);".to_owned());
-    let twice = Found::from([(key, vec![3, 9])]);
-    let line = "tests/a.rs\tsleep(1);\tthe reason\n";
-    assert_eq!(differences(&twice, &line.repeat(2)), Vec::<String>::new());
-    let missing = differences(&twice, line);
-    assert_eq!(missing.len(), 1, "{missing:?}");
-    assert!(
-        missing[0].starts_with("tests/a.rs:9: sleep(1);"),
-        "{missing:?}"
-    );
-    assert!(missing[0].contains("support::wait"), "{missing:?}");
-    let gone = differences(&twice, &line.repeat(3));
-    assert_eq!(
-        gone,
-        ["tests/clocks: no such line in tests/a.rs any more: sleep(1);"]
-    );
-    let unreasoned = differences(&Found::new(), "# a comment\n\ntests/a.rs\tsleep(1);\t \n");
-    assert_eq!(unreasoned, ["tests/clocks:3: gives no reason"]);
-}
-
-#[test]
-fn of_a_source_only_what_is_for_tests_counts() {
-    let source = "use a;\n#[cfg(test)]\nuse b;\nfn c() {\n    d();\n}\n#[cfg(test)]\nmod e;\n\
-        #[cfg(test)]\n#[path = \"x\"]\npub mod tests {\n    fn f() {\n    }\n    g();\n}\nfn h() {}\n";
-    let (lines, modules) = only_for_tests(source);
-    let numbers: Vec<_> = lines.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, [3, 11, 12, 13, 14, 15]);
-    assert_eq!(modules, ["e"]);
-    let found = found();
-    let mutations = file_of(&root().join("src/facts/object/mod.rs"), "mutations");
-    assert!(mutations.is_some_and(|file| file.ends_with("src/facts/object/mutations.rs")));
-    let of_support = |(file, _): &(String, String)| file == "tests/support/wait.rs";
-    assert!(found.keys().any(of_support), "{found:?}");
-    assert!(!found.keys().any(|(file, _)| file.starts_with("benches")));
 }
