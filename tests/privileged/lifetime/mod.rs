@@ -1,20 +1,21 @@
-//! Signals, ends and interruptions: what becomes of the command, and that no eBPF outlives denet.
+//! Signals, exits and interruptions: what happens to the command, and that no eBPF program outlives denet.
 
 #![expect(
     unsafe_code,
     reason = "ptrace, and what happens between fork and exec, have no safe call here"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read as _, Write as _};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+mod loaded;
+mod steps;
+mod terminal;
+
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id as WaitFor, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::need_root;
@@ -25,113 +26,13 @@ use crate::support::processes::{
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::{DENET, Scratch, denet, output, stderr, stdout, summary, workload};
 
+pub use loaded::Others;
+use loaded::named;
+use steps::{Steps, be_traced};
+use terminal::Terminal;
+
 pub fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).expect("denet runs");
-}
-
-/// Kind and id of a program or map.
-type Id = (&'static str, u32);
-
-/// Programs and maps whose names begin so, whoever loaded them.
-fn named(prefix: &str) -> BTreeMap<Id, String> {
-    let list = |kind: &'static str| {
-        let listed = output(Command::new("bpftool").args([kind, "show"]));
-        assert!(listed.status.success(), "{}", stderr(&listed));
-        let text = stdout(&listed);
-        let named = text.lines().filter_map(|line| {
-            let (id, rest) = line.split_once(": ")?;
-            let is_named = rest.contains(&format!("name {prefix}"));
-            is_named.then_some(((kind, id.parse().ok()?), line.to_owned()))
-        });
-        named.collect::<BTreeMap<_, _>>()
-    };
-    let mut all = list("prog");
-    all.extend(list("map"));
-    all
-}
-
-/// Maps of each program, by its id.
-fn maps_of_programs() -> BTreeMap<u32, Vec<u32>> {
-    let listed = output(Command::new("bpftool").args(["prog", "show"]));
-    let mut maps = BTreeMap::new();
-    let mut program = None;
-    for line in stdout(&listed).lines() {
-        if !line.starts_with(char::is_whitespace) {
-            let (id, _) = line.split_once(':').unwrap_or_default();
-            program = id.parse().ok();
-        } else if let (Some(id), Some((_, ids))) = (program, line.split_once("map_ids ")) {
-            let ids = ids.split_whitespace().next().unwrap_or_default();
-            let ids = ids.split(',').filter_map(|id| id.parse().ok());
-            maps.insert(id, ids.collect());
-        }
-    }
-    maps
-}
-
-/// Programs by the descriptors of processes that no test of ours has started, and what those take.
-fn held_by_strangers() -> BTreeSet<Id> {
-    let (name, value) = support::mark();
-    let mark = format!("{name}={value}");
-    let is_ours = |process: &Path| {
-        let environment = std::fs::read(process.join("environ")).unwrap_or_default();
-        let mut variables = environment.split(|byte| *byte == 0);
-        variables.any(|variable| variable == mark.as_bytes())
-    };
-    let own = std::process::id().to_string();
-    let processes = std::fs::read_dir("/proc").expect("procfs").flatten();
-    let processes = processes.map(|entry| entry.path()).filter(|process| {
-        let id = process.file_name().and_then(|name| name.to_str());
-        id.is_some_and(|id| id.parse::<u32>().is_ok() && id != own) && !is_ours(process)
-    });
-    let maps = maps_of_programs();
-    let descriptors = processes.flat_map(|process| std::fs::read_dir(process.join("fdinfo")));
-    let texts = descriptors
-        .flatten()
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok());
-    let mut held = BTreeSet::new();
-    for text in texts {
-        for line in text.lines() {
-            let Some((what, id)) = line.split_once(':') else {
-                continue;
-            };
-            match (what, id.trim().parse()) {
-                ("prog_id", Ok(id)) => {
-                    held.insert(("prog", id));
-                    let its = maps.get(&id).into_iter().flatten();
-                    held.extend(its.map(|map| ("map", *map)));
-                }
-                ("map_id", Ok(id)) => {
-                    held.insert(("map", id));
-                }
-                _ => {}
-            }
-        }
-    }
-    held
-}
-
-/// What somebody else had loaded when a test began: another denet's, or what is pinned.
-pub struct Others {
-    prefix: &'static str,
-    ids: BTreeSet<Id>,
-}
-
-impl Others {
-    pub fn now(prefix: &'static str) -> Self {
-        let ids = named(prefix).into_keys().collect();
-        Self { prefix, ids }
-    }
-
-    /// What was loaded since, is still there, and is held by no stranger: ours, or nobody's.
-    pub fn joined(&self) -> Vec<String> {
-        let mut all = named(self.prefix);
-        all.retain(|id, _| !self.ids.contains(id));
-        if !all.is_empty() {
-            let held = held_by_strangers();
-            all.retain(|id, _| !held.contains(id));
-        }
-        all.into_values().collect()
-    }
 }
 
 const DENETS: &str = "denet_";
@@ -209,71 +110,6 @@ fn what_another_denet_has_loaded_is_not_ours() {
     assert!(others.ids.iter().any(|id| still_there.contains_key(id)));
     end(theirs);
     end(late);
-}
-
-/// Lets the parent trace: the process stops at its first instruction. Between fork and exec.
-fn be_traced() -> std::io::Result<()> {
-    // SAFETY: the request has no further arguments.
-    match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } {
-        -1 => Err(std::io::Error::last_os_error()),
-        _ => Ok(()),
-    }
-}
-
-/// Positions in a run, in syscall stops, independent of the machine's speed. By the thread that started it.
-struct Steps {
-    pid: i32,
-    signal: i32,
-}
-
-impl Steps {
-    /// Of a child that called `be_traced`.
-    fn of(child: &Child) -> Self {
-        let mut steps = Self {
-            pid: child.id() as i32,
-            signal: 0,
-        };
-        assert!(steps.has_stopped(), "at its first instruction");
-        steps.signal = 0;
-        let options = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_EXITKILL;
-        steps.request(libc::PTRACE_SETOPTIONS, options);
-        steps
-    }
-
-    fn request(&self, request: libc::c_uint, data: i32) {
-        // SAFETY: none of the requests used here reads or writes memory of this process.
-        let done = unsafe { libc::ptrace(request, self.pid, 0, libc::c_long::from(data)) };
-        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
-    }
-
-    /// Once it has stopped, or ended; a signal that stopped it is kept, to be delivered.
-    fn has_stopped(&mut self) -> bool {
-        let pid = Pid::from_raw(self.pid);
-        let any = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOWAIT;
-        let next = waitid(WaitFor::Pid(pid), any).expect("our child");
-        if matches!(next, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
-            return false;
-        }
-        self.signal = match waitpid(pid, None).expect("our child") {
-            WaitStatus::Stopped(_, signal) => signal as i32,
-            _ => 0,
-        };
-        true
-    }
-
-    /// By so many stops, unless it ends before.
-    fn advance(&mut self, stops: usize) {
-        for _ in 0..stops {
-            self.request(libc::PTRACE_SYSCALL, self.signal);
-            if !self.has_stopped() {
-                break;
-            }
-        }
-    }
-
-    fn release(self) {
-        self.request(libc::PTRACE_DETACH, self.signal);
-    }
 }
 
 /// Stops from denet's first instruction until its command runs: where it waits for something it makes
@@ -364,68 +200,6 @@ fn held_children() -> Vec<String> {
         line.trim().starts_with("1 ") && line.ends_with(" denet") && !line.contains(" Z")
     };
     text.lines().filter(is_one).map(str::to_owned).collect()
-}
-
-/// denet on a terminal of its own; what is typed there goes to its process group.
-struct Terminal {
-    child: Child,
-    keyboard: std::fs::File,
-}
-
-impl Terminal {
-    fn run(arguments: &[&str]) -> Self {
-        Self::start(arguments, || Ok(()))
-    }
-
-    /// `first` is done between fork and exec, and must be safe there.
-    fn start(
-        arguments: &[&str],
-        first: impl Fn() -> std::io::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        let ends = openpty(None, None).expect("a pseudo-terminal");
-        let mut command = Command::new(DENET);
-        let (mark, value) = support::mark();
-        command
-            .args(arguments)
-            .env(mark, value)
-            .stdin(ends.slave.try_clone().expect("dup"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let become_leader = move || {
-            first()?;
-            nix::unistd::setsid()?;
-            // SAFETY: descriptor 0 is the terminal; this session has none yet.
-            if unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } < 0 {
-                return Err(std::io::Error::last_os_error());
-            }
-            Ok(())
-        };
-        // SAFETY: system calls only.
-        unsafe { command.pre_exec(become_leader) };
-        let child = command.spawn().expect("denet starts");
-        Self {
-            child,
-            keyboard: ends.master.into(),
-        }
-    }
-
-    fn ctrl_c(&mut self) {
-        self.keyboard
-            .write_all(&[3])
-            .expect("the terminal takes it");
-    }
-
-    fn end(mut self) -> (Option<i32>, Option<i32>, String) {
-        let mut text = String::new();
-        self.child
-            .stderr
-            .take()
-            .expect("piped")
-            .read_to_string(&mut text)
-            .expect("UTF-8");
-        let status = self.child.wait().expect("it ends");
-        (status.code(), status.signal(), text)
-    }
 }
 
 #[test]
