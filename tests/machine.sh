@@ -7,8 +7,8 @@ CACHE=${DENET_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/denet-tests}
 OWN=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/denet-tests
 # Ends a command that hangs.
 JOB_LIMIT_S=5400
-# What the machine was set to, until it is so again.
-SETTINGS=/run/denet-test-settings
+# The machine's settings as they were before the run, and the boot that they are of.
+SETTINGS=$OWN/settings
 child= watch=
 
 # One run at a time: tests attach to the whole machine, and the machine is compared before and after.
@@ -24,7 +24,7 @@ machine_alone() {
     trap interrupted INT TERM HUP
     trap machine_close EXIT
     machine_sweep | sed 's/^/tests\/run: left by an interrupted run and removed: /'
-    [ "$(id -u)" != 0 ] || settings >$SETTINGS
+    [ "$(id -u)" != 0 ] || settings >"$SETTINGS"
 }
 
 interrupted() {
@@ -39,7 +39,7 @@ machine_close() {
     # Busy processes of a stress run, and whatever else is still a job.
     for group in $watch $(jobs -p); do kill -KILL -- "-$group"; done 2>/dev/null
     machine_sweep >/dev/null
-    [ "$(id -u)" != 0 ] || rm -f $SETTINGS
+    [ "$(id -u)" != 0 ] || rm -f "$SETTINGS"
     rm -f "$log" "$log".*
 }
 
@@ -49,7 +49,8 @@ job() {
     set -m
     "$@" </dev/null 7>&- 8>&- &
     child=$!
-    { sleep $JOB_LIMIT_S && kill -TERM -- "-$child"; } </dev/null >/dev/null 2>&1 3>&- 7>&- 8>&- &
+    # Executed: a subshell would keep the caller's stdout open, and if this script is killed its reader would wait.
+    bash -c 'sleep "$0" && kill -TERM -- "-$1"' $JOB_LIMIT_S "$child" </dev/null >/dev/null 2>&1 3>&- 7>&- 8>&- &
     watch=$!
     set +m
     wait "$child"
@@ -63,15 +64,16 @@ job() {
 # Processes that this run or one that has ended started, and that have no live tests/run as an ancestor:
 # "PID COMMAND".
 stray_processes() {
-    local pid run up
+    local pid run up command
     grep -lzsa '^DENET_TEST_RUN=' /proc/[0-9]*/environ | while IFS=/ read -r _ _ pid _; do
         run=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^DENET_TEST_RUN=//p')
         up=$pid
         while [ "${up:-0}" -gt 1 ] && [ "$up" != "$run" ]; do
             up=$(sed -n 's/^PPid:\t//p' "/proc/$up/status")
         done
-        # 1 or 0: the top was reached. Empty: the process has exited.
-        [ -n "$up" ] && [ "$up" -le 1 ] && ! is_run "$run" && echo "$pid $(tr '\0\n' '  ' <"/proc/$pid/cmdline" | cut -c1-100)"
+        command=$(tr '\0\n' '  ' <"/proc/$pid/cmdline" | cut -c1-100)
+        # 1 or 0: the top was reached. Either is empty if the process is exiting.
+        [ -n "$up" ] && [ "$up" -le 1 ] && [ -n "$command" ] && ! is_run "$run" && echo "$pid $command"
     done 2>/dev/null
 }
 
@@ -87,7 +89,7 @@ abandoned() {
     done
 }
 
-# Folders of guests, unless a run uses the cache; those that DENET_TEST_KEEP=1 kept stay.
+# Folders of guests, unless a run uses the cache; not those that DENET_TEST_KEEP=1 kept.
 guest_folders() {
     local folder
     flock -n "$CACHE/lock" true 2>/dev/null || return 0
@@ -109,22 +111,23 @@ control_groups() { below 'cgroup2?' -type d -name 'denet-test-*' | abandoned; }
 mounts() { awk '{ print $5 }' /proc/self/mountinfo; }
 test_mounts() { mounts | grep '/denet-test-' | abandoned; }
 
-# What tests set and put back: "FILE VALUE", and the mode and group of tracefs.
+# What tests change and restore: "FILE VALUE", and the mode and group of tracefs.
 settings() {
+    echo "boot $(cat /proc/sys/kernel/random/boot_id)"
     (cd /proc/sys && grep -s . kernel/{pid_max,perf_event_paranoid,kptr_restrict,unprivileged_bpf_disabled,core_pattern} \
         net/core/bpf_jit_{enable,harden} user/max_{user,net,pid,mnt}_namespaces) | sed 's/:/ /'
-    stat -c 'tracefs %a %g' /sys/kernel/tracing 2>/dev/null
+    stat -c 'tracefs %a %g' /sys/kernel/tracing 2>/dev/null || :
 }
 
-# Puts back what an interrupted run had set; prints it.
+# Restores the settings that an interrupted run had changed; prints them.
 restore_settings() {
     local name value
-    [ "$(id -u)" = 0 ] && [ -s $SETTINGS ] || return 0
-    settings | diff - $SETTINGS | sed -n 's/^> //p' | while read -r name value; do
+    [ "$(id -u)" = 0 ] && [ "$(head -n 1 "$SETTINGS" 2>/dev/null)" = "$(settings | head -n 1)" ] || return 0
+    settings | diff - "$SETTINGS" | sed -n 's/^> //p' | while read -r name value; do
         case $name in
         tracefs) mount -o "remount,mode=${value% *},gid=${value#* }" /sys/kernel/tracing ;;
         *) echo "$value" >"/proc/sys/$name" ;;
-        esac 2>/dev/null && echo "setting $name, now again $value"
+        esac 2>/dev/null && echo "setting $name, restored to $value"
     done
 }
 

@@ -12,6 +12,10 @@ mod assets;
 mod clocks;
 mod pages;
 mod records;
+mod runner;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "other tiers need more of it")]
+mod support;
 #[cfg(feature = "ebpf")]
 mod xdp;
 
