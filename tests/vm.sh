@@ -4,15 +4,15 @@
 CACHE=${DENET_TEST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/denet-tests}
 # A cold cache takes what is downloaded, unpacked, and a disk image.
 NEEDED_MIB=3000
-# A guest that prints nothing for so long hangs: without KVM the longest test takes a minute, and one that
-# waits for an event in vain fails after four.
+# A guest that prints nothing for so long hangs: without KVM the longest test takes a minute, and a wait for an
+# event that never happens fails after four.
 SILENT_S=${DENET_GUEST_SILENT_S:-600}
 # Ends a guest that prints without end.
 LIMIT_S=5400
 
 vm_say() { echo "$(date +%H:%M:%S) $*"; }
 
-# One user of the cache at a time. What an interrupted run left half made is removed, what was to be kept is not.
+# One user of the cache at a time. Removes what an interrupted run left half made, but not what DENET_TEST_KEEP kept.
 vm_open_cache() {
     mkdir -p "$CACHE" || return 1
     exec 9>"$CACHE/lock"

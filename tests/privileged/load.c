@@ -1,7 +1,7 @@
 /*
  * Programs whose use of the machine is known: they measure themselves, or do a number of something.
  * What they measured they write into the file named last, as lines "name number". None waits for a length
- * of time: they go on when a byte comes on stdin, when stdin is closed, or when others have done their part.
+ * of time: they go on when a byte arrives on stdin, when stdin is closed, or when another process has done its part.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static void report(const char *file, const char *name, long long number)
 	close(fd);
 }
 
-/* Until a byte comes, or the other end is closed. */
+/* Until a byte arrives, or the other end is closed. */
 static void wait_for(int fd)
 {
 	char byte;
@@ -53,7 +53,7 @@ static void wait_for(int fd)
 	must(read(fd, &byte, 1));
 }
 
-/* Uses a CPU until this clock, which runs only meanwhile, has gone so far. */
+/* Spins until this CPU clock has advanced by so much. */
 static void spin(clockid_t clock, long long length)
 {
 	long long until = ns(clock) + length;
@@ -92,13 +92,13 @@ static int working_thread(void *name)
 }
 
 /* Threads and children that exist already wait until this pipe is closed. */
-static int gate[2];
+static int release[2];
 static long calls;
 
 static int calling_thread(void *unused)
 {
 	(void)unused;
-	wait_for(gate[0]);
+	wait_for(release[0]);
 	for (long i = 0; i < calls; i++)
 		syscall(SYS_getppid);
 	leave();
@@ -200,18 +200,18 @@ static void exit_unreaped(long children, const char *file)
 	long long before = ns(CLOCK_PROCESS_CPUTIME_ID);
 
 	signal(SIGCHLD, SIG_IGN);
-	must(pipe(gate));
+	must(pipe(release));
 	for (int i = 0; i < children; i++) {
 		if (must(fork()) == 0) {
-			close(gate[1]);
+			close(release[1]);
 			spin(CLOCK_PROCESS_CPUTIME_ID, work);
 			report(file, "child", getpid());
-			wait_for(gate[0]);
+			wait_for(release[0]);
 			_exit(0);
 		}
 	}
 	wait_for(0);
-	close(gate[1]);
+	close(release[1]);
 	/* None is left then. */
 	while (wait(0) > 0)
 		;
@@ -226,12 +226,12 @@ static void start_daemon(const char *file)
 	struct pollfd end = { .events = POLLIN };
 	int daemon;
 
-	must(pipe(gate));
+	must(pipe(release));
 	if (must(fork()) == 0) {
 		setsid();
 		daemon = must(fork());
 		if (daemon > 0) {
-			must(write(gate[1], &daemon, sizeof(daemon)));
+			must(write(release[1], &daemon, sizeof(daemon)));
 			report(file, "cpu", ns(CLOCK_PROCESS_CPUTIME_ID));
 			_exit(0);
 		}
@@ -241,7 +241,7 @@ static void start_daemon(const char *file)
 		_exit(0);
 	}
 	must(wait(0));
-	must(read(gate[0], &daemon, sizeof(daemon)));
+	must(read(release[0], &daemon, sizeof(daemon)));
 	end.fd = must(syscall(SYS_pidfd_open, daemon, 0));
 	report(file, "daemon", daemon);
 	must(poll(&end, 1, -1));
@@ -249,18 +249,18 @@ static void start_daemon(const char *file)
 	wait_for(0);
 }
 
-/* N processes live on when their parent has ended, and end while we wait. */
+/* N processes outlive their parent, and exit while we wait. */
 static void leave_orphans(long n)
 {
 	int ends[2];
 
-	must(pipe(gate));
+	must(pipe(release));
 	must(pipe(ends));
 	if (must(fork()) == 0) {
-		close(gate[1]);
+		close(release[1]);
 		for (long i = 0; i < n; i++) {
 			if (must(fork()) == 0) {
-				wait_for(gate[0]);
+				wait_for(release[0]);
 				_exit(0);
 			}
 		}
@@ -268,27 +268,27 @@ static void leave_orphans(long n)
 	}
 	/* From here on they are orphans. */
 	must(wait(0));
-	close(gate[1]);
+	close(release[1]);
 	close(ends[1]);
 	wait_for(ends[0]);
 }
 
-/* N processes, at most 32 live at a time: each ends when the one that comes 32 later has begun. */
+/* N processes, at most 32 live at a time: each exits once the one forked 32 later exists. */
 static void swarm(long n)
 {
-	must(pipe(gate));
+	must(pipe(release));
 	for (long i = 0; i < n; i++) {
 		if (must(fork()) == 0) {
-			close(gate[1]);
-			wait_for(gate[0]);
+			close(release[1]);
+			wait_for(release[0]);
 			_exit(0);
 		}
 		if (i >= 31) {
-			must(write(gate[1], "x", 1));
+			must(write(release[1], "x", 1));
 			must(wait(0));
 		}
 	}
-	close(gate[1]);
+	close(release[1]);
 	while (wait(0) > 0)
 		;
 }
@@ -308,12 +308,12 @@ static void storm(const char *file)
 	}
 }
 
-/* CALLS THREADS CHILDREN: once a byte comes; exits with 7. */
+/* CALLS THREADS CHILDREN: once a byte arrives; exits with 7. */
 static void gated(long threads, long children)
 {
 	int tasks[256][2], count = 0;
 
-	must(pipe(gate));
+	must(pipe(release));
 	for (int i = 0; i < threads; i++, count++) {
 		tasks[count][0] = getpid();
 		tasks[count][1] = thread(calling_thread, 0);
@@ -322,7 +322,7 @@ static void gated(long threads, long children)
 		int pid = must(fork());
 
 		if (pid == 0) {
-			close(gate[1]);
+			close(release[1]);
 			calling_thread(0);
 			_exit(i);
 		}
@@ -332,7 +332,7 @@ static void gated(long threads, long children)
 		wait_until_reading(tasks[count][0], tasks[count][1]);
 	must(write(1, "ready\n", 6));
 	wait_for(0);
-	close(gate[1]);
+	close(release[1]);
 	for (long i = 0; i < calls; i++)
 		syscall(SYS_getppid);
 	wait_until_left(threads);
@@ -434,7 +434,7 @@ int main(int argc, char **argv)
 		start_daemon(file);
 	} else if (!strcmp(mode, "orphans")) {
 		leave_orphans(first);
-	} else if (!strcmp(mode, "grow")) { /* MIB FILE: resident until a byte comes, then given back */
+	} else if (!strcmp(mode, "grow")) { /* MIB FILE: resident until a byte arrives, then unmapped */
 		char *memory = mmap(0, first << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		memset(memory, 1, first << 20);
@@ -481,7 +481,7 @@ int main(int argc, char **argv)
 		execute(first);
 	} else if (!strcmp(mode, "executes-oddly")) { /* FILE */
 		execute_oddly(file);
-	} else if (!strcmp(mode, "executes-later")) { /* N: once a byte comes */
+	} else if (!strcmp(mode, "executes-later")) { /* N: once a byte arrives */
 		must(write(1, "ready\n", 6));
 		wait_for(0);
 		execute(first);
@@ -506,7 +506,7 @@ int main(int argc, char **argv)
 		return 7;
 	} else if (!strcmp(mode, "storm")) {
 		storm(file);
-	} else if (!strcmp(mode, "leaderless")) { /* FILE: the leader ends first, with 3; once a byte comes all, with 9 */
+	} else if (!strcmp(mode, "leaderless")) { /* FILE: the leader ends first, with 3; once a byte arrives all, with 9 */
 		report(file, "leader", getpid());
 		thread(group_exit_thread, 0);
 		syscall(SYS_exit, 3);

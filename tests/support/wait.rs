@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Far beyond what the slowest guest needs: only an event that never comes ends here.
+/// Far more than the slowest guest needs: only an event that never happens ends the wait.
 const GENEROUS: Duration = Duration::from_secs(240);
 
 /// Returns once `holds` does. `what` names the event in the failure.
