@@ -399,10 +399,10 @@ static void leave(int n, int forks)
 }
 
 /*
- * strangers: short-lived processes making a call no other process makes, until this one is killed or its parent
+ * others: short-lived processes making a call no other process makes, until this one is killed or its parent
  * thread ends.
  */
-static void strangers(void)
+static void others(void)
 {
 	must(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
 	for (;;) {
@@ -633,8 +633,8 @@ int main(int argc, char **argv)
 		daemonise(number(argv, 2), number(argv, 3), number(argv, 3) ? argv[4] : 0);
 	} else if (!strcmp(mode, "leave")) {
 		leave(number(argv, 2), number(argv, 3));
-	} else if (!strcmp(mode, "strangers")) {
-		strangers();
+	} else if (!strcmp(mode, "others")) {
+		others();
 	} else if (!strcmp(mode, "live")) {
 		live(number(argv, 2));
 	} else if (!strcmp(mode, "relay")) {

@@ -45,8 +45,8 @@ fn maps_of_programs() -> BTreeMap<u32, Vec<u32>> {
     maps
 }
 
-/// Programs by the descriptors of processes that no test of ours has started, and what those take.
-fn held_by_strangers() -> BTreeSet<Id> {
+/// Programs that processes not started by our tests have open, and the maps of those programs.
+fn held_by_others() -> BTreeSet<Id> {
     let (name, value) = support::mark();
     let mark = format!("{name}={value}");
     let is_ours = |process: &Path| {
@@ -99,12 +99,12 @@ impl Others {
         Self { prefix, ids }
     }
 
-    /// What was loaded since, is still there, and is held by no stranger: ours, or nobody's.
+    /// What was loaded since and still exists, except what a process other than ours holds.
     pub fn joined(&self) -> Vec<String> {
         let mut all = named(self.prefix);
         all.retain(|id, _| !self.ids.contains(id));
         if !all.is_empty() {
-            let held = held_by_strangers();
+            let held = held_by_others();
             all.retain(|id, _| !held.contains(id));
         }
         all.into_values().collect()

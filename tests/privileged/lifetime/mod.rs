@@ -90,15 +90,15 @@ fn what_another_denet_has_loaded_is_not_ours() {
     let theirs = run("theirs");
     let others = Others::now(DENETS);
     assert!(!others.ids.is_empty(), "bpftool sees theirs");
-    let stranger = scratch.path("stranger");
-    let script = format!("touch {}; exec cat", stranger.display());
+    let other = scratch.path("other");
+    let script = format!("touch {}; exec cat", other.display());
     let mut command = Command::new(DENET);
     command
         .args(["--enable-ebpf", "-q", "run", "sh", "-c", &script])
         .stdin(Stdio::piped())
         .stderr(Stdio::null());
     let late = command.spawn().expect("denet starts");
-    started(&stranger);
+    started(&other);
     wait_until("the one that came late is not ours either", || {
         others.joined().is_empty()
     });
@@ -394,10 +394,10 @@ fn signals_ignored_from_the_start_change_nothing() {
 #[test]
 fn nobody_elses_calls_are_counted_at_the_end() {
     need_root();
-    let strangers: Vec<_> = (0..2)
+    let others: Vec<_> = (0..2)
         .map(|_| {
             let mut command = Command::new(workload());
-            command.args(["strangers", FOREVER]);
+            command.args(["others", FOREVER]);
             Killed(command.spawn().expect("it starts"))
         })
         .collect();
@@ -412,8 +412,8 @@ fn nobody_elses_calls_are_counted_at_the_end() {
         let counts = crate::support::counts(&summary(&run));
         assert_eq!(counts.get("getpgrp"), None, "{counts:?}");
     }
-    for mut stranger in strangers {
-        let ended = stranger.0.try_wait().expect("ours");
+    for mut other in others {
+        let ended = other.0.try_wait().expect("ours");
         assert!(ended.is_none(), "it was there to the end");
     }
 }
