@@ -13,7 +13,10 @@ child= watch=
 
 # One run at a time: tests attach to the whole machine, and the machine is compared before and after.
 machine_alone() {
-    mkdir -p "$OWN" || return 1
+    if ! mkdir -p "$OWN"; then
+        echo "tests/run: set XDG_CACHE_HOME to a folder that you can write to" >&2
+        return 1
+    fi
     exec 7>&2 8>>"$OWN/run.lock"
     if ! flock -n 8; then
         echo "tests/run: another run is under way ($(cat "$OWN/run.lock")): wait until it has ended" >&2

@@ -1,5 +1,5 @@
-//! tests/run and what it calls, with commands that stand in for cargo, apt and qemu: it never reports a pass
-//! that there was not, and leaves nothing behind.
+//! tests/run and what it calls, with fake commands in place of cargo, apt and qemu: it never reports a pass
+//! that did not happen, and leaves nothing behind.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,7 +14,7 @@ use crate::support::wait::wait_until;
 
 const SETTING: &str = "sys/kernel/kptr_restrict";
 
-/// One run would find what another one leaves behind.
+/// Held by each test: a run reports what another one leaves behind.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// A repository of which only the runner is real.
@@ -33,7 +33,7 @@ impl Sandbox {
         for file in ["vm.sh", "kernels/guest", "kernels/results.awk"] {
             sandbox.write(&format!("tests/{file}"), &real(file));
         }
-        // Settings of its own: those of the machine are not a test's to change.
+        // The test must not change the machine's settings.
         let own = sandbox.path("sys").display().to_string();
         let machine = real("machine.sh")
             .replace("/proc/sys ", &format!("{own} "))
@@ -137,6 +137,16 @@ fn counts_are_summed_and_a_run_of_nothing_fails() {
         assert_eq!(code, Some(2), "{text}");
         assert!(text.contains("usage: tests/run"), "{text}");
     }
+}
+
+#[test]
+fn without_a_folder_for_its_lock_it_says_what_to_set() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(sandbox.path("tests/run"));
+    command.arg("cli").env("XDG_CACHE_HOME", "/dev/null");
+    let (code, text) = ended(&output(&mut command));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("tests/run: set XDG_CACHE_HOME"), "{text}");
 }
 
 #[test]
