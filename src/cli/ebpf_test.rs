@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::STYLES;
+use crate::facts::kernel_types::VMLINUX;
 use crate::smoke::Options;
 use crate::syscalls::harmless::Harmless;
 
@@ -30,7 +31,8 @@ pub struct EbpfTest {
     #[arg(long)]
     pub debug: bool,
     /// Look here for the kernel's types, to test what happens without
-    #[arg(long, hide = true, default_value = "/sys/kernel/btf/vmlinux")]
+    #[cfg_attr(feature = "test-hooks", arg(long, hide = true, default_value = VMLINUX))]
+    #[cfg_attr(not(feature = "test-hooks"), arg(skip = VMLINUX))]
     pub btf: PathBuf,
 }
 

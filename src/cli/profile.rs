@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, ValueEnum};
 
 use super::{Cli, Output};
+use crate::facts::kernel_types::VMLINUX;
 use crate::monitor::{Common, Target};
 use crate::process::interval::Adaptive;
 use crate::profile::Limits;
@@ -77,15 +78,12 @@ pub struct Profile {
     #[arg(long, global = true)]
     pub debug: bool,
     /// Follow no more tasks than this, to test what happens beyond
-    #[arg(long, global = true, hide = true, value_parser = clap::value_parser!(u32).range(1..=16384))]
+    #[cfg_attr(feature = "test-hooks", arg(long, global = true, hide = true, value_parser = clap::value_parser!(u32).range(1..=16384)))]
+    #[cfg_attr(not(feature = "test-hooks"), arg(skip))]
     pub max_tasks: Option<u32>,
     /// Look here for the kernel's types, to test what happens without
-    #[arg(
-        long,
-        global = true,
-        hide = true,
-        default_value = "/sys/kernel/btf/vmlinux"
-    )]
+    #[cfg_attr(feature = "test-hooks", arg(long, global = true, hide = true, default_value = VMLINUX))]
+    #[cfg_attr(not(feature = "test-hooks"), arg(skip = VMLINUX))]
     pub btf: PathBuf,
 }
 

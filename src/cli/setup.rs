@@ -39,7 +39,8 @@ pub struct Setup {
     #[arg(long)]
     pub yes: bool,
     /// End at this boundary between two acts, to test what is then found
-    #[arg(long, hide = true, value_name = "N")]
+    #[cfg_attr(feature = "test-hooks", arg(long, hide = true, value_name = "N"))]
+    #[cfg_attr(not(feature = "test-hooks"), arg(skip))]
     pub die_at: Option<u32>,
 }
 

@@ -52,6 +52,29 @@ fn usage_errors_say_what_to_do() {
     );
 }
 
+/// Users' denet has no feature test-hooks, and neither has this tier's.
+#[test]
+#[cfg(not(feature = "test-hooks"))]
+fn options_that_only_tests_need_are_rejected() {
+    for arguments in [
+        &["--btf", "/x", "run", "true"][..],
+        &["--max-tasks", "2", "run", "true"],
+        &["setup", "--die-at", "1"],
+    ] {
+        let (code, _, text) = run(arguments);
+        assert!(
+            code == Some(2) && text.contains("unexpected argument"),
+            "{arguments:?}: {text}"
+        );
+    }
+    let refused = output(Command::new(support::EBPF_TEST).args(["--btf", "/x"]));
+    let text = stderr(&refused);
+    assert!(
+        refused.status.code() == Some(64) && text.contains("unexpected argument"),
+        "{text}"
+    );
+}
+
 #[test]
 fn help_and_version_go_to_stdout() {
     let (code, text, _) = run(&["--help"]);

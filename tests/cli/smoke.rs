@@ -121,23 +121,6 @@ fn without_privileges_one_stage_fails_and_the_rest_is_not_run() {
 }
 
 #[test]
-#[cfg(feature = "ebpf")]
-fn types_of_the_kernel_may_be_missing_but_not_malformed() {
-    let absent = unprivileged(&["--json", "--btf", "/no/such/file"]);
-    let report: Value = serde_json::from_str(&stdout(&absent)).expect("one object");
-    assert_eq!(report["stages"][1]["status"], "ok");
-    let detail = report["stages"][1]["detail"].as_str().unwrap_or_default();
-    assert!(detail.contains("not needed"), "{detail}");
-
-    let malformed = run(&["--btf", "/etc/passwd"]);
-    assert_eq!(malformed.status.code(), Some(1));
-    let text = stdout(&malformed);
-    assert!(text.contains("✗ btf      FAILED"), "{text}");
-    assert!(text.contains("[kernel-btf-malformed]"), "{text}");
-    assert!(text.contains("· maps     not run"), "{text}");
-}
-
-#[test]
 fn output_that_cannot_be_written_is_a_failure_of_the_tool() {
     for to in [">&-", ">/dev/full"] {
         let script = format!("{EBPF_TEST} --json {to}");

@@ -82,6 +82,17 @@ fn root_passes_every_stage() {
     );
 }
 
+#[test]
+fn types_of_the_kernel_may_be_missing_but_not_malformed() {
+    let absent = assert_ok(&json(
+        Command::new(EBPF_TEST).args(["--btf", "/no/such/file"]),
+    ));
+    let detail = absent["stages"][1]["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("not needed"), "{detail}");
+    let malformed = json(Command::new(EBPF_TEST).args(["--btf", "/etc/passwd"]));
+    assert_failed(&malformed, "btf", "kernel-btf-malformed");
+}
+
 /// Every name that it takes: that it makes nothing but noise of them, somebody has looked at.
 #[test]
 fn every_syscall_that_is_harmless_is_counted() {
