@@ -1,6 +1,6 @@
 //! What `ebpf_diag` does: gathers facts or reads saved ones, judges them, writes what came of it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use crate::goals::Status;
 use crate::pages;
 use crate::render::doctor as render;
 use crate::report::{Diagnosis, Selection};
+use crate::sys::place::Place;
 use crate::sys::root::Root;
 
 /// Where facts come from.
@@ -167,11 +168,19 @@ fn look(root: &Root, target: &Target) -> Facts {
     Facts::read(root, target)
 }
 
+/// Facts of a machine take some 40 kB.
+const FACTS_MIB: u64 = 16;
+
 fn saved(path: &Path) -> Result<Facts, DoctorError> {
-    let text = fs::read_to_string(path).map_err(|source| DoctorError::Input {
+    let failed = |source| DoctorError::Input {
         path: path.to_owned(),
         source,
-    })?;
+    };
+    let bytes = Root::default()
+        .read_at_most(path, FACTS_MIB)
+        .map_err(failed)?;
+    let not_text = |_| failed(io::Error::new(io::ErrorKind::InvalidData, "no text"));
+    let text = String::from_utf8(bytes).map_err(not_text)?;
     Facts::from_json(&text).map_err(|source| DoctorError::Facts {
         path: path.to_owned(),
         source,
@@ -212,15 +221,12 @@ fn known_user(root: &Root, user: &str) -> Result<(), DoctorError> {
 }
 
 fn read_object(path: &Path) -> Result<Result<ObjectFacts, ObjectError>, DoctorError> {
-    let bytes = Root::default().read(path).map_err(|source| {
-        if source.raw_os_error() == Some(libc::EINVAL) {
-            return DoctorError::Usage(format!("{}: no regular file", path.display()));
-        }
-        DoctorError::Input {
+    let bytes = Root::default()
+        .read(path)
+        .map_err(|source| DoctorError::Input {
             path: path.to_owned(),
             source,
-        }
-    })?;
+        })?;
     Ok(inspect_file(&bytes))
 }
 
@@ -234,28 +240,6 @@ fn save(path: &Path, facts: &Facts) -> Result<(), DoctorError> {
         path: path.to_owned(),
         source,
     })?;
-    let text = text + "\n";
-    // Where a link leads, the file is replaced, and the link stays.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(&path).is_ok_and(|it| !it.is_file()) {
-        // A pipe or a device: nothing else can take its place.
-        let opened = File::options().write(true).open(&path);
-        let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
-        return written.map_err(failed);
-    }
-    replace(&path, &text).map_err(failed)
-}
-
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    // Made anew: what somebody else put there is not followed and not overwritten.
-    let mut file = File::create_new(&name)?;
-    let written = file
-        .write_all(text.as_bytes())
-        .and_then(|()| fs::rename(&name, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&name);
-    }
-    written
+    let saved = Place::of_output(path).and_then(|place| place.save(format!("{text}\n").as_bytes()));
+    saved.map_err(failed)
 }

@@ -2,32 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 
-use nix::fcntl::{FcntlArg, OFlag};
 use serde_json::Value;
 
 use crate::cli::{Form, Output};
 use crate::export::csv::Csv;
 use crate::process::model::Tree;
 use crate::sys::patient::Patient;
-
-/// A file to be written from its start. A FIFO that nobody reads is an error, not something to wait
-/// for: the command is waiting too.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .custom_flags(libc::O_NONBLOCK);
-    let file = options.open(path)?;
-    nix::fcntl::fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
-    Ok(file)
-}
+use crate::sys::place::Place;
 
 /// The records, to everyone who asked for them.
 pub(crate) struct Records {
@@ -76,7 +59,8 @@ impl Records {
         }
         if let Some((path, form)) = &output.out {
             let name = path.display().to_string();
-            let file = create(path).map_err(|error| (name.clone(), error))?;
+            let file = Place::of_output(path).and_then(|place| place.create());
+            let file = file.map_err(|error| (name.clone(), error))?;
             add(name, *form, Box::new(file));
         }
         Ok(Self { sinks })

@@ -3,6 +3,8 @@
 //! The way to a file is walked directory by directory, each held open, so that nobody can put a link
 //! in between; a file appears whole, under its name, by rename(2).
 
+mod output;
+
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
@@ -14,10 +16,13 @@ use std::path::{Component, Path};
 
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, symlinkat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, symlinkat, unlinkat};
 
 /// Extended attributes by name. What SELinux calls a file follows its policy, and is left to that.
 pub type Attributes = BTreeMap<String, Vec<u8>>;
+
+/// No file that is read here is larger: denet is 5 MB.
+const LONGEST_MIB: u64 = 64;
 
 const SELINUX: &str = "security.selinux";
 
@@ -91,7 +96,7 @@ impl Place {
     /// As [`Place::open`], and EPERM with the directory's name.
     pub fn open_trusted(root: &Path, path: &Path) -> io::Result<Self> {
         Self::walk(root, path, |at, stat| {
-            if stat.st_uid != 0 || others_write(stat) {
+            if stat.st_uid != 0 || others_write(stat.st_mode, stat.st_gid) {
                 let what = format!("{}: others than root may write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
             }
@@ -106,11 +111,33 @@ impl Place {
     pub fn open_own(root: &Path, path: &Path) -> io::Result<Self> {
         let own = nix::unistd::geteuid().as_raw();
         Self::walk(root, path, |at, stat| {
-            if ![0, own].contains(&stat.st_uid) || others_write(stat) {
+            if ![0, own].contains(&stat.st_uid) || others_write(stat.st_mode, stat.st_gid) {
                 let what = format!("{}: others than root may write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
             }
             Ok(())
+        })
+    }
+
+    /// The same for a file that is executed later with more privileges than those of the users who might
+    /// have put it there: every directory on the way belongs to one of these, and nobody else can put
+    /// something in the place of the next one, or of the file itself.
+    ///
+    /// # Errors
+    /// As [`Place::open`], and EPERM with the directory's name.
+    pub fn open_of(owners: &[u32], path: &Path) -> io::Result<Self> {
+        Self::walk(Path::new("/"), path, |at, stat| {
+            let sticky = stat.st_mode & libc::S_ISVTX != 0;
+            let who = match owners.contains(&stat.st_uid) {
+                false => format!("it belongs to uid {}", stat.st_uid),
+                // There each name belongs to its owner, whom the next step, or the caller, looks at.
+                true if others_write(stat.st_mode, stat.st_gid) && !sticky => {
+                    "others may write there".to_owned()
+                }
+                true => return Ok(()),
+            };
+            let what = format!("{}: {who}", at.display());
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, what))
         })
     }
 
@@ -147,15 +174,10 @@ impl Place {
     /// # Errors
     /// What `fstatat(2)`, `openat(2)` or `read(2)` answers.
     pub fn look(&self) -> io::Result<Option<Entry>> {
-        let stat = match fstatat(
-            &self.directory,
-            self.name.as_os_str(),
-            AtFlags::AT_SYMLINK_NOFOLLOW,
-        ) {
-            Err(nix::errno::Errno::ENOENT) => return Ok(None),
-            stat => stat?,
+        let Some(stat) = self.stat()? else {
+            return Ok(None);
         };
-        let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+        let kind = kind_of(&stat);
         let (mode, uid, gid) = (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid);
         Ok(Some(match kind {
             SFlag::S_IFDIR => Entry::Directory { mode, uid, gid },
@@ -168,10 +190,18 @@ impl Place {
     fn file(&self) -> io::Result<Entry> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let name = self.name.as_os_str();
-        let mut file = File::from(openat(&self.directory, name, flags, Mode::empty())?);
+        let file = File::from(openat(&self.directory, name, flags, Mode::empty())?);
         let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(no_regular_file());
+        }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        let most = LONGEST_MIB << 20;
+        (&file).take(most + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most {
+            let what = format!("larger than {LONGEST_MIB} MiB");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+        }
         Ok(Entry::File {
             bytes,
             mode: metadata.permissions().mode() & 0o7777,
@@ -184,16 +214,40 @@ impl Place {
     /// A file that is written to at its end, and that nobody else reads; made where there is none.
     ///
     /// # Errors
-    /// What `openat(2)` answers: ELOOP for a link.
+    /// What `openat(2)` answers; InvalidData for what is no regular file, which is not waited for.
     pub fn open_private(&self) -> io::Result<File> {
+        // To open a device, or a FIFO, is to do something to it.
+        if self
+            .stat()?
+            .is_some_and(|stat| kind_of(&stat) != SFlag::S_IFREG)
+        {
+            return Err(no_regular_file());
+        }
         let flags = OFlag::O_WRONLY
             | OFlag::O_APPEND
             | OFlag::O_CREAT
             | OFlag::O_NOFOLLOW
+            | OFlag::O_NONBLOCK
             | OFlag::O_CLOEXEC;
         let private = Mode::from_bits_truncate(0o600);
-        let file = openat(&self.directory, self.name.as_os_str(), flags, private)?;
-        Ok(File::from(file))
+        let file = File::from(openat(
+            &self.directory,
+            self.name.as_os_str(),
+            flags,
+            private,
+        )?);
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(no_regular_file()),
+        }
+    }
+
+    fn stat(&self) -> io::Result<Option<FileStat>> {
+        let name = self.name.as_os_str();
+        match fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(nix::errno::Errno::ENOENT) => Ok(None),
+            stat => Ok(Some(stat?)),
+        }
     }
 
     /// Puts a file there, in the place of what is there, at once and for good.
@@ -205,12 +259,36 @@ impl Place {
         let made = self.write(&unfinished, wanted);
         let made = made.and_then(|()| self.rename(&unfinished));
         if made.is_err() {
-            let _ = unlinkat(
-                &self.directory,
-                unfinished.as_os_str(),
-                UnlinkatFlags::NoRemoveDir,
-            );
+            self.unlink(&unfinished);
         }
+        made
+    }
+
+    /// Takes back what could not be finished.
+    fn unlink(&self, name: &OsStr) {
+        let _ = unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir);
+    }
+
+    /// Puts a file there if nothing is: `false` if something is.
+    ///
+    /// # Errors
+    /// As [`Place::put`].
+    pub fn put_new(&self, wanted: Wanted<'_>) -> io::Result<bool> {
+        let unfinished = self.unfinished();
+        let (directory, name) = (&self.directory, self.name.as_os_str());
+        let made = self.write(&unfinished, wanted).and_then(|()| {
+            match linkat(
+                directory,
+                unfinished.as_os_str(),
+                directory,
+                name,
+                AtFlags::empty(),
+            ) {
+                Err(nix::errno::Errno::EEXIST) => Ok(false),
+                made => Ok(made.map(|()| true)?),
+            }
+        });
+        self.clear()?;
         made
     }
 
@@ -307,9 +385,17 @@ impl Place {
     }
 }
 
-/// Root's group is root.
-fn others_write(stat: &FileStat) -> bool {
-    stat.st_mode & 0o002 != 0 || stat.st_mode & 0o020 != 0 && stat.st_gid != 0
+fn kind_of(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
+}
+
+fn no_regular_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "no regular file")
+}
+
+/// Whether others than the owner may write, with this mode and group. Root's group is root.
+pub fn others_write(mode: u32, gid: u32) -> bool {
+    mode & 0o002 != 0 || mode & 0o020 != 0 && gid != 0
 }
 
 fn attributes(file: &File) -> io::Result<Attributes> {

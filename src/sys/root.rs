@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::xattr;
 
 /// No file of interest is larger: a kernel's types are 5 to 30 MB.
-const LONGEST: u64 = 64 << 20;
+const LONGEST_MIB: u64 = 64;
 
 /// As many links as the kernel follows (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
@@ -89,19 +89,34 @@ impl Root {
     /// The bytes of a file.
     ///
     /// # Errors
-    /// What `open(2)` or `read(2)` answers, EFBIG beyond 64 MiB, EINVAL for what is no file.
+    /// What `open(2)` or `read(2)` answers, InvalidInput for what is no regular file, which is not waited
+    /// for, FileTooLarge beyond 64 MiB.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        self.read_at_most(path, LONGEST_MIB)
+    }
+
+    /// The bytes of a file of so many MiB at most.
+    ///
+    /// # Errors
+    /// As [`Root::read`].
+    pub fn read_at_most(&self, path: impl AsRef<Path>, mib: u64) -> io::Result<Vec<u8>> {
         // A FIFO that somebody left there is not waited for.
         let mut options = File::options();
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let file = options.open(self.resolve(path.as_ref())?)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            let what = "no regular file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
+        let most = mib << 20;
         let mut bytes = Vec::new();
-        file.take(LONGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LONGEST {
-            return Err(io::Error::from_raw_os_error(libc::EFBIG));
+        if metadata.len() <= most {
+            file.take(most + 1).read_to_end(&mut bytes)?;
+        }
+        if metadata.len() > most || bytes.len() as u64 > most {
+            let what = format!("larger than {mib} MiB");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
         }
         Ok(bytes)
     }
