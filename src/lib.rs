@@ -25,6 +25,7 @@ pub mod export;
 pub mod facts;
 pub mod finding;
 pub mod goals;
+pub mod identity;
 mod live;
 pub mod monitor;
 pub mod pages;

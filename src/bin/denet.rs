@@ -12,6 +12,8 @@ use denet::{monitor, provision, run, summarise};
 /// Where stdout is no terminal.
 const COLUMNS: usize = 80;
 
+denet::identify!("denet");
+
 fn main() -> ExitCode {
     let (asked, debug) = Cli::from_words(std::env::args_os())
         .unwrap_or_else(|error| error.exit())

@@ -12,6 +12,8 @@ use denet::{cli, exit, run};
 /// Where stdout is no terminal.
 const COLUMNS: usize = 80;
 
+denet::identify!("ebpf_diag");
+
 fn main() -> ExitCode {
     let mut parsed = match cli::EbpfDiag::try_parse() {
         Ok(parsed) => parsed,

@@ -12,6 +12,8 @@ use denet::{cli, exit, run, smoke};
 /// Where stdout is no terminal.
 const COLUMNS: usize = 80;
 
+denet::identify!("ebpf_test");
+
 fn main() -> ExitCode {
     let parsed = match cli::EbpfTest::try_parse() {
         Ok(parsed) => parsed,

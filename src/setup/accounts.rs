@@ -32,6 +32,13 @@ pub(super) fn find(text: &str, name: &str) -> Option<(u32, Vec<String>)> {
     Some((found.gid?, members.collect()))
 }
 
+/// Whether a group has this number.
+pub(super) fn has_number(text: &str, gid: u32) -> bool {
+    text.lines()
+        .filter_map(parse)
+        .any(|line| line.gid == Some(gid))
+}
+
 /// A number for a group of the system that nobody has: the highest free one below 1000, as
 /// systemd-sysusers(8) takes it.
 pub(super) fn free_gid(group: &str, passwd: &str) -> Option<u32> {
@@ -118,6 +125,11 @@ mod tests {
         assert_eq!(text, "root:x:0:\nusers:x:100:ann,bob,cid\nlast:x:999:");
         assert_eq!(with_member(&text, "users", "cid", false), GROUP);
         assert_eq!(with_member(GROUP, "none", "ann", true), GROUP);
+    }
+
+    #[test]
+    fn a_number_that_is_taken_is_found() {
+        assert!(has_number(GROUP, 999) && !has_number(GROUP, 99));
     }
 
     #[test]

@@ -48,26 +48,37 @@ pub fn apply(
         return Err(SetupError::NotRoot);
     }
     finish_interrupted(system)?;
-    let found = survey(system, wish)?;
-    let conflicts: Vec<String> = found.items.iter().filter_map(obstacle).collect();
-    if !conflicts.is_empty() {
-        return Err(SetupError::Conflicts(conflicts));
-    }
-    let todo: Vec<&Item> = found
-        .items
-        .iter()
-        .filter(|item| item.standing == Standing::ToDo)
-        .collect();
-    if todo.is_empty() {
+    let found = unobstructed(system, wish)?;
+    if todo(&found).is_empty() {
         return Ok(found);
     }
     let mut journal = Journal::open(&system.at(Path::new("/")))?;
+    // Another setup may have ended just now.
+    let found = unobstructed(system, wish)?;
+    let todo = todo(&found);
     for item in &todo {
         tell(item);
         change(system, &mut journal, item, boundaries)?;
     }
     reload_units(system, todo.iter().map(|item| &item.action.target));
     Ok(found)
+}
+
+/// The survey, if nothing is in the way.
+fn unobstructed(system: &System, wish: &Wish) -> Result<Survey, SetupError> {
+    let found = survey(system, wish)?;
+    let conflicts: Vec<String> = found.items.iter().filter_map(obstacle).collect();
+    match conflicts.is_empty() {
+        true => Ok(found),
+        false => Err(SetupError::Conflicts(conflicts)),
+    }
+}
+
+fn todo(found: &Survey) -> Vec<&Item> {
+    let items = found.items.iter();
+    items
+        .filter(|item| item.standing == Standing::ToDo)
+        .collect()
 }
 
 fn obstacle(item: &Item) -> Option<String> {
@@ -87,7 +98,7 @@ fn finish_interrupted(system: &System) -> Result<(), SetupError> {
     let interrupted: Vec<_> = journal
         .changes()
         .iter()
-        .filter(|change| change.interrupted)
+        .filter(|change| change.interrupted && system.has(&change.target))
         .cloned()
         .collect();
     for change in interrupted {

@@ -9,15 +9,17 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::state::{State, Target, digest};
+use super::validate::refusal;
 use crate::sys::place::{Attributes, Entry, Place, Wanted};
 
 /// Form of the journal. It changes when an older denet could not undo it.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Where it lies, below the root of the system.
 pub const FOLDER: &str = "var/lib/denet";
@@ -86,6 +88,28 @@ pub enum JournalError {
         path: PathBuf,
         /// What it says.
         found: u64,
+    },
+    /// Its contents are kept under names that prove nothing.
+    #[error("{}: written by an older denet (version {version}); undo it with that one", path.display())]
+    Older {
+        /// The journal.
+        path: PathBuf,
+        /// Which denet.
+        version: String,
+    },
+    /// It names what setup never changes.
+    #[error(
+        "{}: line {line} names what denet setup never changes ({what}), so it is not denet's own; nothing was done. \
+             Move the journal away, and undo by hand what `denet setup` lists",
+        path.display()
+    )]
+    Foreign {
+        /// The journal.
+        path: PathBuf,
+        /// Which line, from 1 on.
+        line: usize,
+        /// What it names.
+        what: String,
     },
     /// It does not say what a journal says.
     #[error("{}: line {line} is damaged, so what was changed before that is not known for sure; move the \
@@ -189,13 +213,7 @@ impl Journal {
     /// Another process has it open, or it cannot be read, understood or written.
     pub fn open(root: &Path) -> Result<Self, JournalError> {
         let made_folder = make_folder(root, Path::new(FOLDER))?;
-        let lock_path = root.join(FOLDER).join(LOCK);
-        let lock = private(root, LOCK)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(JournalError::Busy),
-            Err(std::fs::TryLockError::Error(error)) => return Err(at(&lock_path)(error)),
-        }
+        let lock = locked(root)?;
         let path = root.join(FOLDER).join(NAME);
         let text = text(root)?.unwrap_or_default();
         let file = private(root, NAME)?;
@@ -351,6 +369,23 @@ fn private(root: &Path, name: &str) -> Result<File, JournalError> {
     file.map_err(at(&root.join(path)))
 }
 
+/// The lock, held: the file that has its name now, not one that a rollback has just removed.
+fn locked(root: &Path) -> Result<File, JournalError> {
+    let path = root.join(FOLDER).join(LOCK);
+    let lock = private(root, LOCK)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => return Err(JournalError::Busy),
+        Err(std::fs::TryLockError::Error(error)) => return Err(at(&path)(error)),
+    }
+    let links = lock.metadata().map_err(at(&path))?.nlink();
+    if links == 0 {
+        Err(JournalError::Busy)
+    } else {
+        Ok(lock)
+    }
+}
+
 /// Content that only we ourselves read.
 fn own(bytes: &[u8]) -> Wanted<'_> {
     static NONE: Attributes = Attributes::new();
@@ -420,6 +455,12 @@ fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
         _ => {}
     }
     let header: Header = serde_json::from_str(first).map_err(|_| damaged(1))?;
+    if header.schema < SCHEMA {
+        return Err(JournalError::Older {
+            path: path.to_owned(),
+            version: header.version,
+        });
+    }
     let mut changes = Vec::new();
     for (at, line) in lines {
         match serde_json::from_str(line).map_err(|_| damaged(at + 1))? {
@@ -427,7 +468,16 @@ fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
                 target,
                 before,
                 wanted,
-            } => begun(&mut changes, &target, &before, &wanted),
+            } => match refusal(&target, [&before, &wanted]) {
+                None => begun(&mut changes, &target, &before, &wanted),
+                Some(what) => {
+                    return Err(JournalError::Foreign {
+                        path: path.to_owned(),
+                        line: at + 1,
+                        what,
+                    });
+                }
+            },
             Line::Done { target } => done(&mut changes, &target),
         }
     }

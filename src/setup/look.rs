@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use super::SetupError;
 use super::journal;
 use super::plan::{Action, GROUP, Known, Profile, Wish, holds, plan, wanted_sysctls};
+use super::source;
 use super::state::{State, Target};
 use super::status::at_boot;
-use super::touch::System;
+use super::touch::{GSHADOW, PASSWD, System};
+use super::validate::sysctl;
 use crate::facts::kernel::{Kernel, Release};
 use crate::facts::privileges::{Cap, Privileges};
 use crate::facts::sysctls::Sysctls;
@@ -106,6 +108,7 @@ fn check_wish(system: &System, wish: &Wish) -> Result<(), SetupError> {
         return Err(refused("--prefix takes an absolute path"));
     }
     if let Some(user) = &wish.user {
+        look(PASSWD, system.text(PASSWD))?;
         match accounts::exists(&system.tree(), user) {
             Fact::Known(()) => {}
             Fact::Absent => return Err(refused(format!("no user is called {user}"))),
@@ -115,10 +118,7 @@ fn check_wish(system: &System, wish: &Wish) -> Result<(), SetupError> {
         }
     }
     for (key, value) in &wish.sysctls {
-        let plain = key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-        if !plain || key.contains("..") || value.parse::<i64>().is_err() {
+        if sysctl(key).is_none() || value.parse::<i64>().is_err() {
             return Err(refused(format!(
                 "--with sysctl={key}={value}: a name such as kernel.perf_event_paranoid, and a number"
             )));
@@ -162,6 +162,13 @@ fn known(system: &System, wish: &Wish) -> Result<(Known, Vec<String>), SetupErro
     };
     let mounts_too = may_mount();
     let group = look("/etc/group", system.group(GROUP))?;
+    // Before anything is changed; a user who only plans may not read it.
+    match system.text(GSHADOW) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        text => {
+            look(GSHADOW, text)?;
+        }
+    }
     let free_gid = look("/etc/group", system.free_gid())?;
     let debug = Path::new("/sys/kernel/debug");
     let debugfs = system.observe(&Target::MountOptions(debug.into())).ok();
@@ -276,20 +283,15 @@ fn notes(wish: &Wish, known: &Known, live: bool, mounts_too: bool) -> Vec<String
 /// This binary and those beside it.
 fn binaries() -> Result<Vec<(PathBuf, Vec<u8>)>, SetupError> {
     let own = look("/proc/self/exe", std::fs::read_link("/proc/self/exe"))?;
+    let owners = source::owners();
     let mut found = Vec::new();
     for name in PROGRAMS {
-        let path = own.with_file_name(name);
         // Under its name there may be a newer one than the one that runs: that one is meant.
-        match std::fs::read(&path) {
-            Ok(bytes) => found.push((path, bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => {
-                return Err(SetupError::Look {
-                    what: path.display().to_string(),
-                    source,
-                });
-            }
-        }
+        let path = own.with_file_name(name);
+        let read = source::read(&path, name, &owners);
+        let bytes =
+            read.map_err(|why| SetupError::Conflicts(vec![why, source::ADVICE.to_owned()]))?;
+        found.extend(bytes.map(|bytes| (path, bytes)));
     }
     Ok(found)
 }

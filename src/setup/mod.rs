@@ -3,19 +3,23 @@
 //! [`plan`] decides what is to be changed, and touches nothing. [`apply`] writes each change down in the
 //! [`journal`] before it makes it; [`undo`] goes through the journal backwards. Every change is a
 //! [`state::Target`] that is put into a [`state::State`], so applying and undoing are the same act.
+//! What a journal names is [`validate`]d first.
 //! [`status`] looks whether all still holds, and [`verify`] lets the doctor and the smoke test judge, as
 //! the user that it is for.
 
 mod accounts;
 pub mod apply;
 mod assets;
+mod group_lock;
 pub mod journal;
 pub mod look;
 pub mod plan;
+mod source;
 pub mod state;
 pub mod status;
 pub mod touch;
 pub mod undo;
+pub mod validate;
 pub mod verify;
 
 use std::io;

@@ -18,7 +18,8 @@ pub const GROUP: &str = "tracing";
 
 /// Where tracefs belongs.
 pub const TRACING: &str = "/sys/kernel/tracing";
-const DEBUG: &str = "/sys/kernel/debug";
+/// Where debugfs belongs.
+pub const DEBUG: &str = "/sys/kernel/debug";
 
 /// How much is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

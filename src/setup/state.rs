@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// A thing that setup changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -95,12 +96,18 @@ pub struct FileState {
     pub digest: String,
 }
 
-/// FNV-1a of 128 bits: it tells an accident, and need not withstand root, who alone writes there.
+/// SHA-256, in lower-case hexadecimal: a content that is put back cannot be another one.
 pub fn digest(bytes: &[u8]) -> String {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let mix = |hash: u128, byte: &u8| (hash ^ u128::from(*byte)).wrapping_mul(PRIME);
-    format!("{:032x}", bytes.iter().fold(OFFSET, mix))
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether it looks like a [`digest`], which is also the name of a file.
+pub fn is_digest(text: &str) -> bool {
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The attribute that holds file capabilities.
@@ -130,6 +137,16 @@ pub fn differences(before: &FileState, now: &FileState) -> Vec<&'static str> {
         "capabilities",
     );
     found
+}
+
+impl Target {
+    /// It belongs to a running kernel: an image has none.
+    pub fn is_of_running_system(&self) -> bool {
+        matches!(
+            self,
+            Self::Sysctl(_) | Self::Mount { .. } | Self::MountOptions(_) | Self::GroupWrite(_)
+        )
+    }
 }
 
 impl fmt::Display for Target {
@@ -180,11 +197,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_is_fnv() {
-        // draft-eastlake-fnv: the empty string is the offset basis.
-        assert_eq!(digest(b""), "6c62272e07bb014262b821756295c58d");
-        assert_eq!(digest(b"a"), "d228cb696f1a8caf78912b704e4a8964");
-        assert_ne!(digest(b"ab"), digest(b"ba"));
+    fn the_digest_is_sha_256() {
+        // FIPS 180-2, B.1.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest(b"abc"), abc);
+        assert!(is_digest(abc) && !is_digest(&abc[1..]) && !is_digest(&abc.to_uppercase()));
     }
 
     #[test]

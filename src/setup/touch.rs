@@ -6,7 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::accounts;
+use super::group_lock::GroupLock;
 use super::state::{FileState, State, Target, digest};
+use super::validate::sysctl;
 use crate::facts::mounts;
 use crate::sys::mounts as mounting;
 use crate::sys::place::{Attributes, Entry, Place, Wanted};
@@ -18,9 +20,12 @@ pub struct System {
     root: PathBuf,
 }
 
+/// What is said of a target of a running system, for an image.
+pub(super) const NOT_OF_AN_IMAGE: &str = "it is of a running system, which an image is not";
+
 const GROUP: &str = "/etc/group";
-const GSHADOW: &str = "/etc/gshadow";
-const PASSWD: &str = "/etc/passwd";
+pub(super) const GSHADOW: &str = "/etc/gshadow";
+pub(super) const PASSWD: &str = "/etc/passwd";
 
 fn invalid(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
@@ -87,11 +92,24 @@ impl System {
         }
     }
 
+    /// Whether such a target is part of it: a running kernel is none of an image.
+    pub(super) fn has(&self, target: &Target) -> bool {
+        self.is_live() || !target.is_of_running_system()
+    }
+
+    fn must_have(&self, target: &Target) -> io::Result<()> {
+        if self.has(target) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::Unsupported, NOT_OF_AN_IMAGE))
+    }
+
     /// What a target is now.
     ///
     /// # Errors
-    /// What the system answers; a target that does not exist is no error.
+    /// What the system answers; a target that does not exist is no error, one that an image does not have is.
     pub fn observe(&self, target: &Target) -> io::Result<State> {
+        self.must_have(target)?;
         match target {
             Target::Path(path) => Ok(self.look(path)?.map_or(State::Absent, |it| state(&it).0)),
             Target::Group(name) => Ok(match self.group(name)? {
@@ -102,7 +120,7 @@ impl System {
                 let members = self.group(group)?.map(|(_, members)| members);
                 Ok(presence(members.is_some_and(|all| all.contains(user))))
             }
-            Target::Sysctl(key) => match fs::read_to_string(sysctl(key)) {
+            Target::Sysctl(key) => match fs::read_to_string(setting(key)?) {
                 Ok(value) => Ok(State::Value(value.trim().to_owned())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::Absent),
                 Err(error) => Err(error),
@@ -129,6 +147,7 @@ impl System {
     /// # Errors
     /// What the system answers. What is replaced is replaced whole or not at all.
     pub(super) fn put(&self, target: &Target, state: &State, bytes: &[u8]) -> io::Result<()> {
+        self.must_have(target)?;
         match (target, state) {
             (Target::Path(path), State::Absent) => self.trusted(path)?.remove(),
             (Target::Path(path), State::File(file)) => self.put_file(path, file, bytes),
@@ -136,15 +155,20 @@ impl System {
             (Target::Path(path), State::Directory { mode, .. }) => {
                 self.trusted(path)?.make_directory(*mode)
             }
-            (Target::Group(name), State::Group { gid, .. }) => self.add_group(name, *gid),
+            (Target::Group(name), State::Group { gid, .. }) => {
+                let _lock = GroupLock::take(self)?;
+                self.add_group(name, *gid)
+            }
             (Target::Group(name), State::Absent) => {
+                let _lock = GroupLock::take(self)?;
                 self.edit_groups(|text| accounts::removed(text, name))
             }
             (Target::Member { user, group }, State::Present | State::Absent) => {
+                let _lock = GroupLock::take(self)?;
                 let member = *state == State::Present;
                 self.edit_groups(|text| accounts::with_member(text, group, user, member))
             }
-            (Target::Sysctl(key), State::Value(value)) => fs::write(sysctl(key), value),
+            (Target::Sysctl(key), State::Value(value)) => fs::write(setting(key)?, value),
             (Target::Mount { kind, at }, State::Present) => mounting::add(kind, at),
             (Target::Mount { at, .. }, State::Absent) => mounting::remove(at),
             (Target::MountOptions(at), State::Options { gid, mode }) => {
@@ -204,6 +228,12 @@ impl System {
             text.lines()
                 .any(|line| line.split(':').next() == Some(name))
         };
+        // Since it was planned, a group may have been added.
+        let text = self.text(GROUP)?.unwrap_or_default();
+        if !has(&text) && accounts::has_number(&text, gid) {
+            let what = format!("another group got the number {gid} meanwhile: run this again");
+            return Err(io::Error::other(what));
+        }
         self.edit(GROUP, |text| {
             if has(text) {
                 text.to_owned()
@@ -228,18 +258,16 @@ impl System {
     /// A system without shadowed groups has no second file, and needs none.
     fn edit(&self, path: &str, edit: impl Fn(&str) -> String) -> io::Result<()> {
         let place = self.trusted(Path::new(path))?;
-        let Some(Entry::File {
-            bytes,
-            mode,
-            uid,
-            gid,
-            attributes,
-        }) = place.look()?
-        else {
-            if path == GSHADOW {
-                return Ok(());
-            }
-            return Err(invalid(format!("{path}: no regular file")));
+        let (bytes, mode, uid, gid, attributes) = match place.look()? {
+            None if path == GSHADOW => return Ok(()),
+            Some(Entry::File {
+                bytes,
+                mode,
+                uid,
+                gid,
+                attributes,
+            }) => (bytes, mode, uid, gid, attributes),
+            _ => return Err(invalid(format!("{path}: no regular file"))),
         };
         let text = String::from_utf8(bytes).map_err(|_| invalid(format!("{path}: no text")))?;
         let edited = edit(&text);
@@ -268,8 +296,9 @@ fn presence(there: bool) -> State {
     if there { State::Present } else { State::Absent }
 }
 
-fn sysctl(key: &str) -> PathBuf {
-    Path::new("/proc/sys").join(key.replace('.', "/"))
+fn setting(key: &str) -> io::Result<PathBuf> {
+    let file = sysctl(key).ok_or_else(|| invalid(format!("{key} is no name of a setting")))?;
+    Ok(Path::new("/proc/sys").join(file))
 }
 
 /// The state of what is found, and its content.

@@ -7,7 +7,7 @@ use super::SetupError;
 use super::apply::{Boundaries, reload_units};
 use super::journal::{self, Change, Journal};
 use super::state::{State, Target};
-use super::touch::System;
+use super::touch::{NOT_OF_AN_IMAGE, System};
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,9 @@ pub fn rollback(
 
 fn undo(system: &System, journal: &Journal, change: &Change) -> Result<Undone, SetupError> {
     let target = &change.target;
+    if !system.has(target) {
+        return Ok(Undone::Left(NOT_OF_AN_IMAGE.to_owned()));
+    }
     let failed = |source| SetupError::Change {
         setup: system.command(),
         what: target.to_string(),

@@ -50,10 +50,12 @@ fn a_line_cut_short_did_not_happen_and_a_damaged_one_is_told() {
     let tree = tree();
     let root = &tree.at;
     let target = Target::Group("tracing".to_owned());
+    let group = State::Group {
+        gid: 990,
+        members: Vec::new(),
+    };
     let mut journal = Journal::open(root).unwrap();
-    journal
-        .begin(&target, &State::Absent, &[], &State::Present)
-        .unwrap();
+    journal.begin(&target, &State::Absent, &[], &group).unwrap();
     drop(journal);
     let path = root.join(FOLDER).join(NAME);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -67,10 +69,20 @@ fn a_line_cut_short_did_not_happen_and_a_damaged_one_is_told() {
         Journal::open(root),
         Err(JournalError::Damaged { line: 2, .. })
     ));
-    std::fs::write(&path, text.replace("\"schema\":1", "\"schema\":9")).unwrap();
+    std::fs::write(&path, text.replace("\"schema\":2", "\"schema\":9")).unwrap();
     assert!(matches!(
         Journal::open(root),
         Err(JournalError::Newer { found: 9, .. })
+    ));
+    std::fs::write(&path, text.replace("\"schema\":2", "\"schema\":1")).unwrap();
+    assert!(matches!(
+        Journal::open(root),
+        Err(JournalError::Older { .. })
+    ));
+    std::fs::write(&path, text.replace("\"tracing\"", "\"sudo\"")).unwrap();
+    assert!(matches!(
+        Journal::open(root),
+        Err(JournalError::Foreign { line: 2, .. })
     ));
 }
 

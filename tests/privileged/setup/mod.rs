@@ -2,6 +2,8 @@
 //! at any point leaves. No kernel matters for that, so guests leave these tests out; a system that runs
 //! is for `provisioned` and tests/image.
 
+mod hostile;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -39,17 +41,37 @@ fn image(scratch: &Scratch) -> PathBuf {
     root
 }
 
-/// denet with small files beside it, which are installed as fast.
+/// denet, with small programs beside it that say of themselves what denet's say, and are installed as fast.
 fn tools(scratch: &Scratch) {
     let folder = scratch.path("tools");
     fs::create_dir(&folder).expect("ours");
-    let small = "/bin/true";
-    for (from, name) in [(DENET, "denet"), (small, "ebpf_diag"), (small, "ebpf_test")] {
-        let copied = output(Command::new("cp").arg(from).arg(folder.join(name)));
-        assert!(copied.status.success(), "{}", stderr(&copied));
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("ours");
+    let stripped = Command::new("strip")
+        .args(["-o", &folder.join("denet").display().to_string(), DENET])
+        .output();
+    assert!(stripped.is_ok_and(|done| done.status.success()));
+    for name in ["ebpf_diag", "ebpf_test"] {
+        claiming(scratch, name, env!("CARGO_PKG_VERSION"), &folder.join(name));
     }
-    // Six times smaller, where there is a strip; in a guest it has been done.
-    let _ = Command::new("strip").arg(folder.join("denet")).output();
+}
+
+/// A small program with the note of one of denet's.
+fn claiming(scratch: &Scratch, name: &str, version: &str, to: &Path) {
+    let text = format!("{name} {version}");
+    let words = [6, text.len() as u32, 1].map(u32::to_le_bytes).concat();
+    let mut note = [&words[..], b"denet\0\0\0", text.as_bytes()].concat();
+    note.resize(note.len().next_multiple_of(4), 0);
+    let file = scratch.path("note");
+    fs::write(&file, note).expect("ours");
+    let section = format!(".note.denet={}", file.display());
+    let mut objcopy = Command::new("objcopy");
+    let done = output(
+        objcopy
+            .args(["--add-section", &section, "/bin/true"])
+            .arg(to),
+    );
+    assert!(done.status.success(), "{}", stderr(&done));
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).expect("ours");
 }
 
 fn setup(root: &Path, arguments: &[&str]) -> Output {
@@ -392,7 +414,14 @@ fn what_cannot_be_is_refused() {
     );
     refused(&["--apply"], "say --yes");
     refused(&["--prefix", "here"], "absolute path");
-    refused(&["--with", "sysctl=../../etc/passwd=1"], "a name such as");
+    for key in [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "kernel/../../etc/passwd",
+        "kernel",
+    ] {
+        refused(&["--with", &format!("sysctl={key}=1")], "a name such as");
+    }
     refused(&["--with", "everything"], "there are xdp");
     refused(&["--apply", "--rollback"], "cannot be used with");
     let mut header = fs::read("/bin/true").expect("a program");
@@ -421,7 +450,7 @@ fn a_journal_that_is_damaged_or_newer_or_in_use_is_told() {
     };
     failed(&whole.replacen("begun", "gone", 1), "line 2 is damaged");
     failed(
-        &whole.replacen("\"schema\":1", "\"schema\":7", 1),
+        &whole.replacen("\"schema\":2", "\"schema\":7", 1),
         "newer denet",
     );
     fs::write(&journal, &whole).expect("ours");

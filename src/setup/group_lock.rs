@@ -1,0 +1,176 @@
+//! The locks under which shadow-utils change `/etc/group` and `/etc/gshadow`, taken as `groupadd(8)` takes
+//! them: `/etc/.pwd.lock` as `lckpwdf(3)` does, then a file `.lock` with the process id beside each.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, fcntl};
+
+use super::touch::System;
+use crate::sys::place::{Attributes, Entry, Place, Wanted};
+
+/// groupadd takes milliseconds, and gives up after 15 s itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(50);
+
+const ALL: &str = "/etc/.pwd.lock";
+const EACH: [&str; 2] = ["/etc/group.lock", "/etc/gshadow.lock"];
+
+/// Held until it is dropped.
+pub(super) struct GroupLock {
+    all: File,
+    each: Vec<Place>,
+    /// What this process made, where nobody else can be waiting for it.
+    made: Option<Place>,
+}
+
+impl GroupLock {
+    /// Waits for others to end.
+    ///
+    /// # Errors
+    /// `ResourceBusy` with the name of the lock if they do not, and what the system answers.
+    pub(super) fn take(system: &System) -> io::Result<Self> {
+        let end = Instant::now() + PATIENCE;
+        let place = system.trusted(Path::new(ALL))?;
+        let is_new = place.look().map_err(named(ALL))?.is_none();
+        let mut lock = Self {
+            all: place.open_private().map_err(named(ALL))?,
+            each: Vec::new(),
+            // A system that runs keeps it, as after groupadd; an image is as it was.
+            made: (is_new && !system.is_live()).then_some(place),
+        };
+        until(end, || {
+            lock_whole(&lock.all).map(|locked| (!locked).then(|| busy(ALL, None)))
+        })?;
+        for path in EACH {
+            let place = system.trusted(Path::new(path))?;
+            until(end, || lock_beside(path, &place).map_err(named(path)))?;
+            lock.each.push(place);
+        }
+        Ok(lock)
+    }
+}
+
+impl Drop for GroupLock {
+    fn drop(&mut self) {
+        for place in self.each.iter().rev().chain(&self.made) {
+            // Left there, it names a process that has ended, and so locks nothing.
+            let _ = place.remove();
+        }
+    }
+}
+
+/// What the system answers is explained as it is elsewhere.
+fn named(path: &str) -> impl Fn(io::Error) -> io::Error + '_ {
+    move |error| match error.raw_os_error() {
+        Some(_) => error,
+        None => io::Error::new(error.kind(), format!("{path}: {error}")),
+    }
+}
+
+fn busy(path: &str, holder: Option<i32>) -> io::Error {
+    let holder = holder.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+    let what = format!("{holder} has locked {path}: run this again when it has ended");
+    io::Error::new(io::ErrorKind::ResourceBusy, what)
+}
+
+/// Tries until there is nobody in the way, who is returned if they stay.
+fn until(
+    end: Instant,
+    mut attempt: impl FnMut() -> io::Result<Option<io::Error>>,
+) -> io::Result<()> {
+    while let Some(busy) = attempt()? {
+        if Instant::now() > end {
+            return Err(busy);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Of the open file, so that no other descriptor of ours gives it back; locks of processes respect it.
+fn lock_whole(file: &File) -> io::Result<bool> {
+    let whole = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole)) {
+        Ok(_) => Ok(true),
+        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Who is in the way, if somebody is. A lock whose process has ended is taken away, as shadow-utils do.
+fn lock_beside(path: &str, place: &Place) -> io::Result<Option<io::Error>> {
+    static NONE: Attributes = Attributes::new();
+    let own = std::process::id().to_string();
+    place.clear()?;
+    let wanted = Wanted {
+        bytes: own.as_bytes(),
+        mode: 0o600,
+        uid: 0,
+        gid: 0,
+        attributes: &NONE,
+    };
+    if place.put_new(wanted)? {
+        return Ok(None);
+    }
+    let holder = match place.look()? {
+        // It has just been given back.
+        None => return Ok(Some(busy(path, None))),
+        Some(Entry::File { bytes, .. }) => holder(&bytes),
+        Some(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "no regular file",
+            ));
+        }
+    };
+    if let Some(pid) = holder.filter(|pid| has_ended(*pid)) {
+        tracing::debug!(pid, path, "the lock of a process that has ended");
+        place.remove()?;
+    }
+    Ok(Some(busy(path, holder)))
+}
+
+/// As they write it: a decimal number, and perhaps a NUL.
+fn holder(bytes: &[u8]) -> Option<i32> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    text.trim_end_matches(['\0', '\n'])
+        .parse()
+        .ok()
+        .filter(|pid| *pid > 0)
+}
+
+fn has_ended(pid: i32) -> bool {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holders_are_read_as_shadow_utils_write_them() {
+        assert_eq!(holder(b"1234"), Some(1234));
+        assert_eq!(holder(b"1234\0"), Some(1234));
+        assert_eq!(holder(b"1234\n"), Some(1234));
+        for odd in [
+            &b""[..],
+            b"0",
+            b"-1",
+            b"x",
+            b"12 34",
+            b"99999999999",
+            b"\xff",
+        ] {
+            assert_eq!(holder(odd), None, "{odd:?}");
+        }
+    }
+}
