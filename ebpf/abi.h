@@ -23,6 +23,8 @@
 #define DENET_EXIT_OF_GROUP 2 /* of the whole process, whichever thread this is */
 #define DENET_EXIT_LAST 4 /* no thread of the process is left */
 #define DENET_EXIT_ORPHAN 8 /* nobody who is followed is its parent */
+/* And, while it lives already: its memory is not read, because it executed what made it more than the user's. */
+#define DENET_EXIT_PRIVATE 16
 
 /* A followed task (a thread, as the kernel means it) and what it called. */
 struct denet_task {
@@ -114,6 +116,7 @@ struct denet_birth {
 #define DENET_EXEC_ARGS_FAULT 16 /* not all arguments could be read */
 #define DENET_EXEC_ARGS_CUT 32 /* there were more */
 #define DENET_EXEC_PATH_KERNELS 64 /* the path is as the kernel resolved it, not as it was given */
+#define DENET_EXEC_PRIVATE 128 /* not all was read: its task is not the user's */
 
 struct denet_exec {
 	struct denet_event head;

@@ -89,6 +89,7 @@ static __always_inline int exec_begins(__u64 regs, const __u64 *args, __u32 flag
 	struct pending *it;
 	__u64 ids = bpf_get_current_uid_gid();
 	__u32 zero = 0;
+	__u64 cred;
 	long n;
 
 	if (!task) {
@@ -110,7 +111,14 @@ static __always_inline int exec_begins(__u64 regs, const __u64 *args, __u32 flag
 	it->uid = (__u32)ids;
 	it->gid = ids >> 32;
 	bpf_get_current_comm(it->comm, sizeof(it->comm));
-	n = bpf_probe_read_user_str(it->text, sizeof(it->text), (const void *)it->path);
+	cred = may_read();
+	n = cred ? bpf_probe_read_user_str(it->text, sizeof(it->text), (const void *)it->path) : 0;
+	if (!might_read(cred)) {
+		n = 0;
+		it->text[0] = 0;
+		it->path = 0;
+		it->flags |= DENET_EXEC_PRIVATE;
+	}
 	it->path_len = n > 0 ? n - 1 : 0;
 	if (n <= 0)
 		it->flags |= DENET_EXEC_PATH_FAULT;
@@ -212,7 +220,7 @@ static __always_inline int exec_ends(__u64 regs, __s64 result)
 	struct pending *begun;
 	struct denet_exec *it;
 	__u32 zero = 0;
-	__u64 bytes;
+	__u64 bytes, cred;
 	long n;
 
 	if (!task || !task->call)
@@ -237,9 +245,10 @@ static __always_inline int exec_ends(__u64 regs, __s64 result)
 	__builtin_memcpy(it->comm_before, begun->comm, sizeof(it->comm_before));
 	bpf_get_current_comm(it->comm_after, sizeof(it->comm_after));
 	__builtin_memcpy(it->data, begun->text, sizeof(begun->text));
-	if (result >= 0) {
+	cred = may_read();
+	if (cred && result >= 0) {
 		read_new_arguments(it);
-	} else {
+	} else if (cred && !(it->flags & DENET_EXEC_PRIVATE)) {
 		/* What was not in memory when the call began, the kernel has brought there since. */
 		if (it->flags & DENET_EXEC_PATH_FAULT) {
 			n = bpf_probe_read_user_str(it->data, DENET_EXEC_PATH_BYTES, (const void *)begun->path);
@@ -249,6 +258,14 @@ static __always_inline int exec_ends(__u64 regs, __s64 result)
 			}
 		}
 		read_given_arguments(it, begun->args);
+	}
+	if (!might_read(cred) || (result < 0 && it->flags & DENET_EXEC_PRIVATE)) {
+		it->args_len = 0;
+		it->args_bytes = 0;
+		it->flags |= DENET_EXEC_ARGS_FAULT | DENET_EXEC_PRIVATE;
+	} else if (it->path_len) {
+		/* It is the user's now, and the kernel had the path. */
+		it->flags &= ~DENET_EXEC_PRIVATE;
 	}
 	count_by_command(begun, result);
 	task->call = 0;
@@ -271,7 +288,7 @@ static __always_inline int exec_is_under_way(__u64 regs, const char *name)
 	if (!task || !task->call)
 		return 0;
 	it = bpf_map_lookup_elem(&denet_pending, &regs);
-	if (!it || !(it->flags & DENET_EXEC_PATH_FAULT) || !name || !reads_kernel)
+	if (!it || !(it->flags & DENET_EXEC_PATH_FAULT) || !name || !reads_kernel || !may_read())
 		return 0;
 	n = bpf_probe_read_kernel_str(it->text, sizeof(it->text), name);
 	if (n <= 0)

@@ -2,7 +2,7 @@
 /* Who descends from the command? Followed from before their first instruction to their end. */
 #include <stddef.h>
 
-#include "task.h"
+#include "access.h"
 
 /* Processes that are to be followed although nobody who is followed started them. */
 struct {
@@ -61,6 +61,7 @@ struct newcomer {
 	__u32 tid;
 	__u32 tgid;
 	__u32 is_child; /* of who runs this program, with its name */
+	__u32 is_private; /* as who begot it */
 };
 
 static __always_inline void describe(struct denet_task *task, const struct newcomer *it)
@@ -73,6 +74,8 @@ static __always_inline void describe(struct denet_task *task, const struct newco
 		bpf_get_current_comm(task->comm, sizeof(task->comm));
 	else
 		__builtin_memset(task->comm, 0, sizeof(task->comm));
+	if (access_is_limited)
+		task->exit_flags = it->is_private;
 	task->events = 0;
 	task->call = 0;
 	/* Last: from here on the memory is this task's. */
@@ -184,7 +187,7 @@ static __always_inline __u32 compact(struct denet_task *task)
 static __always_inline void describe_end(struct denet_task *ended, const void *task)
 {
 	const void *signal, *parent, *leader;
-	__u32 flags = DENET_EXIT_KNOWN;
+	__u32 flags = DENET_EXIT_KNOWN | (ended->exit_flags & DENET_EXIT_PRIVATE);
 
 	if (!task_exit_code_offset || !task)
 		return;
@@ -277,6 +280,8 @@ static __always_inline int on_fork(const void *begetter, const void *child)
 		it.process_start_ns = parent->process_start_ns;
 	else if (follow_threads_only && !follow_all)
 		return 0;
+	if (access_is_limited && parent)
+		it.is_private = parent->exit_flags & DENET_EXIT_PRIVATE;
 	it.start_ns = bpf_ktime_get_ns();
 	if (births_are_told && parent && child)
 		tell_birth(parent, &it, begetter, child);
@@ -301,6 +306,8 @@ static __always_inline int on_exec(__u64 regs)
 		return 0;
 	task->tid = (__u32)bpf_get_current_pid_tgid();
 	bpf_get_current_comm(task->comm, sizeof(task->comm));
+	if (access_is_limited)
+		task->exit_flags = may_read() ? 0 : DENET_EXIT_PRIVATE;
 	return 0;
 }
 

@@ -33,14 +33,14 @@ static __noinline int read_message(struct message *to, __u64 from, __u32 compat)
 	if (!to)
 		return -1;
 	if (compat) {
-		if (bpf_probe_read_user(words, sizeof(words), (const void *)from))
+		if (read_user(words, sizeof(words), (const void *)from))
 			return -1;
 		to->name = words[0];
 		to->name_bytes = words[1];
 		to->parts = words[2];
 		to->count = words[3];
 	} else {
-		if (bpf_probe_read_user(longs, sizeof(longs), (const void *)from))
+		if (read_user(longs, sizeof(longs), (const void *)from))
 			return -1;
 		to->name = longs[0];
 		to->name_bytes = (__u32)longs[1];
@@ -57,7 +57,7 @@ static __always_inline void note_name_room(struct call *call)
 
 	call->name_room = ~0U;
 	if (call->op == DENET_NET_RECVFROM && call->args[5])
-		bpf_probe_read_user(&call->name_room, sizeof(call->name_room), (const void *)call->args[5]);
+		read_user(&call->name_room, sizeof(call->name_room), (const void *)call->args[5]);
 	else if ((call->op == DENET_NET_RECVMSG || call->op == DENET_NET_RECVMMSG) &&
 		 !read_message(&message, call->args[1], call->event.compat))
 		call->name_room = message.name_bytes;
@@ -114,22 +114,22 @@ static __noinline int read_remotes(struct call *call)
 	if (n <= 0 || read_message(&message, at, call->event.compat) || !message.name || !message.name_bytes)
 		return 0;
 	read_remote(call, message.name, smaller(message.name_bytes, call->name_room));
-	bpf_probe_read_user(&family, sizeof(family), (const void *)message.name);
+	read_user(&family, sizeof(family), (const void *)message.name);
 	lay_out_names(call, family);
 	layout = &call->layout;
 	stride = layout->stride;
 	pointer = layout->name;
 	follow = layout->follow;
 	mask = layout->first;
-	bpf_probe_read_user(first, layout->bytes & 31, (const void *)((message.name & follow) | (at & ~follow)));
+	read_user(first, layout->bytes & 31, (const void *)((message.name & follow) | (at & ~follow)));
 	for (__u32 i = 1; i < MESSAGES; i++) {
 		if (i >= n)
 			break;
 		at += stride;
 		/* What cannot be read is 0. */
-		bpf_probe_read_user(&name, sizeof(name), (const void *)at);
+		read_user(&name, sizeof(name), (const void *)at);
 		name &= pointer;
-		bpf_probe_read_user(words, layout->bytes & 31, (const void *)((name & follow) | (at & ~follow)));
+		read_user(words, layout->bytes & 31, (const void *)((name & follow) | (at & ~follow)));
 		differ |= ((words[0] ^ first[0]) & mask) | (words[1] ^ first[1]) | (words[2] ^ first[2]);
 	}
 	if (differ) {
@@ -157,7 +157,7 @@ static __always_inline void name_other_side(struct call *call, __u32 sends)
 			read_remote(call, call->args[4], call->args[5]);
 		break;
 	case DENET_NET_RECVFROM:
-		if (call->args[4] && !bpf_probe_read_user(&bytes, sizeof(bytes), (const void *)call->args[5]))
+		if (call->args[4] && !read_user(&bytes, sizeof(bytes), (const void *)call->args[5]))
 			read_remote(call, call->args[4], smaller(bytes, call->name_room));
 		break;
 	case DENET_NET_SENDMSG:
@@ -192,7 +192,7 @@ static __noinline __u64 room_in(__u64 parts, __u64 count, __u32 compat)
 		if (i >= count)
 			break;
 		size = 8 - 4 * (narrow & 1);
-		failed |= bpf_probe_read_user(&bytes, size, (const void *)at);
+		failed |= read_user(&bytes, size, (const void *)at);
 		room += bytes;
 		at += 2 * size;
 	}
@@ -220,7 +220,7 @@ static __noinline __u64 sum_of_messages(struct call *call)
 	for (__u32 i = 0; i < MESSAGES; i++) {
 		if (i >= n)
 			break;
-		failed |= bpf_probe_read_user(&bytes, sizeof(bytes), (const void *)at);
+		failed |= read_user(&bytes, sizeof(bytes), (const void *)at);
 		sum += bytes;
 		at += stride;
 	}
@@ -247,9 +247,9 @@ static __noinline __u64 excess_of_messages(struct call *call)
 			if (i >= n)
 				break;
 			words[3] = words[7] = room = 0;
-			bpf_probe_read_user(words, sizeof(words), (const void *)at);
+			read_user(words, sizeof(words), (const void *)at);
 			if (words[3])
-				bpf_probe_read_user(&room, sizeof(room), (const void *)words[2] + 8);
+				read_user(&room, sizeof(room), (const void *)words[2] + 8);
 			bytes = (__u32)words[7];
 			if (words[3] > 1)
 				unknown = 1;
@@ -318,14 +318,14 @@ static __always_inline __u32 unpack_socketcall(__u64 *args)
 
 	if (!op)
 		return 0;
-	if (has_address ? bpf_probe_read_user(words, 24, (const void *)args[1])
-			: bpf_probe_read_user(words, 8, (const void *)args[1])) {
+	if (has_address ? read_user(words, 24, (const void *)args[1])
+			: read_user(words, 8, (const void *)args[1])) {
 		count_net(unread_calls, 1);
 		return 0;
 	}
 	/* What a call does not take may not be there. */
 	if (!has_address)
-		bpf_probe_read_user(words + 2, 8, (const void *)args[1] + 8);
+		read_user(words + 2, 8, (const void *)args[1] + 8);
 #pragma unroll
 	for (int i = 0; i < ARGUMENTS; i++)
 		args[i] = words[i];

@@ -334,30 +334,30 @@ static __noinline int read_remote(struct call *call, __u64 from, __u32 bytes)
 		return 0;
 	key = &call->event.key;
 	forget_remote(call);
-	if (bytes < 2 || bpf_probe_read_user(&family, sizeof(family), (const void *)from))
+	if (bytes < 2 || read_user(&family, sizeof(family), (const void *)from))
 		return 0;
 	if (!call->sk)
 		key->family = family;
 	if ((family == AF_INET && bytes >= 8) || (family == AF_INET6 && bytes >= 24)) {
-		bpf_probe_read_user(&port, sizeof(port), (const void *)from + 2);
+		read_user(&port, sizeof(port), (const void *)from + 2);
 		key->port = __builtin_bswap16(port);
 		if (family == AF_INET) {
-			if (!bpf_probe_read_user(key->address, 4, (const void *)from + 4))
+			if (!read_user(key->address, 4, (const void *)from + 4))
 				key->bytes = 4;
-		} else if (!bpf_probe_read_user(key->address, 16, (const void *)from + 8)) {
+		} else if (!read_user(key->address, 16, (const void *)from + 8)) {
 			key->bytes = 16;
 		}
 	} else if (family == AF_UNIX && bytes > 2) {
 		size = bytes - 2;
 		if (size > PATH_BYTES)
 			size = PATH_BYTES;
-		if (bpf_probe_read_user(&first, 1, (const void *)from + 2))
+		if (read_user(&first, 1, (const void *)from + 2))
 			return 0;
 		if (!first) {
-			if (!bpf_probe_read_user(key->address, size, (const void *)from + 2))
+			if (!read_user(key->address, size, (const void *)from + 2))
 				key->bytes = size;
 		} else {
-			n = bpf_probe_read_user_str(key->address, size + 1, (const void *)from + 2);
+			n = may_read() ? bpf_probe_read_user_str(key->address, size + 1, (const void *)from + 2) : 0;
 			if (n > 0)
 				key->bytes = n - 1;
 		}

@@ -3,7 +3,7 @@
 #ifndef DENET_STREAM_H
 #define DENET_STREAM_H
 
-#include "task.h"
+#include "access.h"
 
 /*
  * Where the address of the caller's pt_regs comes from. 0: the first argument of the raw tracepoint.
@@ -21,13 +21,6 @@ const volatile __u32 compat_mask = 0;
 const volatile __u32 regs_are_arm64 = 0;
 
 #define ARGUMENTS 6
-
-static __always_inline const void *current_task(void)
-{
-	if (tasks_are_typed)
-		return bpf_get_current_task_btf();
-	return (const void *)bpf_get_current_task();
-}
 
 static __always_inline __u64 caller_by_its_stack(void)
 {

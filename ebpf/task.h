@@ -21,6 +21,13 @@ const volatile __u32 wake_at_bytes = 0;
 /* For so many bytes from there on each record wakes it: no record is longer, nor all that CPUs write at once. */
 #define WAKING_BYTES (64 * 1024)
 
+static __always_inline const void *current_task(void)
+{
+	if (tasks_are_typed)
+		return bpf_get_current_task_btf();
+	return (const void *)bpf_get_current_task();
+}
+
 /* The identity of a task, 0 if it cannot be read. */
 static __always_inline __u64 regs_of(const void *task)
 {

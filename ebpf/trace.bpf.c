@@ -92,12 +92,23 @@ static __always_inline void tell_call(struct denet_call *call, struct denet_task
 	tell(call, bytes_of(call));
 }
 
+/* Neither what its arguments point to nor they themselves are told. */
+static __always_inline void keep_private(struct denet_call *call)
+{
+	for (int i = 0; i < ARGUMENTS; i++)
+		call->args[i] = 0;
+	call->used = 0;
+	call->faulted = 0;
+	call->flags |= DENET_CALL_PRIVATE;
+}
+
 static __always_inline int call_begins(__u64 regs, __s64 nr, int compat, const __u64 *args)
 {
 	struct denet_task *task = find_task(regs);
 	const struct denet_call_spec *spec;
 	struct denet_call *call;
 	__u32 flags;
+	__u64 cred;
 
 	if (!task)
 		return 0;
@@ -121,8 +132,11 @@ static __always_inline int call_begins(__u64 regs, __s64 nr, int compat, const _
 	call->result = 0;
 	call->used = 0;
 	call->faulted = 0;
-	if (spec)
+	cred = may_read();
+	if (spec && cred)
 		put_at_entry(call, spec);
+	if (!might_read(cred))
+		keep_private(call);
 	/* Again, for the verifier: it would read the pieces once more for each place where a task may be. */
 	task = find_task(regs);
 	if (!task)
@@ -180,6 +194,8 @@ static __always_inline int call_ends(__u64 regs, __s64 result)
 	struct denet_task *task = find_task(regs);
 	const struct denet_call_spec *spec;
 	struct denet_call *call;
+	__u32 flags = 0;
+	__u64 cred;
 
 	if (!task || !task->call)
 		return 0;
@@ -188,14 +204,22 @@ static __always_inline int call_ends(__u64 regs, __s64 result)
 		return 0;
 	call->result = result;
 	spec = spec_of(call->nr, call->flags & DENET_CALL_COMPAT);
-	if (spec && !((spec->flags & DENET_SPEC_NEW_MEMORY) && result >= 0))
-		put_at_exit(call, spec);
+	if (spec) {
+		flags = spec->flags;
+		if (!((flags & DENET_SPEC_NEW_MEMORY) && result >= 0) && !(call->flags & DENET_CALL_PRIVATE)) {
+			cred = may_read();
+			if (cred)
+				put_at_exit(call, spec);
+			if (!might_read(cred))
+				keep_private(call);
+		}
+	}
 	task = find_task(regs);
 	if (!task)
 		return 0;
-	if (!is_shown(call, spec ? spec->flags : 0, bpf_ktime_get_ns() - task->call))
+	if (!is_shown(call, flags, bpf_ktime_get_ns() - task->call))
 		call->flags |= DENET_CALL_UNSHOWN;
-	if (!(call->flags & DENET_CALL_UNSHOWN) || (spec && (spec->flags & DENET_SPEC_SILENT))) {
+	if (!(call->flags & DENET_CALL_UNSHOWN) || (flags & DENET_SPEC_SILENT)) {
 		tell_call(call, task);
 	} else {
 		task->call = 0;
@@ -217,7 +241,7 @@ static __always_inline int execution_is_under_way(__u64 regs, const char *name)
 	if (!task || !task->call || !name)
 		return 0;
 	call = call_of(regs, task, 0);
-	if (!call || call->regs != regs || !(call->faulted & 1))
+	if (!call || call->regs != regs || !(call->faulted & 1) || !may_read())
 		return 0;
 	spec = spec_of(call->nr, call->flags & DENET_CALL_COMPAT);
 	used = call->used;

@@ -15,6 +15,7 @@
 //! [`provision`] is `denet setup`: [`setup`] plans,
 //! journals, applies and undoes what a [`step::Step`] tells.
 
+pub mod access;
 #[cfg(feature = "ebpf")]
 pub mod bpf;
 pub mod checks;

@@ -40,6 +40,7 @@ pub const PAGES: &[(&str, &str)] = pages![
     "nofile",
     "nosuid-mount",
     "not-executable",
+    "not-yours",
     "object-broken",
     "object-btf-missing",
     "object-btf-unreadable",

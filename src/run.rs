@@ -9,6 +9,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::access::{self, Scope};
 use crate::cli::Output;
 use crate::exit;
 use crate::facts;
@@ -54,6 +55,7 @@ pub fn run(options: Options, output: &Output) -> u8 {
     }
     let command = options.command.clone();
     let (mode, children) = (mode(options.ebpf), options.closeness.children);
+    let scope = scope();
     let prepared = match Prepared::new(options) {
         Ok(prepared) => prepared,
         Err(error) => return refuse(&error),
@@ -70,6 +72,7 @@ pub fn run(options: Options, output: &Output) -> u8 {
                 mode,
                 backend: prepared.backend(),
                 refused: prepared.refused.as_ref(),
+                scope,
             }),
         },
         title: &command,
@@ -89,6 +92,7 @@ pub fn attach(options: AttachOptions, output: &Output) -> u8 {
         return code;
     }
     let (mode, children) = (mode(options.ebpf), options.closeness.children);
+    let scope = scope();
     let attached = match Attached::new(options) {
         Ok(attached) => attached,
         Err(error) => return refuse(&error),
@@ -114,6 +118,7 @@ pub fn attach(options: AttachOptions, output: &Output) -> u8 {
                 mode,
                 backend: attached.backend(),
                 refused: attached.refused.as_ref(),
+                scope,
             }),
         },
         title: &title,
@@ -133,6 +138,15 @@ fn mode(ebpf: Ebpf) -> Option<&'static str> {
         Ebpf::Auto => Some("auto"),
         Ebpf::Require => Some("require"),
     }
+}
+
+/// Whom privileges from denet's file reach. Says why the administrator's decision does not count.
+pub(crate) fn scope() -> Option<Scope> {
+    let granted = access::granted()?;
+    if let Some(ignored) = granted.ignored {
+        complain(&ignored);
+    }
+    Some(granted.scope)
 }
 
 pub(crate) fn may_write(output: &Output) -> Result<(), u8> {
@@ -164,6 +178,7 @@ struct Reporter<'a> {
     children: bool,
     title: Vec<OsString>,
     refused: bool,
+    scope: Option<Scope>,
     why_not: Vec<WhyNot>,
 }
 
@@ -196,6 +211,7 @@ impl<'a> Reporter<'a> {
             children,
             title: about.title.to_vec(),
             refused: refusal.is_some(),
+            scope: ebpf.and_then(|ebpf| ebpf.scope),
             why_not: backend.map_or_else(Vec::new, |backend| backend.why_not.clone()),
         })
     }
@@ -254,6 +270,7 @@ impl<'a> Reporter<'a> {
             command: &self.title,
             run,
             refused: self.refused,
+            scope: self.scope,
             why_not: &self.why_not,
             own: OwnCost {
                 cpu: inherited::cpu_since(),
@@ -280,7 +297,7 @@ pub(crate) fn refuse(error: &SessionError) -> u8 {
         },
         SessionError::Exec(_, error) if error.kind() == io::ErrorKind::NotFound => exit::NOT_FOUND,
         SessionError::Exec(..) => exit::NOT_EXECUTABLE,
-        SessionError::Refused(finding) => {
+        SessionError::Refused(finding) | SessionError::NotYours(finding) => {
             explain(finding);
             exit::EBPF_UNAVAILABLE
         }

@@ -50,6 +50,8 @@ pub const CALL_COMPAT: u32 = 1;
 pub const CALL_UNFINISHED: u32 = 2;
 /// Not to be shown.
 pub const CALL_UNSHOWN: u32 = 4;
+/// Nothing of its arguments is told: its task is not the user's.
+pub const CALL_PRIVATE: u32 = 8;
 
 /// First word of a [`Delivered`] signal.
 pub const RECORD_SIGNAL: u64 = 4;

@@ -21,6 +21,7 @@ pub(crate) mod pins;
 pub(crate) mod tables;
 pub(crate) mod trial;
 pub(crate) mod types;
+pub(crate) mod types_access;
 pub(crate) mod types_net;
 
 pub use kernel::KernelError;

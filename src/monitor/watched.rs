@@ -17,7 +17,7 @@ use crate::profile::session::{Ebpf, Options, Prepared, SessionError};
 use crate::profile::stream::Stream;
 use crate::records::Records;
 use crate::render::{json, stream};
-use crate::run::{complain, may_write, now_ms, refuse};
+use crate::run::{complain, may_write, now_ms, refuse, scope};
 use crate::sys::epoch::{Epoch, TimeOfDay, time_of_day};
 use crate::sys::patient::Patient;
 use crate::sys::terminal;
@@ -242,6 +242,7 @@ fn of_command(
         closeness: closeness(),
         limits: common.limits.clone(),
     };
+    let scope = scope();
     let prepared = Prepared::listening(options, Some(stream)).map_err(|error| refuse(&error))?;
     begin(
         watched,
@@ -257,6 +258,7 @@ fn of_command(
                 mode: "require",
                 backend: prepared.backend(),
                 refused: None,
+                scope,
             }),
         },
     )?;
@@ -278,6 +280,7 @@ fn of_running(
         closeness: closeness(),
         limits: common.limits.clone(),
     };
+    let scope = scope();
     let attached = Attached::listening(options, Some(stream)).map_err(|error| refuse(&error))?;
     let subject = &attached.subject;
     begin(
@@ -294,6 +297,7 @@ fn of_running(
                 mode: "require",
                 backend: attached.backend(),
                 refused: None,
+                scope,
             }),
         },
     )?;

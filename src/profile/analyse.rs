@@ -201,6 +201,7 @@ mod tests {
             pid,
             start_ns: 1,
             command: String::new(),
+            private: false,
             running: false,
             calls: calls.to_vec(),
         };

@@ -15,6 +15,7 @@ use super::model::{Backend, End, Run};
 use super::sampling::{Closeness, Sampling, Sink};
 use super::session::{Ebpf, SessionError};
 use super::{Limits, StartError, Target, analyse};
+use crate::access::Access;
 use crate::finding::Finding;
 use crate::process::population::Scope;
 use crate::process::sampler::{Options as SamplerOptions, Sampler};
@@ -63,6 +64,7 @@ pub struct Attached {
     follower: Option<Follower>,
     sampler: Sampler,
     started: Instant,
+    access: Access,
     // Of a cgroup, where no samples are taken that would find new members.
     joined: Option<PathBuf>,
 }
@@ -104,12 +106,17 @@ impl Attached {
             })?),
             Whom::Cgroup(_) | Whom::All => None,
         };
+        let access = Access::of_user();
         let (follower, refused) = match options.ebpf {
             Ebpf::Off => (None, None),
-            wanted => match Follower::attach_to(&target(&scope), &options.limits, stream) {
+            wanted => match access
+                .check(&options.whom)
+                .map_err(StartError::Refused)
+                .and_then(|()| Follower::attach_to(&target(&scope), &options.limits, stream))
+            {
                 Ok(follower) => (Some(follower), None),
                 Err(StartError::Refused(finding)) if wanted == Ebpf::Require => {
-                    return Err(SessionError::Refused(finding));
+                    return Err(SessionError::refused(finding));
                 }
                 Err(StartError::Refused(finding)) => (None, Some(*finding)),
                 Err(StartError::Gate(error)) => {
@@ -118,6 +125,15 @@ impl Attached {
                 }
             },
         };
+        // Until now its id meant the process that was looked at.
+        if let Whom::Process(pid) = options.whom
+            && access.is_limited()
+            && ends.as_ref().is_some_and(has_ended)
+        {
+            return Err(SessionError::NobodyThere(format!(
+                "process {pid} ended while denet attached to it"
+            )));
+        }
         let joined = match &scope {
             Scope::Cgroup(folder) if options.closeness.interval.is_none() => Some(folder.clone()),
             _ => None,
@@ -146,6 +162,7 @@ impl Attached {
             follower,
             sampler,
             started: Instant::now(),
+            access,
             joined,
         })
     }
@@ -172,6 +189,7 @@ impl Attached {
             mut follower,
             sampler,
             started,
+            access,
             joined,
             ..
         } = self;
@@ -195,7 +213,7 @@ impl Attached {
             if let Some(follower) = &mut follower {
                 follower.tick();
                 if let Some(folder) = &joined {
-                    follow_members(folder, follower);
+                    follow_members(folder, follower, access);
                 }
             }
             ended = ended || ends.as_ref().is_some_and(has_ended);
@@ -272,12 +290,12 @@ fn target(scope: &Scope) -> Target {
 }
 
 /// A cgroup gains members that nobody in it started.
-fn follow_members(folder: &Path, follower: &mut Follower) {
+fn follow_members(folder: &Path, follower: &mut Follower, access: Access) {
     let Ok(mut members) = cgroup::members(folder) else {
         return;
     };
     let live = follower.live_processes();
-    members.retain(|pid| live.binary_search(pid).is_err());
+    members.retain(|pid| live.binary_search(pid).is_err() && access.reaches(*pid));
     if members.is_empty() {
         return;
     }

@@ -14,6 +14,7 @@ use super::model::{Backend, Run};
 use super::sampling::{Closeness, Sampling, Sink};
 use super::watch::Watch;
 use super::{Limits, StartError};
+use crate::access::NOT_YOURS;
 use crate::finding::Finding;
 use crate::process::population::Scope;
 use crate::process::sampler::{self, Sampler};
@@ -64,6 +65,9 @@ pub enum SessionError {
     /// eBPF was required; the finding says what is missing.
     #[error("eBPF is required and cannot be used here")]
     Refused(Box<Finding>),
+    /// The user may not observe what they named; the finding says why.
+    #[error("denet does not show you this")]
+    NotYours(Box<Finding>),
     /// There is nobody to attach to; why.
     #[error("{0}")]
     NobodyThere(String),
@@ -73,6 +77,16 @@ pub enum SessionError {
     /// denet itself failed.
     #[error("{0}: {1}")]
     Failed(&'static str, io::Error),
+}
+
+impl SessionError {
+    /// That eBPF cannot be used, or not for this target.
+    pub(super) fn refused(finding: Box<Finding>) -> Self {
+        match finding.id {
+            NOT_YOURS => Self::NotYours(finding),
+            _ => Self::Refused(finding),
+        }
+    }
 }
 
 const UNSEEN: &str = "cannot look at the command in /proc (where hidepid= hides it, \

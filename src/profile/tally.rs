@@ -6,7 +6,7 @@ use super::EndedProcess;
 use super::model::{Losses, Process, Snapshot};
 use crate::bpf::abi::{
     CELL_COMPAT, CELL_KEY_BITS, CELL_NR_LIMIT, EXIT_KNOWN, EXIT_LAST, EXIT_OF_GROUP, EXIT_ORPHAN,
-    SpillKey, Task,
+    EXIT_PRIVATE, SpillKey, Task,
 };
 use crate::sys::account::{self, Exit};
 use crate::syscalls::{Abi, Call};
@@ -20,6 +20,7 @@ struct Entry {
     // Of the task the name is from: the main thread's last word wins.
     named_by_leader: bool,
     running: bool,
+    private: bool,
     calls: BTreeMap<Call, u64>,
     end_ns: u64,
     /// Of its leader, or of all together.
@@ -90,6 +91,7 @@ impl Tally {
         }
         let alive = task.end_ns == 0;
         entry.running |= alive;
+        entry.private |= task.exit_flags & EXIT_PRIVATE != 0;
         let end_ns = if alive { u64::MAX } else { task.end_ns };
         entry.end_ns = entry.end_ns.max(end_ns);
         self.threads.push((task.start_ns, end_ns));
@@ -127,6 +129,7 @@ impl Tally {
                 start_ns,
                 command: entry.command,
                 running: entry.running,
+                private: entry.private,
                 calls: entry
                     .calls
                     .into_iter()

@@ -45,6 +45,7 @@ fn what(it: &Execution) -> String {
         Path::Given(path) | Path::Kernels(path) => word(path),
         Path::Cut(path) => format!("{}…", word(path)),
         Path::Fault(address) => format!("{address:#x}"),
+        Path::Private => String::new(),
     };
     let mut words = vec![path];
     // What the kernel says holds it.
@@ -61,12 +62,16 @@ fn what(it: &Execution) -> String {
     }
     // The first argument is the program's name for itself.
     words.extend(it.args.iter().skip(1).map(|argument| word(argument)));
+    if it.private {
+        words.push("<private>".to_owned());
+    }
     if it.args_fault {
         words.push("(arguments unreadable)".to_owned());
     }
     if it.args_cut {
         words.push("…".to_owned());
     }
+    words.retain(|word| !word.is_empty());
     words.join(" ")
 }
 
@@ -82,7 +87,7 @@ pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>)
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let path = match &it.path {
         Path::Given(path) | Path::Kernels(path) | Path::Cut(path) => Some(lossy(path)),
-        Path::Fault(_) => None,
+        Path::Fault(_) | Path::Private => None,
     };
     let mut record = json!({
         "kind": "exec",
@@ -101,7 +106,7 @@ pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>)
         "duration_us": it.took.as_secs_f64() * 1e6,
     });
     match &it.path {
-        Path::Given(_) => {}
+        Path::Given(_) | Path::Private => {}
         Path::Cut(_) => record["path_truncated"] = true.into(),
         Path::Kernels(_) => record["path_resolved"] = true.into(),
         Path::Fault(address) => record["path_address"] = format!("{address:#x}").into(),
@@ -120,6 +125,9 @@ pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>)
     }
     if it.args_fault {
         record["argv_unreadable"] = true.into();
+    }
+    if it.private {
+        record["private"] = true.into();
     }
     if it.compat {
         record["abi"] = crate::syscalls::Table::of(crate::syscalls::Abi::Compat)
@@ -203,6 +211,7 @@ mod tests {
             args: vec![b"ls".to_vec(), b"a\nb".to_vec()],
             args_cut: true,
             args_fault: false,
+            private: false,
             args_bytes: Some(2 << 20),
             errno: None,
             compat: false,

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::access::Scope;
 use crate::finding::Finding;
 use crate::process::model::{Exited, Metrics, Tree};
 use crate::process::sums::Busy;
@@ -47,6 +48,8 @@ pub struct EbpfMetadata<'a> {
     pub backend: Option<&'a Backend>,
     /// Why nothing does.
     pub refused: Option<&'a Finding>,
+    /// Whom it reaches, where denet has its privileges from its file.
+    pub scope: Option<Scope>,
 }
 
 /// The first line.
@@ -84,6 +87,9 @@ pub fn metadata(metadata: &Metadata<'_>) -> Value {
             "backend": backend,
             "why_not": why_not,
         });
+        if let Some(scope) = ebpf.scope {
+            line["ebpf"]["scope"] = scope.name().into();
+        }
     }
     line
 }
@@ -315,12 +321,16 @@ fn process(process: &Process, top: usize) -> Value {
         })
         .collect();
     calls.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
-    json!({
+    let mut line = json!({
         "pid": process.pid,
         "command": process.command,
         "total": process.total(),
         "top_syscalls": first(&calls, top).collect::<Vec<_>>(),
-    })
+    });
+    if process.private {
+        line["private"] = true.into();
+    }
+    line
 }
 
 fn first<T>(all: &[T], top: usize) -> impl Iterator<Item = &T> {

@@ -14,6 +14,7 @@ use super::layout::{
     plural, printable, share_of, shortened, signal_name, time,
 };
 use super::usage;
+use crate::access::Scope;
 use crate::finding::Finding;
 use crate::profile::analyse::SHORTEST;
 use crate::profile::model::{
@@ -52,6 +53,8 @@ pub struct Report<'a> {
     pub run: &'a Run,
     /// Syscalls were to be counted and could not.
     pub refused: bool,
+    /// Whom the syscall profile reaches, where denet has its privileges from its file.
+    pub scope: Option<Scope>,
     /// Better ways to count that the kernel did not allow, best first.
     pub why_not: &'a [WhyNot],
     /// What denet itself used.
@@ -98,6 +101,7 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     writeln!(to)?;
     behaviour(to, profile, report.run.wall, width)?;
     quality(to, profile, width)?;
+    scope(to, report.scope, profile, width)?;
     in_progress(to, &report.run.in_progress, width)?;
     if let (true, Some(better)) = (profile.losses.skipped_runs > 0, report.why_not.first()) {
         let advice = format!("{} would skip less, but is not to be had:", better.backend);
@@ -117,6 +121,32 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
         None => "per syscall could not be measured; denet used".to_owned(),
     };
     own_cost(to, &cost, &report.own, width)
+}
+
+/// Whose memory was not read.
+fn scope(
+    to: &mut dyn Write,
+    scope: Option<Scope>,
+    profile: &SyscallProfile,
+    width: usize,
+) -> io::Result<()> {
+    let Some(scope) = scope else {
+        return Ok(());
+    };
+    let private = profile.processes.iter().filter(|it| it.private).count() as u64;
+    let private = match (scope, private) {
+        (Scope::Any, _) => String::new(),
+        (Scope::Own, 0) => ": only what ptrace(2) would show you".to_owned(),
+        (Scope::Own, some) => format!(
+            ": only what ptrace(2) would show you; of {} only calls were counted",
+            plural(
+                some,
+                "process that is not yours",
+                "processes that are not yours"
+            )
+        ),
+    };
+    lines(to, "scope", &format!("{}{private}", scope.name()), width)
 }
 
 fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<()> {

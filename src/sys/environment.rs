@@ -8,13 +8,19 @@ use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::{fs, io};
 
+/// Whether the file gave this program privileges that its user does not have: capabilities, or another
+/// effective id (`AT_SECURE`, getauxval(3)).
+pub fn gained_privileges() -> bool {
+    // SAFETY: a query of the auxiliary vector.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
 /// Every entry, `NAME=value` as a rule, in its order.
 ///
 /// # Errors
 /// Where this program gained privileges and its first environment cannot be read.
 pub fn inherited() -> io::Result<Vec<OsString>> {
-    // SAFETY: a query of the auxiliary vector.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } == 0 {
+    if !gained_privileges() {
         return Ok(current());
     }
     let block = with_own_proc_files(|| fs::read("/proc/self/environ"))?;

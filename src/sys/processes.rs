@@ -39,6 +39,32 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
+/// Whether the kernel would let this process trace that one (`ptrace_may_access`,
+/// PTRACE_MODE_READ_REALCREDS): it asks itself that in `get_robust_list(2)`, which changes nothing.
+///
+/// # Errors
+/// ESRCH if there is no such process.
+pub fn may_trace(pid: u32) -> io::Result<bool> {
+    let mut head: usize = 0;
+    let mut length: usize = 0;
+    // SAFETY: live places for both answers.
+    let asked = unsafe {
+        libc::syscall(
+            libc::SYS_get_robust_list,
+            pid as libc::pid_t,
+            &raw mut head,
+            &raw mut length,
+        )
+    };
+    match asked {
+        0 => Ok(true),
+        _ => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EPERM) => Ok(false),
+            error => Err(error),
+        },
+    }
+}
+
 /// Whether there is such a thread, whosever it is; one that has ended may still be there.
 pub fn thread_exists(tgid: u32, tid: u32) -> bool {
     let (tgid, tid) = (tgid as libc::pid_t, tid as libc::pid_t);

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
-use super::decode::{Argument, Decoded, Outcome};
+use super::decode::{Argument, Decoded, Detail, Outcome};
 use super::line::{Happening, Signal};
 use super::names::signals;
 use super::quote::escaped;
@@ -25,7 +25,8 @@ pub struct At {
 /// refers to, null where that is not known. `result` is a number, null where the call failed or
 /// never returned; `result_name` says what it stands for, where it is more than a number. `unfinished` is
 /// true where the call never returned or had not when the trace ended; then there is neither result nor
-/// duration. `seq` is the number of the thread's event.
+/// duration. `seq` is the number of the thread's event. `private` is true where nothing is told of the
+/// arguments, because the process is not the user's.
 // Written as it is, field by field: a map for each of a million calls a second takes longer than all else.
 #[derive(Serialize)]
 pub struct CallRecord<'a> {
@@ -38,6 +39,8 @@ pub struct CallRecord<'a> {
     abi: Option<&'static str>,
     #[serde(serialize_with = "arguments")]
     args: &'a [Argument],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    private: bool,
     result: Json,
     #[serde(skip_serializing_if = "Option::is_none")]
     result_name: Option<Json>,
@@ -65,6 +68,7 @@ pub fn call(
         name: &decoded.name,
         abi: decoded.foreign_abi,
         args: &decoded.arguments,
+        private: decoded.detail == Detail::Private,
         result: decoded.outcome.json(),
         result_name: decoded.outcome.name_json(),
         errno: decoded.outcome.errno(),

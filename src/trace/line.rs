@@ -44,12 +44,14 @@ impl Prefix {
 
 /// A call that returned, or was seen from enter to exit: `name(arguments) = result <seconds>`.
 pub fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
-    if decoded.outcome == Outcome::None && decoded.detail != Detail::None {
+    let is_told = !matches!(decoded.detail, Detail::None | Detail::Private);
+    if decoded.outcome == Outcome::None && is_told {
         return ended(unfinished(prefix, decoded), decoded, duration_ns);
     }
     let start = format!("{}{}(", prefix.write(), decoded.name);
     let arguments = match decoded.detail {
         Detail::None => "...".to_owned(),
+        Detail::Private => "<private>".to_owned(),
         _ => joined(decoded, &decoded.arguments),
     };
     ended(start + &arguments, decoded, duration_ns)

@@ -325,6 +325,7 @@ fn rust_and_c_lay_out_the_abi_alike() {
         ("DENET_CALL_COMPAT", abi_trace::CALL_COMPAT.into()),
         ("DENET_CALL_UNFINISHED", abi_trace::CALL_UNFINISHED.into()),
         ("DENET_CALL_UNSHOWN", abi_trace::CALL_UNSHOWN.into()),
+        ("DENET_CALL_PRIVATE", abi_trace::CALL_PRIVATE.into()),
         ("DENET_EXEC_COMPAT", abi::EXEC_COMPAT.into()),
         ("DENET_EXEC_AT", abi::EXEC_AT.into()),
         ("DENET_EXEC_PATH_FAULT", abi::EXEC_PATH_FAULT.into()),
@@ -332,6 +333,8 @@ fn rust_and_c_lay_out_the_abi_alike() {
         ("DENET_EXEC_ARGS_FAULT", abi::EXEC_ARGS_FAULT.into()),
         ("DENET_EXEC_ARGS_CUT", abi::EXEC_ARGS_CUT.into()),
         ("DENET_EXEC_PATH_KERNELS", abi::EXEC_PATH_KERNELS.into()),
+        ("DENET_EXEC_PRIVATE", abi::EXEC_PRIVATE.into()),
+        ("DENET_EXIT_PRIVATE", abi::EXIT_PRIVATE.into()),
     ];
     for (name, value) in constants {
         let _ = writeln!(c, "_Static_assert({name} == {value}, \"{name}\");");

@@ -418,6 +418,27 @@ static void execute_oddly(const char *file)
 	}
 }
 
+/*
+ * Executes itself in turn as its user, and as somebody else from a file that is setuid. That one has a secret,
+ * and has it still when it is its user again.
+ */
+static void execute_in_turn(long rounds, char *own, char *others)
+{
+	int out = must(open("/dev/null", O_WRONLY));
+	char left[16];
+
+	if (geteuid() != getuid()) {
+		must(write(out, "hunter2", 7));
+		must(setresuid(getuid(), getuid(), getuid()));
+		must(write(out, "hunter2", 7));
+	}
+	if (rounds == 0)
+		return;
+	snprintf(left, sizeof(left), "%ld", rounds - 1);
+	execl(rounds % 2 ? others : own, "load", "in-turn", left, own, others, (char *)0);
+	must(-1);
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -504,6 +525,9 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "gated")) {
 		gated(second, atol(argv[4]));
 		return 7;
+	} else if (!strcmp(mode, "in-turn")) { /* N OWN OTHERS: once stdin is closed, if it is open */
+		wait_for(0);
+		execute_in_turn(first, argv[3], argv[4]);
 	} else if (!strcmp(mode, "storm")) {
 		storm(file);
 	} else if (!strcmp(mode, "leaderless")) { /* FILE: the leader ends first, with 3; once a byte arrives all, with 9 */

@@ -1,5 +1,6 @@
 //! Real eBPF on this kernel, as root and as users with less. Run by `tests/run privileged`.
 
+mod access;
 mod attach;
 mod attached;
 mod backends;

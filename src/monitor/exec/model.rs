@@ -42,6 +42,8 @@ pub struct Execution {
     pub args_bytes: Option<u64>,
     /// The errno of a call that failed.
     pub errno: Option<i32>,
+    /// Not all is told: the process is not the user's.
+    pub private: bool,
     /// Called through the 32-bit entry.
     pub compat: bool,
 }
@@ -57,6 +59,8 @@ pub enum Path {
     Kernels(Vec<u8>),
     /// It could not be read; its address.
     Fault(u64),
+    /// It is not told.
+    Private,
 }
 
 impl Execution {
@@ -69,7 +73,9 @@ impl Execution {
         let args_len = (raw.args_len as usize).min(used - path_len);
         let (path, rest) = raw.data.split_at(path_len);
         let path = path.to_vec();
-        let path = if has(abi::EXEC_PATH_FAULT) {
+        let path = if has(abi::EXEC_PRIVATE) && path.is_empty() {
+            Path::Private
+        } else if has(abi::EXEC_PATH_FAULT) {
             Path::Fault(raw.path_address)
         } else if has(abi::EXEC_PATH_CUT) {
             Path::Cut(path)
@@ -93,9 +99,10 @@ impl Execution {
             dirfd: has(abi::EXEC_AT).then_some(raw.dirfd),
             args: strings(&rest[..args_len]),
             args_cut: has(abi::EXEC_ARGS_CUT),
-            args_fault: has(abi::EXEC_ARGS_FAULT),
+            args_fault: has(abi::EXEC_ARGS_FAULT) && !has(abi::EXEC_PRIVATE),
             args_bytes: Some(raw.args_bytes).filter(|bytes| *bytes != 0),
             errno: (raw.result < 0).then_some(-raw.result),
+            private: has(abi::EXEC_PRIVATE),
             compat: has(abi::EXEC_COMPAT),
         })
     }
@@ -142,6 +149,21 @@ mod tests {
         let read = Execution::of(&record(abi::EXEC_PATH_FAULT | abi::EXEC_AT, b"", b"")).unwrap();
         assert_eq!(read.path, Path::Fault(0));
         assert_eq!((read.args.len(), read.dirfd), (0, Some(0)));
+    }
+
+    #[test]
+    fn what_is_private_is_not_told() {
+        let flags = abi::EXEC_PRIVATE | abi::EXEC_PATH_FAULT | abi::EXEC_ARGS_FAULT;
+        let read = Execution::of(&record(flags, b"", b"")).unwrap();
+        assert_eq!((read.path, read.private), (Path::Private, true));
+        // What the user's own program gave.
+        let flags = abi::EXEC_PRIVATE | abi::EXEC_ARGS_FAULT;
+        let read = Execution::of(&record(flags, b"/bin/su", b"")).unwrap();
+        assert_eq!(
+            (read.path, read.private),
+            (Path::Given(b"/bin/su".to_vec()), true)
+        );
+        assert!(!read.args_fault);
     }
 
     #[test]

@@ -126,7 +126,8 @@ impl Followed {
         }
     }
 
-    fn forget(&mut self, process: u32) {
+    /// Nothing is known of its descriptors any more.
+    pub(super) fn forget(&mut self, process: u32) {
         self.descriptors.ended(process);
         self.read_ns.remove(&process);
     }

@@ -27,8 +27,8 @@ use super::{Common, TraceOptions, Watched};
 use crate::bpf::KernelError;
 use crate::bpf::abi::{self, Birth, EXIT_KNOWN, RECORD_BIRTH, RECORD_CALL, Task};
 use crate::bpf::abi_trace::{
-    CALL_UNFINISHED, CALL_UNSHOWN, CallFilter, CallSpec, Delivered, RECORD_SIGNAL, RawCall,
-    SIGNAL_CODE, SIGNAL_WHOLE,
+    CALL_PRIVATE, CALL_UNFINISHED, CALL_UNSHOWN, CallFilter, CallSpec, Delivered, RECORD_SIGNAL,
+    RawCall, SIGNAL_CODE, SIGNAL_WHOLE,
 };
 use crate::profile::model::Losses;
 use crate::profile::stream::{Consumer, Stream};
@@ -135,6 +135,13 @@ impl Listener {
         self.records.push(b'\n');
     }
 
+    fn detail_of(&self, raw: &RawCall) -> Detail {
+        match raw.flags & CALL_PRIVATE {
+            0 => self.detail,
+            _ => Detail::Private,
+        }
+    }
+
     fn call(&mut self, raw: &RawCall) {
         let pieces = pieces::pieces(raw);
         let call = pieces::call(raw, &pieces);
@@ -144,6 +151,10 @@ impl Listener {
         let is_shown = raw.flags & CALL_UNSHOWN == 0 && self.filter.keeps(&call, took);
         let executed = matches!(call.name().as_str(), "execve" | "execveat") && call.succeeded();
         let seq = self.followed.number(head, is_shown);
+        if !is_shown && raw.flags & CALL_PRIVATE != 0 {
+            self.followed.forget(head.tgid);
+            return;
+        }
         if !is_shown {
             self.followed.descriptors(head).apply(head.tgid, &call);
             self.followed.called(head.tgid, &call);
@@ -153,13 +164,21 @@ impl Listener {
             return;
         }
         let view = View {
-            detail: self.detail,
+            detail: self.detail_of(raw),
             shown: SHOWN,
             pid: head.tgid,
             descriptors: None,
         };
-        let decoded = decode::decode_and_follow(&call, &view, self.followed.descriptors(head));
-        self.followed.called(head.tgid, &call);
+        let decoded = if view.detail == Detail::Private {
+            // What it does to its descriptors is not known.
+            self.followed.forget(head.tgid);
+            decode::decode(&call, &view)
+        } else {
+            let descriptors = self.followed.descriptors(head);
+            let decoded = decode::decode_and_follow(&call, &view, descriptors);
+            self.followed.called(head.tgid, &call);
+            decoded
+        };
         if self.watched.borrow().shows_lines() {
             let was_shown = self.begun.remove(&(head.tid, head.start_ns));
             if !was_shown {
@@ -254,7 +273,7 @@ impl Listener {
                 continue;
             }
             let view = View {
-                detail: self.detail,
+                detail: self.detail_of(&raw),
                 shown: SHOWN,
                 pid: head.tgid,
                 descriptors: Some(self.followed.descriptors(&head)),

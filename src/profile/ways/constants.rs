@@ -1,13 +1,14 @@
 //! What programs have to be told of this kernel, and of whom to follow.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::Limits;
 use super::super::stream::{Constants, Plan};
+use crate::access::Access;
 use crate::bpf::calibrate::Layout;
 use crate::bpf::tables::slot_shift;
 use crate::bpf::types::{EndTypes, KernelTypes, WalkTypes};
-use crate::bpf::{KernelError, types};
+use crate::bpf::{KernelError, types, types_access};
 use crate::facts::btf::Btf;
 
 /// The kernel as the programs have to be told of it.
@@ -22,6 +23,8 @@ pub(crate) struct Kernel {
     types: Option<KernelTypes>,
     // Where births are told of: of `files` in `task_struct`, 0 where that is not known.
     births: Option<u32>,
+    /// Whose memory may be read, where that is not everybody's.
+    pub(super) access: Constants,
 }
 
 /// Who is to be followed, beside descendants.
@@ -63,6 +66,7 @@ impl Kernel {
             ring_bytes: plan.map_or(RING_BYTES, |plan| plan.ring_bytes),
             types: types.and_then(Result::ok),
             births,
+            access: access(&limits.btf),
         }
     }
 
@@ -79,6 +83,23 @@ impl Kernel {
     fn walk(&self) -> Option<WalkTypes> {
         self.types?.walk
     }
+}
+
+/// Without types, nobody's memory is read.
+fn access(btf: &Path) -> Constants {
+    if !Access::of_user().is_limited() {
+        return Vec::new();
+    }
+    let offsets = types::with(btf, types_access::offsets).ok().flatten();
+    let limit = [
+        ("access_is_limited", 1),
+        ("access_uid", nix::unistd::getuid().as_raw()),
+        ("access_gid", nix::unistd::getgid().as_raw()),
+    ];
+    limit
+        .into_iter()
+        .chain(offsets.unwrap_or_default())
+        .collect()
 }
 
 /// The ring buffer of `ebpf/common.h`.
@@ -104,6 +125,7 @@ pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants
         ("follow_all", all.into()),
         ("follow_threads_only", (!kernel.children).into()),
     ];
+    constants.extend_from_slice(&kernel.access);
     if let Some(files) = kernel.births {
         constants.extend([("births_are_told", 1), ("task_files_offset", files)]);
     }

@@ -164,6 +164,7 @@ fn constants(kernel: &Kernel, plan: &Plan, typed: bool) -> Result<Constants, Ker
     if by_stack {
         constants.push(("task_sp_offset", kernel.types()?.sp));
     }
+    constants.extend_from_slice(&kernel.access);
     constants.extend_from_slice(&plan.constants);
     match types::with(&kernel.btf, plan.typed) {
         Ok(of_types) => constants.extend(of_types),

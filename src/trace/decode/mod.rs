@@ -28,6 +28,8 @@ pub enum Detail {
     Names,
     /// All.
     Full,
+    /// Nothing: the process is not the user's.
+    Private,
 }
 
 /// How a call is looked at.
@@ -63,7 +65,7 @@ pub struct Decoded {
     pub name: String,
     /// `i386` and the like, where the call did not come through the machine's own entry.
     pub foreign_abi: Option<&'static str>,
-    /// In order; none of them where [`Detail::None`] was asked for.
+    /// In order; none of them where nothing is told of them.
     pub arguments: Vec<Argument>,
     /// What was asked for.
     pub detail: Detail,
@@ -76,7 +78,7 @@ pub fn decode(call: &Call<'_>, view: &View<'_>) -> Decoded {
     let entry = Entry::of(call.abi, call.nr);
     let reader = Reader { call, view, entry };
     let arguments = match (view.detail, entry) {
-        (Detail::None, _) => Vec::new(),
+        (Detail::None | Detail::Private, _) => Vec::new(),
         (_, Some(entry)) => known(&reader, entry),
         (_, None) => call.args.map(unknown).into(),
     };

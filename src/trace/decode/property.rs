@@ -113,7 +113,7 @@ fn tell(random: &mut Random, abi: Abi, nr: i32, followed: &mut Descriptors) {
         pieces: &pieces,
     };
     let detail =
-        [Detail::None, Detail::Names, Detail::Full, Detail::Full][random.below(4) as usize];
+        [Detail::None, Detail::Names, Detail::Full, Detail::Private][random.below(4) as usize];
     let shown = random.below(64) as usize;
     let view = View {
         detail,

@@ -9,6 +9,7 @@ use super::super::errors;
 use super::super::names::{files, process, signals};
 use super::super::table::{Kind, Returns};
 use super::super::value::Value;
+use super::Detail;
 use super::files as of_files;
 use super::reader::Reader;
 
@@ -111,6 +112,15 @@ pub(super) fn outcome(reader: &Reader<'_>) -> Outcome {
     };
     if is_error(result) {
         return Outcome::Failed(-result as i32);
+    }
+    if reader.view.detail == Detail::Private {
+        // Addresses say where things are in its memory.
+        let is_told = reader.entry.is_some() && matches!(returns, Returns::Int | Returns::Fd);
+        let value = match is_told {
+            true => Value::Int(result),
+            false => Value::Word("<private>".into()),
+        };
+        return Outcome::Returned { value, note: None };
     }
     let (value, note) = match returns {
         Returns::Int | Returns::Never => (Value::Int(result), None),

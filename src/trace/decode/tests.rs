@@ -106,6 +106,7 @@ fn less_detail_tells_less() {
     let pieces = [bytes(1, When::Enter, b"/")];
     let told = |detail| tell("openat", args, Some(3), &pieces, &View { detail, ..full() });
     assert_eq!(told(Detail::None), "openat(...) = 3");
+    assert_eq!(told(Detail::Private), "openat(<private>) = 3");
     assert_eq!(
         told(Detail::Names),
         "openat(dirfd=AT_FDCWD, pathname=0x7ffd1000, flags=O_RDONLY) = 3"

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * Whose memory may be read. Where denet has its privileges from its file, its user sees what ptrace(2) would show
+ * them (__ptrace_may_access, PTRACE_MODE_READ_REALCREDS): tasks whose ids are theirs, that are dumpable, and
+ * that are not permitted more. Everybody's otherwise, and then nothing of this is left in a program.
+ */
+#ifndef DENET_ACCESS_H
+#define DENET_ACCESS_H
+
+#include "task.h"
+
+const volatile __u32 access_is_limited = 0;
+/* The user's: real, saved and effective. */
+const volatile __u32 access_uid = 0;
+const volatile __u32 access_gid = 0;
+/* By BTF. 0: it is not known, so nobody's memory may be read. */
+const volatile __u32 task_real_cred_offset = 0;
+/* In cred: uid, gid, suid, sgid, euid, egid follow each other. */
+const volatile __u32 cred_uid_offset = 0;
+const volatile __u32 cred_permitted_offset = 0;
+const volatile __u32 cred_user_ns_offset = 0;
+const volatile __u32 user_ns_level_offset = 0;
+const volatile __u32 user_ns_owner_offset = 0;
+/* In task_struct, of what says whether it is dumpable: mm_struct, or task_exec_state. */
+const volatile __u32 task_dumpable_in_offset = 0;
+const volatile __u32 dumpable_offset = 0;
+
+#define DUMPABLE_MASK 3
+#define DUMPABLE_BY_USER 1
+
+static __always_inline const void *credentials(void)
+{
+	return pointer_at(current_task(), task_real_cred_offset);
+}
+
+static __always_inline int ids_are_the_users(const void *cred)
+{
+	__u32 differs = 0;
+
+#pragma unroll
+	for (int i = 0; i < 6; i++)
+		differs |= word_at(cred, cred_uid_offset + 4 * i) ^ (i & 1 ? access_gid : access_uid);
+	return !differs;
+}
+
+/* Capabilities in a user namespace that the user made are the user's. */
+static __always_inline int capabilities_are_the_users(const void *cred)
+{
+	const void *namespace;
+
+	if (!(word_at(cred, cred_permitted_offset) | word_at(cred, cred_permitted_offset + 4)))
+		return 1;
+	namespace = pointer_at(cred, cred_user_ns_offset);
+	return namespace && word_at(namespace, user_ns_level_offset) == 1 &&
+	       word_at(namespace, user_ns_owner_offset) == access_uid;
+}
+
+/* The credentials of the current task, by which its memory may be read; 0: it may not. */
+static __noinline __u64 credentials_of_users(void)
+{
+	const void *cred, *holder;
+
+	if (!task_real_cred_offset || !task_dumpable_in_offset)
+		return 0;
+	cred = credentials();
+	holder = pointer_at(current_task(), task_dumpable_in_offset);
+	if (!cred || !holder)
+		return 0;
+	if (!ids_are_the_users(cred) || !capabilities_are_the_users(cred))
+		return 0;
+	if ((word_at(holder, dumpable_offset) & DUMPABLE_MASK) != DUMPABLE_BY_USER)
+		return 0;
+	return (__u64)cred;
+}
+
+/* What memory is read by: 0 if it may not be. */
+static __always_inline __u64 may_read(void)
+{
+	return access_is_limited ? credentials_of_users() : 1;
+}
+
+/* After reading: whether they are the same still, and what was read may be told. */
+static __always_inline int might_read(__u64 cred)
+{
+	return !access_is_limited || (cred && (__u64)credentials() == cred);
+}
+
+#define EFAULT 14
+
+/* bpf_probe_read_user() of what may be read. */
+#define read_user(to, size, from)                                                                                      \
+	({                                                                                                             \
+		__u64 cred_ = may_read();                                                                              \
+		long read_ = cred_ ? bpf_probe_read_user(to, size, from) : -EFAULT;                                    \
+		might_read(cred_) ? read_ : -EFAULT;                                                                   \
+	})
+
+#endif

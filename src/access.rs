@@ -1,0 +1,266 @@
+//! Whose processes denet shows. Root, and a user whose capabilities come from sudo or the ambient set, may
+//! look at all of the machine anyhow. Where they come from denet's file, whoever executes it has them; it
+//! shows them only what ptrace(2) would, unless the administrator decides otherwise.
+
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::finding::Finding;
+use crate::process::cgroup;
+use crate::profile::attached::Whom;
+use crate::step::Step;
+use crate::sys::place::{Entry, Place, others_write};
+use crate::sys::{environment, processes};
+
+/// The administrator's decision.
+pub const CONFIG: &str = "/etc/denet.toml";
+
+/// The finding about a process that the user may not observe.
+pub const NOT_YOURS: &str = "not-yours";
+
+/// It holds a line or two.
+const LONGEST: usize = 64 << 10;
+
+/// Whom privileges from the file reach.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Processes that the user may trace with ptrace(2).
+    #[default]
+    Own,
+    /// All.
+    Any,
+}
+
+impl Scope {
+    /// As it is written in [`CONFIG`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Any => "any",
+        }
+    }
+}
+
+/// What a denet that has its privileges from its file may show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// To whom they reach.
+    pub scope: Scope,
+    /// Why the administrator's file does not count, if there is one that does not.
+    pub ignored: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    scope: Option<Scope>,
+}
+
+/// Where privileges come from the file; `None` for root, and for users who have them themselves.
+pub fn granted() -> Option<Granted> {
+    if nix::unistd::getuid().is_root() || !environment::gained_privileges() {
+        return None;
+    }
+    Some(match configured(Path::new("/")) {
+        Ok(scope) => Granted {
+            scope,
+            ignored: None,
+        },
+        Err(ignored) => Granted {
+            scope: Scope::Own,
+            ignored: Some(ignored),
+        },
+    })
+}
+
+/// The scope that root decided on, below this root.
+fn configured(root: &Path) -> Result<Scope, String> {
+    let place = match Place::open_trusted(root, Path::new(CONFIG)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Scope::default()),
+        place => place,
+    };
+    let entry = place.and_then(|place| place.look());
+    let ignored = |why: &str| Err(format!("{CONFIG} is ignored: {why}"));
+    match entry {
+        Err(error) => ignored(&error.to_string()),
+        Ok(None) => Ok(Scope::default()),
+        Ok(Some(Entry::Link(_))) => ignored("it is a symbolic link"),
+        Ok(Some(Entry::File {
+            bytes,
+            mode,
+            uid,
+            gid,
+            ..
+        })) => {
+            if uid != 0 {
+                return ignored(&format!("it belongs to uid {uid}, not to root"));
+            }
+            if others_write(mode, gid) {
+                return ignored("others than root may write to it");
+            }
+            if bytes.len() > LONGEST {
+                return ignored(&format!("it is larger than {} KiB", LONGEST >> 10));
+            }
+            parse(&bytes).or_else(|why| ignored(&why))
+        }
+        Ok(Some(_)) => ignored("it is no regular file"),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Scope, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
+    let config: Config = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    Ok(config.scope.unwrap_or_default())
+}
+
+/// What the user may observe, or not, with privileges from the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    own_only: bool,
+}
+
+impl Access {
+    /// That of whoever runs this process.
+    pub fn of_user() -> Self {
+        let own_only = granted().is_some_and(|granted| granted.scope == Scope::Own);
+        Self { own_only }
+    }
+
+    /// Not everyone may be observed.
+    pub fn is_limited(self) -> bool {
+        self.own_only
+    }
+
+    /// Whether this is a process that the user may observe. Who has ended is; attaching to them fails.
+    pub fn reaches(self, pid: u32) -> bool {
+        !self.own_only || processes::may_trace(pid).unwrap_or(true)
+    }
+
+    /// Refuses who is not the user's.
+    ///
+    /// # Errors
+    /// `not-yours`.
+    pub fn check(self, whom: &Whom) -> Result<(), Box<Finding>> {
+        if !self.own_only {
+            return Ok(());
+        }
+        let refused = |cause: String, pid: u32| {
+            let evidence = format!("get_robust_list(2) of process {pid}: EPERM");
+            Err(not_yours(&cause, evidence))
+        };
+        match whom {
+            Whom::Process(pid) if self.reaches(*pid) => Ok(()),
+            Whom::Process(pid) => refused(format!("process {pid} is not yours"), *pid),
+            Whom::Cgroup(folder) => {
+                let members = cgroup::folder(folder).map(|folder| cgroup::members(&folder));
+                let members = members.ok().and_then(Result::ok).unwrap_or_default();
+                match members.into_iter().find(|pid| !self.reaches(*pid)) {
+                    None => Ok(()),
+                    Some(pid) => {
+                        let folder = folder.display();
+                        refused(
+                            format!("process {pid} in the cgroup {folder} is not yours"),
+                            pid,
+                        )
+                    }
+                }
+            }
+            Whom::All => Err(not_yours(
+                "the whole machine is not yours",
+                "processes of all users would be shown".to_owned(),
+            )),
+        }
+    }
+}
+
+fn not_yours(cause: &str, evidence: String) -> Box<Finding> {
+    let cause = format!(
+        "{cause}: this denet has its privileges from its file, and shows with them what ptrace(2) would show you"
+    );
+    Box::new(Finding {
+        id: NOT_YOURS,
+        cause,
+        evidence: vec![evidence],
+        fix: vec![
+            Step::Run("run denet with sudo".to_owned()),
+            Step::Manual {
+                what: format!("or let root decide: denet setup --apply --with scope=any writes {CONFIG}"),
+                risk: "all who may execute denet then see what the programs of all users call, and with what"
+                    .into(),
+            },
+        ],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+    use super::*;
+    use crate::sys::root::tests::Tree;
+
+    #[test]
+    fn a_scope_is_own_or_any() {
+        assert_eq!(parse(b""), Ok(Scope::Own));
+        assert_eq!(parse(b"# nothing\n"), Ok(Scope::Own));
+        assert_eq!(parse(b"scope = \"own\"\n"), Ok(Scope::Own));
+        assert_eq!(parse(b"scope = \"any\" # decided\n"), Ok(Scope::Any));
+        for odd in [
+            &b"scope = any"[..],
+            b"scope = \"all\"",
+            b"scope = 1",
+            b"scopes = \"any\"",
+            b"\xff",
+            b"[",
+        ] {
+            assert!(parse(odd).is_err(), "{odd:?}");
+        }
+    }
+
+    /// Only root may give files away.
+    #[test]
+    fn only_what_root_alone_writes_counts() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let tree = Tree::empty();
+        let config = tree.at.join("etc/denet.toml");
+        let mode =
+            |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        mode(&tree.at, 0o755);
+        assert_eq!(configured(&tree.at), Ok(Scope::Own));
+        tree.write("/etc/denet.toml", b"scope = \"any\"\n");
+        let folder = tree.at.join("etc");
+        mode(&folder, 0o755);
+        mode(&config, 0o644);
+        assert_eq!(configured(&tree.at), Ok(Scope::Any));
+        let refused = |words: &str| {
+            let ignored = configured(&tree.at).unwrap_err();
+            assert!(
+                ignored.contains(words) && ignored.contains("is ignored"),
+                "{ignored}"
+            );
+        };
+        mode(&config, 0o646);
+        refused("others than root may write to it");
+        mode(&config, 0o644);
+        mode(&folder, 0o777);
+        refused("others than root may write there");
+        mode(&folder, 0o755);
+        chown(&config, Some(65534), None).unwrap();
+        refused("belongs to uid 65534");
+        fs::write(&config, vec![b'#'; LONGEST + 1]).unwrap();
+        chown(&config, Some(0), None).unwrap();
+        refused("larger than 64 KiB");
+        fs::rename(&config, tree.at.join("etc/other")).unwrap();
+        symlink("other", &config).unwrap();
+        refused("symbolic link");
+        fs::remove_file(&config).unwrap();
+        nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        refused("no regular file");
+    }
+}

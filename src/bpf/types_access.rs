@@ -1,0 +1,43 @@
+//! Where this kernel keeps what decides whether the user may look at a task.
+
+use crate::facts::btf::Btf;
+
+/// What `ebpf/access.h` has to be told, in bytes, so that a task can be the user's at all.
+pub(crate) fn offsets(btf: &Btf<'_>) -> Option<Vec<(&'static str, u32)>> {
+    let of = |structure, member| btf.member_path(structure, &[member]);
+    let first = of("cred", "uid")?;
+    let ids = ["uid", "gid", "suid", "sgid", "euid", "egid"];
+    let follow = (0..)
+        .zip(ids)
+        .all(|(at, id)| of("cred", id) == Some(first + 4 * at));
+    // Since Linux 7.1 not of the memory, but of what was executed.
+    let (holder, dumpable) = match of("task_struct", "exec_state") {
+        Some(holder) => (holder, of("task_exec_state", "dumpable")?),
+        None => (of("task_struct", "mm")?, of("mm_struct", "flags")?),
+    };
+    follow.then_some(vec![
+        ("task_real_cred_offset", of("task_struct", "real_cred")?),
+        ("cred_uid_offset", first),
+        ("cred_permitted_offset", of("cred", "cap_permitted")?),
+        ("cred_user_ns_offset", of("cred", "user_ns")?),
+        ("user_ns_level_offset", of("user_namespace", "level")?),
+        ("user_ns_owner_offset", of("user_namespace", "owner")?),
+        ("task_dumpable_in_offset", holder),
+        ("dumpable_offset", dumpable),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_says_where_they_are() {
+        let Ok(bytes) = std::fs::read(crate::bpf::types::VMLINUX_BTF) else {
+            return;
+        };
+        let found = offsets(&Btf::parse(&bytes[..]).unwrap()).unwrap();
+        assert_eq!(found.len(), 8);
+        assert!(found.iter().all(|(_, offset)| *offset > 0), "{found:?}");
+    }
+}

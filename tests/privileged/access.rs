@@ -1,0 +1,444 @@
+//! What a denet with file capabilities shows a user: what ptrace(2) would, and of all else only counts,
+//! names, times and ends.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::least::{NOBODY, as_nobody, installed};
+use crate::need_root;
+use crate::support::processes::blocks_in;
+use crate::support::wait::wait_until;
+use crate::support::{Scratch, load, output, records, stderr, stdout, summary};
+
+const OTHER: u32 = 65533;
+const SECRET: &str = "hunter2";
+const CAPABILITIES: Option<&str> = Some("cap_bpf,cap_perfmon=ep");
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("our own file");
+}
+
+/// By another process, see `least::copy`.
+fn copy(from: &Path, to: &Path) -> PathBuf {
+    let copied = output(Command::new("cp").arg(from).arg(to));
+    assert!(copied.status.success(), "{}", stderr(&copied));
+    to.to_owned()
+}
+
+/// A cat of the folder, and a file that it can read and the user cannot, or that is what makes it private.
+struct Reader {
+    what: &'static str,
+    program: PathBuf,
+    file: PathBuf,
+}
+
+/// What is more than its user, in each of the ways, or may not be looked at.
+fn readers(scratch: &Scratch) -> Vec<Reader> {
+    let make =
+        |what, owner: (u32, u32), program_mode, file: (u32, u32, u32), capability: Option<&str>| {
+            let program = copy(Path::new("/bin/cat"), &scratch.path(what));
+            chown(&program, Some(owner.0), Some(owner.1)).expect("root");
+            mode(&program, program_mode);
+            if let Some(capability) = capability {
+                let set = output(Command::new("setcap").arg(capability).arg(&program));
+                assert!(set.status.success(), "{}", stderr(&set));
+            }
+            let (uid, gid, file_mode) = file;
+            let file = scratch.path(&format!("{what}-file"));
+            fs::write(&file, format!("{SECRET}\n")).expect("our own folder");
+            chown(&file, Some(uid), Some(gid)).expect("root");
+            mode(&file, file_mode);
+            Reader {
+                what,
+                program,
+                file,
+            }
+        };
+    vec![
+        make("setuid", (OTHER, 0), 0o4755, (OTHER, 0, 0o600), None),
+        make("setgid", (0, OTHER), 0o2755, (0, OTHER, 0o640), None),
+        make(
+            "capable",
+            (0, 0),
+            0o755,
+            (0, 0, 0o600),
+            Some("cap_dac_read_search=ep"),
+        ),
+        // Whoever may execute it and not read it may not read its memory either.
+        make("unreadable", (0, 0), 0o711, (0, 0, 0o644), None),
+    ]
+}
+
+/// A user's denet, at a place that they reach.
+fn denet_of(scratch: &Scratch) -> PathBuf {
+    mode(&scratch.0, 0o755);
+    installed(scratch, CAPABILITIES)
+}
+
+fn traced(denet: &Path, options: &[&str], program: &Path, file: &Path) -> Output {
+    let mut command = as_nobody(denet);
+    command.args(options).args(["trace", "--"]);
+    // Of one that reads after another one: what was the user's is shown as before.
+    command
+        .args(["sh", "-c", "\"$0\" \"$1\"; :"])
+        .arg(program)
+        .arg(file);
+    output(&mut command)
+}
+
+#[test]
+fn of_a_child_that_is_more_than_its_user_nothing_is_read() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    for Reader {
+        what,
+        program,
+        file,
+    } in readers(&scratch)
+    {
+        let lines = traced(&denet, &[], &program, &file);
+        let (out, told) = (stdout(&lines), stderr(&lines));
+        assert_eq!(
+            out.trim(),
+            SECRET,
+            "{what}: it has something to hide: {told}"
+        );
+        assert!(!told.contains(SECRET), "{what}: {told}");
+        // What the shell executes is its user's.
+        assert!(
+            told.contains(&format!("execve(\"{}\"", program.display())),
+            "{what}: {told}"
+        );
+        assert!(
+            told.contains("read(<private>)") && told.contains("write(<private>)"),
+            "{what}: {told}"
+        );
+        let after = told.rsplit("exited with 0").count();
+        assert!(after >= 3, "{what}: both end, and are told: {told}");
+        let lines = traced(&denet, &["--json"], &program, &file);
+        let records = records(&stdout(&lines).replace(&format!("{SECRET}\n"), ""));
+        let is_private = |record: &&Value| record["private"] == true;
+        let private: Vec<_> = records.iter().filter(is_private).collect();
+        assert!(private.len() > 5, "{what}: {records:?}");
+        let nothing = serde_json::json!([]);
+        assert!(
+            private.iter().all(
+                |call| call["args"] == nothing && call["duration_ns"].is_u64()
+                    || call["unfinished"] == true
+            ),
+            "{what}: {private:?}"
+        );
+        assert_eq!(records.first().expect("metadata")["ebpf"]["scope"], "own");
+    }
+}
+
+#[test]
+fn of_the_users_own_processes_all_is_read() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    let file = scratch.path("file");
+    fs::write(&file, "visible\n").expect("our own folder");
+    mode(&file, 0o644);
+    let told = stderr(&traced(&denet, &[], Path::new("/bin/cat"), &file));
+    assert!(
+        told.contains("\"visible\\n\"") && !told.contains("<private>"),
+        "{told}"
+    );
+    // Capabilities in a user namespace are those of who made it.
+    let mut command = as_nobody(&denet);
+    command
+        .args(["trace", "--", "unshare", "--user", "--map-root-user", "cat"])
+        .arg(&file);
+    let done = output(&mut command);
+    let told = stderr(&done);
+    if done.status.success() {
+        assert!(
+            told.contains("\"visible\\n\"") && !told.contains("<private>"),
+            "{told}"
+        );
+    } else {
+        assert!(
+            told.contains("unshare(") && told.contains(" = -1 "),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn executions_of_what_is_not_the_users_are_told_without_arguments() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    let other = copy(Path::new("/usr/bin/env"), &scratch.path("other"));
+    chown(&other, Some(OTHER), None).expect("root");
+    mode(&other, 0o4755);
+    let watch = |options: &[&str]| {
+        let mut command = as_nobody(&denet);
+        command.args(options).args([
+            "monitor",
+            "exec",
+            "--",
+            "sh",
+            "-c",
+            "\"$0\" /bin/true $1; /bin/true shown",
+        ]);
+        output(command.arg(&other).arg(SECRET))
+    };
+    let told = stderr(&watch(&[]));
+    assert!(!told.contains(SECRET), "{told}");
+    assert!(told.contains(" shown"), "{told}");
+    let lines: Vec<_> = told
+        .lines()
+        .filter(|line| line.contains("<private>"))
+        .collect();
+    assert!(lines.len() >= 2, "{told}");
+    assert!(lines[0].contains("other"), "what the user executes: {told}");
+    let records = records(&stdout(&watch(&["--json"])));
+    let private = records.iter().filter(|record| record["private"] == true);
+    let private: Vec<_> = private.collect();
+    assert!(private.len() >= 2, "{records:?}");
+    assert!(
+        private
+            .iter()
+            .all(|record| record["argv"] == serde_json::json!([])),
+        "{private:?}"
+    );
+    assert_eq!(private[1]["path"], Value::Null, "{private:?}");
+    assert!(private[1]["command"].is_string(), "{private:?}");
+}
+
+#[test]
+fn calls_of_all_descendants_are_counted_and_whose_they_are_is_marked() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    let readers = readers(&scratch);
+    let Reader { program, file, .. } = &readers[0];
+    let mut command = as_nobody(&denet);
+    command.args(["--json", "--top", "0", "--enable-ebpf", "run", "--"]);
+    let done = output(
+        command
+            .args(["sh", "-c", "\"$0\" \"$1\" >/dev/null; cat /dev/null"])
+            .arg(program)
+            .arg(file),
+    );
+    let summary = summary(&done);
+    let processes = summary["ebpf"]["processes"]
+        .as_array()
+        .expect("processes")
+        .clone();
+    let of = |name: &str| {
+        processes
+            .iter()
+            .find(|it| it["command"] == name)
+            .unwrap_or(&Value::Null)
+            .clone()
+    };
+    assert!(
+        of("setuid")["private"] == true && of("setuid")["total"].as_u64() > Some(20),
+        "{processes:?}"
+    );
+    assert_eq!(of("cat")["private"], Value::Null, "{processes:?}");
+    let mut command = as_nobody(&denet);
+    command
+        .args(["--enable-ebpf", "run", "--"])
+        .arg(program)
+        .arg(file);
+    let report = stderr(&output(&mut command));
+    let report = report.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        report.contains("scope") && report.contains("own: only what ptrace(2) would show you"),
+        "{report}"
+    );
+    assert!(report.contains("1 process that is not yours"), "{report}");
+}
+
+/// A process that waits, of this user.
+struct Waiting(Child);
+
+impl Waiting {
+    fn of(uid: u32, program: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.uid(uid).gid(uid).current_dir("/");
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let waiting = Self(child.expect("it starts"));
+        let name = program
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("a name");
+        wait_until("it reads", || {
+            blocks_in(waiting.0.id(), name, libc::SYS_read)
+        });
+        waiting
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn only_the_users_own_processes_are_attached_to() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    let cat = Path::new("/bin/cat");
+    let attempt = |words: &[&str], pid: &str| {
+        let mut command = as_nobody(&denet);
+        command.args(["--duration", "0.1"]).args(words).arg(pid);
+        output(command.stdin(Stdio::null()))
+    };
+    let verbs: [&[&str]; 4] = [
+        &["--enable-ebpf", "attach"],
+        &["trace", "--pid"],
+        &["monitor", "exec", "--pid"],
+        &["monitor", "net", "--pid"],
+    ];
+    let own = Waiting::of(NOBODY, cat);
+    for verb in verbs {
+        let done = attempt(verb, &own.pid());
+        assert_ne!(done.status.code(), Some(3), "{verb:?}: {}", stderr(&done));
+    }
+    let refused = |words: &[&str], target: &str| {
+        let done = attempt(words, target);
+        let told = stderr(&done);
+        assert_eq!(done.status.code(), Some(3), "{words:?} {target}: {told}");
+        assert!(
+            told.contains("[not-yours]") && told.contains("scope=any"),
+            "{words:?} {target}: {told}"
+        );
+    };
+    let mut others = vec![Waiting::of(OTHER, cat), Waiting::of(0, cat)];
+    others.extend(
+        readers(&scratch)
+            .iter()
+            .map(|reader| Waiting::of(NOBODY, &reader.program)),
+    );
+    for other in &others {
+        for verb in verbs {
+            refused(verb, &other.pid());
+        }
+    }
+    let all: [&[&str]; 3] = [
+        &["--enable-ebpf", "attach", "--all"],
+        &["monitor", "exec"],
+        &["monitor", "net"],
+    ];
+    for words in all {
+        let mut command = as_nobody(&denet);
+        let done = output(
+            command
+                .args(["--duration", "0.1"])
+                .args(words)
+                .stdin(Stdio::null()),
+        );
+        assert_eq!(done.status.code(), Some(3), "{words:?}: {}", stderr(&done));
+        assert!(
+            stderr(&done).contains("[not-yours]"),
+            "{words:?}: {}",
+            stderr(&done)
+        );
+    }
+    // Without privileges there is nothing to keep from anybody: what /proc shows all.
+    let done = attempt(&["attach"], &others[1].pid());
+    assert!(done.status.success(), "{}", stderr(&done));
+}
+
+#[test]
+fn executing_while_denet_attaches_shows_nothing() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    let own = copy(load(), &scratch.path("own"));
+    let others = copy(load(), &scratch.path("others"));
+    chown(&others, Some(OTHER), None).expect("root");
+    mode(&own, 0o755);
+    mode(&others, 0o4755);
+    let mut seen = 0;
+    // Wherever in between it is attached to.
+    while seen < 10 {
+        let mut command = Command::new(&own);
+        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+        command.args(["in-turn", "400"]).arg(&own).arg(&others);
+        let mut running = command.stdin(Stdio::null()).spawn().expect("it starts");
+        let mut trace = as_nobody(&denet);
+        trace.args(["trace", "--pid", &running.id().to_string()]);
+        let told = stderr(&output(trace.stdin(Stdio::null())));
+        running.wait().expect("it ends");
+        assert!(!told.contains(SECRET), "{told}");
+        seen += usize::from(told.contains("<private>") && told.contains("execve(\""));
+    }
+}
+
+/// In a mount namespace where /etc is a copy, and holds this.
+fn with_config(scratch: &Scratch, denet: &Path, make: &str, pid: &str) -> Output {
+    let script = format!(
+        "set -e; mount --make-rprivate /; mkdir -p \"$3\"/etc; cp /etc/passwd /etc/group \"$3\"/etc; cd \"$3\"/etc; \
+         {make}; cd /; mount --bind \"$3\"/etc /etc; exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups \
+         \"$1\" --duration 0.1 trace --pid \"$2\""
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script, "sh"]);
+    command
+        .arg(denet)
+        .arg(pid)
+        .arg(&scratch.0)
+        .env_remove("RUST_LOG");
+    output(command.stdin(Stdio::null()))
+}
+
+#[test]
+fn the_administrator_decides_and_nobody_else() {
+    need_root();
+    let folders = Scratch::new();
+    let denet = denet_of(&folders);
+    let other = Waiting::of(OTHER, Path::new("/bin/cat"));
+    let any = "echo 'scope = \"any\"' >denet.toml; chmod 644 denet.toml";
+    let scratch = Scratch::new();
+    let allowed = with_config(&scratch, &denet, any, &other.pid());
+    assert_ne!(allowed.status.code(), Some(3), "{}", stderr(&allowed));
+    let refused = |make: &str, words: &str| {
+        let scratch = Scratch::new();
+        let done = with_config(&scratch, &denet, make, &other.pid());
+        let told = stderr(&done);
+        assert_eq!(done.status.code(), Some(3), "{make}: {told}");
+        assert!(
+            told.contains("[not-yours]") && told.contains(words),
+            "{make}: {told}"
+        );
+    };
+    refused("true", "not-yours");
+    refused("echo 'scope = \"own\"' >denet.toml", "not-yours");
+    let ignored = |make: &str, words: &str| {
+        refused(
+            &format!("{any}; {make}"),
+            &format!("/etc/denet.toml is ignored: {words}"),
+        );
+    };
+    ignored("chmod o+w denet.toml", "others than root may write to it");
+    ignored(
+        &format!("chown {NOBODY} denet.toml"),
+        &format!("it belongs to uid {NOBODY}"),
+    );
+    ignored(
+        "mv denet.toml x; ln -s x denet.toml",
+        "it is a symbolic link",
+    );
+    ignored("rm denet.toml; mkfifo denet.toml", "it is no regular file");
+    ignored("echo 'scope = everyone' >denet.toml", "");
+    ignored("chmod o+w .", "");
+}
