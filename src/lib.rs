@@ -21,6 +21,7 @@ pub mod bpf;
 pub mod checks;
 pub mod cli;
 pub mod doctor;
+pub mod escape;
 pub mod exit;
 pub mod export;
 pub mod facts;

@@ -1,12 +1,11 @@
 //! Where records go: lines or rows, to stdout and into a file.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde_json::Value;
 
 use crate::cli::{Form, Output};
+use crate::escape;
 use crate::export::csv::Csv;
 use crate::process::model::Tree;
 use crate::sys::patient::Patient;
@@ -91,10 +90,11 @@ impl Records {
 
     /// Writes whole lines, each ended, to every sink of lines that has not failed yet.
     pub(crate) fn write_lines(&mut self, lines: &[u8]) {
-        let lines = &*harmless(lines);
+        let lines = String::from_utf8_lossy(lines);
+        let lines = escape::json(&lines);
         for sink in self.sinks.iter_mut().filter(|sink| sink.failed.is_none()) {
             if let To::Lines(to) = &mut sink.to {
-                let written = to.write_all(lines).and_then(|()| to.flush());
+                let written = to.write_all(lines.as_bytes()).and_then(|()| to.flush());
                 sink.failed = written.err();
             }
         }
@@ -118,43 +118,5 @@ impl Records {
         failed
             .into_iter()
             .find(|(_, error)| error.kind() != io::ErrorKind::BrokenPipe)
-    }
-}
-
-/// JSON for a terminal as well: what would steer it, or turn its text around, is escaped; JSON's value is
-/// the same. Serde escapes what is below a blank.
-fn harmless(json: &[u8]) -> Cow<'_, [u8]> {
-    let steers = |it: char| matches!(it, '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    // Nearly always, and fast.
-    if json.iter().all(|byte| *byte < 0x7f) {
-        return Cow::Borrowed(json);
-    }
-    let text = String::from_utf8_lossy(json);
-    if !text.contains(steers) {
-        return Cow::Borrowed(json);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for it in text.chars() {
-        if steers(it) {
-            let _ = write!(out, "\\u{:04x}", u32::from(it));
-        } else {
-            out.push(it);
-        }
-    }
-    Cow::Owned(out.into_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_steers_a_terminal_is_escaped_and_means_the_same() {
-        let value = serde_json::json!({"path": "a\u{9b}2J\u{202e}b\u{7f}\u{1b}ü"});
-        let text = value.to_string();
-        let told = String::from_utf8(harmless(text.as_bytes()).into_owned()).unwrap();
-        assert!(!told.contains(['\u{9b}', '\u{202e}', '\u{7f}', '\u{1b}']) && told.contains('ü'));
-        assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), value);
-        assert!(matches!(harmless(b"{}"), Cow::Borrowed(_)));
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Common, Target};
+use crate::escape::printable_lines;
 use crate::exit;
 use crate::process::interval::Adaptive;
 use crate::profile::attached::{AttachOptions, Attached, Whom};
@@ -56,9 +57,9 @@ impl Lines {
     }
 }
 
-/// In one write.
+/// In one write. Lines have been escaped, each in its own way; this is to be sure.
 fn show(text: &str) -> io::Result<()> {
-    Patient(io::stderr()).write_all(text.as_bytes())
+    Patient(io::stderr()).write_all(printable_lines(text).as_bytes())
 }
 
 impl Lines {

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use super::layout::{BAD, FAINT, GOOD, TITLE, WIDEST};
-use super::layout::{behind, lines, paint, printable};
+use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
+use super::layout::{behind, line, lines, paint};
 use super::object;
 use super::text;
 use crate::checks::answers::told;
@@ -55,7 +55,7 @@ pub fn text(
             writeln!(to, "\n{}", paint(TITLE, section))?;
         }
         let number = causes.iter().position(|cause| cause.check.id == check.id);
-        line(to, check, number, width)?;
+        judged(to, check, number, width)?;
     }
     if let Some((object, asked)) = &diagnosis.object {
         object::contents(to, object, asked, width)?;
@@ -83,7 +83,7 @@ fn header(to: &mut dyn Write, diagnosis: &Diagnosis<'_>, width: usize) -> io::Re
         machine.push_str(", ");
         machine.push_str(part);
     }
-    lines(to, "host", &printable(&machine), width)?;
+    lines(to, "host", machine, width)?;
     let user = match (&subject.user, subject.uid) {
         (Some(user), Some(uid)) => format!("{user} (uid {uid})"),
         (None, Some(uid)) => format!("uid {uid}"),
@@ -95,9 +95,9 @@ fn header(to: &mut dyn Write, diagnosis: &Diagnosis<'_>, width: usize) -> io::Re
     } else {
         subject.caps.join(", ")
     };
-    lines(to, "user", &printable(&format!("{user}; {caps}")), width)?;
+    lines(to, "user", format!("{user}; {caps}"), width)?;
     if let Some(binary) = &subject.binary {
-        lines(to, "binary", &printable(binary), width)?;
+        lines(to, "binary", binary, width)?;
     }
     if subject.simulated {
         let how = "worked out from files: nothing was tried as this user with this binary";
@@ -107,7 +107,12 @@ fn header(to: &mut dyn Write, diagnosis: &Diagnosis<'_>, width: usize) -> io::Re
 }
 
 /// `number`: of its finding, from 0 on.
-fn line(to: &mut dyn Write, check: &Judged, number: Option<usize>, width: usize) -> io::Result<()> {
+fn judged(
+    to: &mut dyn Write,
+    check: &Judged,
+    number: Option<usize>,
+    width: usize,
+) -> io::Result<()> {
     let named = |finding: &Finding| match number {
         Some(number) => format!("{} ({})", finding.id, number + 1),
         None => finding.id.to_owned(),
@@ -119,8 +124,9 @@ fn line(to: &mut dyn Write, check: &Judged, number: Option<usize>, width: usize)
         Verdict::Blocked(finding) => (paint(BAD, "✗"), named(finding)),
         Verdict::Unknown(why) => (paint(FAINT, "?"), format!("could not look: {why}")),
     };
-    let start = format!("  {symbol} {:1$}", check.title, SEEN - 4);
-    behind(to, start, SEEN, &printable(&seen), width)
+    let title = format!(" {:1$}", check.title, SEEN - 4);
+    let start = Styled::from("  ") + symbol + title;
+    behind(to, start, SEEN, seen, width)
 }
 
 /// Every probe: what was asked, what came of it, and the verifier's last words.
@@ -141,9 +147,10 @@ fn questions(to: &mut dyn Write, diagnosis: &Diagnosis<'_>, width: usize) -> io:
             probe.operation,
             probe.duration_us
         );
-        behind(to, format!("  {symbol} "), 4, &printable(&seen), width)?;
-        for line in probe.log.iter().flat_map(|log| log.lines()) {
-            writeln!(to, "      {}", printable(line))?;
+        let start = Styled::from("  ") + symbol + " ";
+        behind(to, start, 4, seen, width)?;
+        for said in probe.log.iter().flat_map(|log| log.lines()) {
+            line(to, format!("      {said}"))?;
         }
     }
     Ok(())
@@ -159,13 +166,7 @@ fn others(to: &mut dyn Write, diagnosis: &Diagnosis<'_>, width: usize) -> io::Re
         Fact::Known(programs) => programs,
         Fact::Absent => return writeln!(to, "  nothing"),
         Fact::Denied(why) | Fact::Failed(why) => {
-            return behind(
-                to,
-                "  ? ".to_owned(),
-                4,
-                &format!("could not look: {why}"),
-                width,
-            );
+            return behind(to, "  ? ", 4, format!("could not look: {why}"), width);
         }
     };
     if programs.is_empty() {
@@ -189,7 +190,7 @@ fn others(to: &mut dyn Write, diagnosis: &Diagnosis<'_>, width: usize) -> io::Re
             program.uid,
             places.join(", ")
         );
-        behind(to, "  · ".to_owned(), 4, &printable(&seen), width)?;
+        behind(to, "  · ", 4, seen, width)?;
     }
     Ok(())
 }
@@ -228,7 +229,8 @@ fn finding(
     text::evidence_and_fix(to, cause.finding, width)?;
     let undo: Vec<String> = cause.finding.fix.iter().filter_map(Step::undo).collect();
     for (at, command) in undo.iter().rev().enumerate() {
-        writeln!(to, "{:10}{command}", if at == 0 { "undo" } else { "" })?;
+        let label = if at == 0 { "undo" } else { "" };
+        line(to, format!("{label:10}{command}"))?;
     }
     if !cause.concerns.is_empty() {
         lines(to, "concerns", &cause.concerns.join(", "), width)?;
@@ -245,7 +247,7 @@ fn finding(
         if more > 0 {
             listed.push(format!("{more} more"));
         }
-        lines(to, "so also", &printable(&listed.join(", ")), width)?;
+        lines(to, "so also", listed.join(", "), width)?;
     }
     writeln!(to, "{:10}ebpf_diag --explain {}", "more", cause.finding.id)
 }
@@ -266,7 +268,7 @@ fn outcome(to: &mut dyn Write, goal: &Outcome, width: usize) -> io::Result<()> {
         (Status::Blocked, _) => format!(" by {because}"),
     };
     let start = format!("  {:1$}", goal.title, STATUS - 2);
-    behind(to, start, STATUS, &format!("{word}{via}{by}"), width)
+    behind(to, start, STATUS, word + via + by, width)
 }
 
 /// The same for scripts.

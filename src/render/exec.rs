@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::escape::{escaped, word};
 use super::layout::shortened;
 use super::stream;
+use crate::escape::escaped;
 use crate::monitor::exec::By;
 use crate::monitor::exec::model::{Execution, Path};
 use crate::profile::model::Losses;
+use crate::shell::quoted_bytes;
 use crate::sys::epoch::TimeOfDay;
 
 /// Below that there is no room for who it was.
@@ -42,8 +43,8 @@ pub fn header(columns: usize) -> &'static str {
 
 fn what(it: &Execution) -> String {
     let path = match &it.path {
-        Path::Given(path) | Path::Kernels(path) => word(path),
-        Path::Cut(path) => format!("{}…", word(path)),
+        Path::Given(path) | Path::Kernels(path) => quoted_bytes(path),
+        Path::Cut(path) => format!("{}…", quoted_bytes(path)),
         Path::Fault(address) => format!("{address:#x}"),
         Path::Private => String::new(),
     };
@@ -61,7 +62,12 @@ fn what(it: &Execution) -> String {
         };
     }
     // The first argument is the program's name for itself.
-    words.extend(it.args.iter().skip(1).map(|argument| word(argument)));
+    words.extend(
+        it.args
+            .iter()
+            .skip(1)
+            .map(|argument| quoted_bytes(argument)),
+    );
     if it.private {
         words.push("<private>".to_owned());
     }

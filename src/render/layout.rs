@@ -6,6 +6,9 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
+pub(super) use super::styled::{Styled, paint};
+use crate::escape::printable;
+
 pub(super) const TITLE: Style = Style::new().bold();
 pub(super) const FAINT: Style = Style::new().dimmed();
 pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -16,10 +19,6 @@ pub(super) const WIDEST: usize = 100;
 
 /// Columns of a label in front of prose.
 pub(super) const LABEL: usize = 10;
-
-pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
-    format!("{style}{text}{style:#}")
-}
 
 /// Eighths of a cell make short bars honest; anything but nothing shows.
 pub(super) fn bar(share: f64, room: usize) -> String {
@@ -33,27 +32,29 @@ pub(super) fn bar(share: f64, room: usize) -> String {
 }
 
 /// Prose behind a label, broken at spaces so that it stays within the width.
-pub(super) fn lines(to: &mut dyn Write, label: &str, text: &str, width: usize) -> io::Result<()> {
+pub(super) fn lines(
+    to: &mut dyn Write,
+    label: &str,
+    text: impl Into<Styled>,
+    width: usize,
+) -> io::Result<()> {
     let indent = if label.is_empty() { 0 } else { LABEL };
-    let start = format!(
-        "{}{}",
-        paint(Style::new().dimmed(), label),
-        " ".repeat(indent.saturating_sub(label.len()))
-    );
+    let padding = " ".repeat(indent.saturating_sub(label.len()));
+    let start = paint(Style::new().dimmed(), label) + padding;
     behind(to, start, indent, text, width)
 }
 
 /// Prose behind the start of its first line, which fills `indent` columns.
 pub(super) fn behind(
     to: &mut dyn Write,
-    start: String,
+    start: impl Into<Styled>,
     indent: usize,
-    text: &str,
+    text: impl Into<Styled>,
     width: usize,
 ) -> io::Result<()> {
-    let mut line = start;
+    let mut line = start.into().to_string();
     let mut used = indent;
-    for word in text.split(' ') {
+    for word in text.into().as_str().split(' ') {
         let room = anstream::adapter::strip_str(word).to_string().width();
         if used > indent && used + 1 + room > width {
             writeln!(to, "{line}")?;
@@ -67,6 +68,17 @@ pub(super) fn behind(
         used += room;
     }
     writeln!(to, "{line}")
+}
+
+/// What a report is about, below an empty line.
+pub(super) fn heading(to: &mut dyn Write, what: &str) -> io::Result<()> {
+    writeln!(to)?;
+    line(to, paint(FAINT, "denet:") + " " + what)
+}
+
+/// One line, never broken: rows of tables, and commands that are to be copied.
+pub(super) fn line(to: &mut dyn Write, text: impl Into<Styled>) -> io::Result<()> {
+    writeln!(to, "{}", text.into())
 }
 
 pub(super) fn share_of(part: u64, whole: u64) -> f64 {
@@ -125,16 +137,11 @@ pub(super) fn signal_name(signal: i32) -> String {
         .map_or_else(|_| format!("signal {signal}"), |name| name.to_string())
 }
 
-/// Names come from programs, and a terminal obeys what it is sent.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
+/// Text, escaped, in a cell of a table.
 pub(super) fn shortened(text: &str, room: usize) -> String {
+    let text = printable(text);
     if text.width() <= room {
-        return text.to_owned();
+        return text;
     }
     let mut out = String::new();
     for c in text.chars() {
@@ -171,10 +178,20 @@ mod tests {
 
     #[test]
     fn text_fits_and_cannot_command_the_terminal() {
+        let mut text = Vec::new();
+        lines(&mut text, "", "a\u{1b}[31m b\n\u{202e}", 12).unwrap();
+        behind(&mut text, "\u{7}", 4, "\u{9b}", 12).unwrap();
+        line(&mut text, paint(TITLE, "\u{200b}")).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(
+            anstream::adapter::strip_str(&text).to_string(),
+            "a\\x1b[31m\nb\\n\\u{202e}\n\\x07\\u{9b}\n\\u{200b}\n"
+        );
+
         assert_eq!(shortened("abcdef", 6), "abcdef");
         assert_eq!(shortened("abcdefg", 6), "abcde…");
         assert_eq!(shortened("漢字漢字", 6), "漢字…");
-        assert_eq!(printable("a\u{1b}[31mb\n"), "a\u{fffd}[31mb\u{fffd}");
+        assert_eq!(shortened("a\u{1b}b", 6), "a\\x1bb");
         assert_eq!(bar(1.0, 5), "█████");
         assert_eq!(bar(0.0001, 5), "▏");
     }

@@ -1,7 +1,6 @@
 //! From data to what people and scripts read. Writes to what it is given, knows no files.
 
 pub mod doctor;
-pub mod escape;
 #[cfg(feature = "ebpf")]
 pub mod exec;
 pub mod json;
@@ -15,9 +14,8 @@ pub mod smoke;
 pub mod stats;
 #[cfg(feature = "ebpf")]
 pub mod stream;
+mod styled;
 pub mod text;
 mod usage;
 pub mod xdp;
 pub mod xdp_json;
-
-pub(crate) use layout::printable;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::escape::escaped;
 use super::layout::shortened;
 use crate::bpf::abi_net::NetControl;
+use crate::escape::escaped;
 use crate::monitor::net::Seen;
 use crate::monitor::net::call::Call;
 use crate::monitor::net::model::{self, Address, Connects, Deed, Endpoint, Sort, Sum};

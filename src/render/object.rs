@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use super::layout::TITLE;
-use super::layout::{behind, paint, printable};
+use super::layout::{behind, paint};
 use crate::checks::object::Requirements;
+use crate::escape::printable;
 use crate::facts::Fact;
 use crate::facts::object::{Class, Endianness, Map, ObjectFacts, Program};
 use crate::uapi::maps::map_type;
@@ -65,7 +66,7 @@ pub(super) fn contents(
 
 fn named(to: &mut dyn Write, name: &str, what: &str, width: usize) -> io::Result<()> {
     let start = format!("  {:1$}", printable(name), NAME - 2);
-    behind(to, start, NAME, &printable(what), width)
+    behind(to, start, NAME, what, width)
 }
 
 fn format(object: &ObjectFacts) -> String {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::layout::{BAD, FAINT, GOOD, TITLE, WIDEST};
-use super::layout::{lines, paint, printable};
+use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
+use super::layout::{line, lines, paint};
 use crate::setup::command;
 use crate::setup::look::{Item, Standing, Survey};
 use crate::setup::plan::{Profile, Wish};
@@ -55,8 +55,8 @@ pub fn plan(to: &mut dyn Write, found: &Survey, wish: &Wish, columns: usize) -> 
     }
     for item in done {
         let now = item.now.as_ref().map_or(String::new(), State::to_string);
-        let line = format!("  {} {}: {now}", paint(GOOD, "✓"), item.action.target);
-        writeln!(to, "{}", printable_line(&line))?;
+        let held = format!(" {}: {now}", item.action.target);
+        line(to, Styled::from("  ") + paint(GOOD, "✓") + held)?;
     }
     for note in &found.notes {
         writeln!(to)?;
@@ -66,9 +66,10 @@ pub fn plan(to: &mut dyn Write, found: &Survey, wish: &Wish, columns: usize) -> 
     if open.is_empty() {
         return lines(to, "", "Nothing is to be done.", width);
     }
-    let whose = found.image.as_ref().map_or(String::new(), |root| {
-        format!(" in {}", printable(&root.display().to_string()))
-    });
+    let whose = found
+        .image
+        .as_ref()
+        .map_or(String::new(), |root| format!(" in {}", root.display()));
     let last = format!("Nothing was changed. To make these changes{whose}, with the same options:");
     advice(to, &last, found.image.as_deref(), "--apply", width)
 }
@@ -82,20 +83,7 @@ fn advice(
     width: usize,
 ) -> io::Result<()> {
     lines(to, "", what, width)?;
-    writeln!(to, "  sudo {} {verb}", printable(&command(image)))
-}
-
-/// A painted line keeps its colours; names in it cannot command the terminal.
-fn printable_line(line: &str) -> String {
-    line.chars()
-        .map(|c| {
-            if c.is_control() && c != '\u{1b}' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
+    line(to, format!("  sudo {} {verb}", command(image)))
 }
 
 /// The commands are those for this system: in an image they would change the wrong one.
@@ -108,7 +96,7 @@ fn entry(
 ) -> io::Result<()> {
     let action = &item.action;
     let title = format!("{number}. {}", action.target);
-    writeln!(to, "\n{}", paint(TITLE, printable(&title)))?;
+    writeln!(to, "\n{}", paint(TITLE, title))?;
     let now = item
         .now
         .as_ref()
@@ -135,7 +123,7 @@ fn entry(
         commands(to, "undo", action.steps.iter().rev().filter_map(Step::undo))?;
     }
     match &item.standing {
-        Standing::Conflict(why) => lines(to, "conflict", &paint(BAD, why), width),
+        Standing::Conflict(why) => lines(to, "conflict", paint(BAD, why), width),
         Standing::Unknown(why) => lines(to, "unknown", why, width),
         Standing::Holds | Standing::ToDo => Ok(()),
     }
@@ -152,12 +140,7 @@ fn content(to: &mut dyn Write, text: &str) -> io::Result<()> {
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     for line in said {
-        writeln!(
-            to,
-            "{:10}{}",
-            "",
-            paint(GOOD, format!("+{}", printable(line)))
-        )?;
+        writeln!(to, "{:10}{}", "", paint(GOOD, format!("+{line}")))?;
     }
     Ok(())
 }
@@ -166,7 +149,7 @@ fn commands(to: &mut dyn Write, label: &str, all: impl Iterator<Item = String>) 
     for (at, command) in all.enumerate() {
         // Commands are to be copied: never broken.
         let label = if at == 0 { label } else { "" };
-        writeln!(to, "{}{command}", paint(FAINT, format!("{label:10}")))?;
+        line(to, paint(FAINT, format!("{label:10}")) + command)?;
     }
     Ok(())
 }
@@ -180,7 +163,7 @@ pub fn doing(to: &mut dyn Write, item: &Item, columns: usize) -> io::Result<()> 
     lines(
         to,
         "",
-        &printable(&format!("{}: {}", action.target, action.wanted)),
+        format!("{}: {}", action.target, action.wanted),
         width(columns),
     )
 }
@@ -227,15 +210,11 @@ fn verified(to: &mut dyn Write, proofs: &[Proof], width: usize) -> io::Result<()
         } else {
             (paint(BAD, "✗"), "failed: ")
         };
-        lines(
-            to,
-            "",
-            &format!("{symbol} {}: {word}{}", proof.command, printable(last)),
-            width,
-        )?;
+        let text = format!(" {}: {word}{last}", proof.command);
+        lines(to, "", symbol + text, width)?;
         if !proof.ok {
-            for line in &proof.said {
-                writeln!(to, "    {}", printable(line))?;
+            for said in &proof.said {
+                line(to, format!("    {said}"))?;
             }
         }
     }
@@ -265,16 +244,7 @@ pub fn undone(
                 format!("left alone, somebody else changed it: {why}"),
             ),
         };
-        lines(
-            to,
-            "",
-            &format!(
-                "{symbol} {}: {}",
-                printable(&target.to_string()),
-                printable(&what)
-            ),
-            width,
-        )?;
+        lines(to, "", symbol + format!(" {target}: {what}"), width)?;
     }
     Ok(())
 }
@@ -292,27 +262,16 @@ pub fn status(
 ) -> io::Result<()> {
     let width = width(columns);
     let Some(found) = found else {
-        let setup = printable(&command(image));
-        return writeln!(
-            to,
-            "nothing was set up here; `{setup}` lists what it would do"
-        );
+        let setup = command(image);
+        let text = format!("nothing was set up here; `{setup}` lists what it would do");
+        return line(to, text);
     };
     for line in found {
         let (symbol, what) = match &line.drift {
             None => (paint(GOOD, "✓"), line.wanted.to_string()),
             Some(drift) => (paint(BAD, "✗"), drift.clone()),
         };
-        lines(
-            to,
-            "",
-            &format!(
-                "{symbol} {}: {}",
-                printable(&line.target.to_string()),
-                printable(&what)
-            ),
-            width,
-        )?;
+        lines(to, "", symbol + format!(" {}: {what}", line.target), width)?;
     }
     verified(to, proofs, width)?;
     if found.iter().any(|line| line.drift.is_some()) {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::layout::{BAD, FAINT, GOOD, TITLE, WIDEST};
+use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
 use super::layout::{behind, grouped, lines, paint, time};
 use super::text;
 use crate::smoke::{NOT_RUN, Outcome, Report, Stage};
@@ -31,7 +31,7 @@ pub fn table(to: &mut dyn Write, report: &Report, columns: usize) -> io::Result<
         text::finding(to, finding, columns)?;
         writeln!(to)?;
     }
-    lines(to, "", &verdict(report), width)
+    lines(to, "", verdict(report), width)
 }
 
 fn row(
@@ -48,16 +48,14 @@ fn row(
         None => (GOOD, '✓'),
         Some(_) => (BAD, '✗'),
     };
-    let start = format!(
-        "{} {name:<7}  {}  {:>8}  ",
-        paint(style, symbol),
-        paint(style, format!("{:<7}", outcome.status())),
-        time(outcome.took)
-    );
+    let start = paint(style, symbol)
+        + format!(" {name:<7}  ")
+        + paint(style, format!("{:<7}", outcome.status()))
+        + format!("  {:>8}  ", time(outcome.took));
     behind(to, start, INDENT, &outcome.detail, width)
 }
 
-fn verdict(report: &Report) -> String {
+fn verdict(report: &Report) -> Styled {
     let observed = report.observed.unwrap_or_default();
     let counted = format!(
         "{} of {} calls of {} were counted",
@@ -75,7 +73,7 @@ fn verdict(report: &Report) -> String {
             (paint(BAD, format!("FAILED at {}", stage.name())), why)
         }
     };
-    format!("{verdict}: {why} ({})", time(report.took()))
+    verdict + format!(": {why} ({})", time(report.took()))
 }
 
 /// The same for scripts.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::layout::{BAD, FAINT, GOOD, TITLE, WIDEST};
+use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
 use super::layout::{
-    bytes, grouped, lines, paint, percent, plural, printable, share_of, shortened, signal_name,
+    bytes, grouped, heading, line, lines, paint, percent, plural, share_of, shortened, signal_name,
     time,
 };
 use crate::shell::quoted;
@@ -61,46 +61,43 @@ pub fn report(to: &mut dyn Write, of: &Statistics, top: usize, columns: usize) -
             one.why,
             figure(one.samples)
         );
-        lines(to, "disagree", &paint(BAD, text), width)?;
+        lines(to, "disagree", paint(BAD, text), width)?;
     }
     oddities::write(to, &of.doubts, width)
 }
 
 fn header(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
     let recording = &of.recording;
-    let words: Vec<_> = recording
-        .command
-        .iter()
-        .map(|word| printable(&quoted(word)))
-        .collect();
+    let words: Vec<_> = recording.command.iter().map(|word| quoted(word)).collect();
     let what = match (words.is_empty(), &recording.attached, recording.pid) {
         (false, ..) => words.join(" "),
-        (true, Some(attached), _) => printable(attached),
+        (true, Some(attached), _) => attached.clone(),
         (true, None, Some(pid)) => format!("process {pid}"),
         (true, None, None) => "a recording".to_owned(),
     };
     let what = shortened(&what, width.saturating_sub(7));
-    writeln!(to, "\n{} {what}", paint(FAINT, "denet:"))?;
+    heading(to, &what)?;
     match &of.summary {
-        Some(summary) => lines(to, "", &ended(summary), width),
+        Some(summary) => lines(to, "", ended(summary), width),
         None => {
             let up_to = of
                 .last_ts_ms
                 .map(|ts_ms| format!(" up to {}", at(of, ts_ms)));
-            let exit = of.own_exit.map(|exit| format!(" · {}", exited(exit)));
-            let text = format!(
-                "{}: no summary; figures are of {}{}{}",
-                paint(BAD, "truncated"),
+            let figures = format!(
+                ": no summary; figures are of {}{}",
                 plural(of.samples, "sample", "samples"),
                 up_to.unwrap_or_default(),
-                exit.unwrap_or_default()
             );
-            lines(to, "", &text, width)
+            let mut text = paint(BAD, "truncated") + figures;
+            if let Some(exit) = of.own_exit {
+                text = text + " · " + exited(exit);
+            }
+            lines(to, "", text, width)
         }
     }
 }
 
-fn exited(exit: Exit) -> String {
+fn exited(exit: Exit) -> Styled {
     match exit {
         Exit::Code(0) => paint(GOOD, "exit 0"),
         Exit::Code(code) => paint(BAD, format!("exit {code}")),
@@ -109,12 +106,12 @@ fn exited(exit: Exit) -> String {
 }
 
 /// The line of the run report, from what the summary holds.
-fn ended(summary: &Summary) -> String {
+fn ended(summary: &Summary) -> Styled {
     let early = match summary.ended_by.as_deref() {
         None | Some("command") => None,
         Some("duration") => Some("--duration is over".to_owned()),
         Some("interrupt") => Some("interrupted".to_owned()),
-        Some(other) => Some(shortened(&printable(other), 20)),
+        Some(other) => Some(shortened(other, 20)),
     };
     let cpu = summary.cpu_secs.map(|cpu| {
         let parts = summary.cpu_user_secs.zip(summary.cpu_system_secs);
@@ -122,8 +119,7 @@ fn ended(summary: &Summary) -> String {
             .map(|(user, system)| format!(" ({} user, {} system)", seconds(user), seconds(system)));
         format!("{} CPU{}", seconds(cpu), parts.unwrap_or_default())
     });
-    let parts = [
-        summary.exit.map(exited),
+    let figures = [
         early,
         summary
             .total_time_secs
@@ -136,11 +132,17 @@ fn ended(summary: &Summary) -> String {
             .peak_mem_rss_kb
             .map(|kb| format!("peak {}", bytes(kb.saturating_mul(1024)))),
     ];
-    let known: Vec<_> = parts.into_iter().flatten().collect();
+    let figures = figures.into_iter().flatten().map(Styled::from);
+    let known: Vec<_> = summary
+        .exit
+        .map(exited)
+        .into_iter()
+        .chain(figures)
+        .collect();
     if known.is_empty() {
-        "a summary without figures".to_owned()
+        "a summary without figures".into()
     } else {
-        known.join(" · ")
+        Styled::joined(known, " · ")
     }
 }
 
@@ -167,7 +169,7 @@ fn metrics(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> 
         "cpu in percent of a core; means and percentiles are over time, to {:.1}%",
         RESOLUTION * 50.0
     );
-    lines(to, "", &paint(FAINT, text), width)
+    lines(to, "", paint(FAINT, text), width)
 }
 
 fn row(
@@ -216,7 +218,7 @@ fn machine(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> 
     };
     let text = |name: &str| {
         let text = env.get(name)?.as_str()?;
-        Some(shortened(&printable(text), 60))
+        Some(shortened(text, 60))
     };
     let cpus = env.get("cpus_online").and_then(Value::as_u64);
     let parts = [
@@ -278,19 +280,19 @@ fn totals(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
     let say = |at: usize, show: &dyn Fn(u64) -> String, what: &str| {
         total(at).map(|total| format!("{} {what}", show(total)))
     };
-    let line = |to: &mut dyn Write, label, parts: [Option<String>; 2]| {
+    let both = |to: &mut dyn Write, label, parts: [Option<String>; 2]| {
         let known: Vec<_> = parts.into_iter().flatten().collect();
         if known.is_empty() {
             return Ok(());
         }
         lines(to, label, &known.join(", "), width)
     };
-    line(
+    both(
         to,
         "disk",
         [say(0, &bytes, "read"), say(1, &bytes, "written")],
     )?;
-    line(
+    both(
         to,
         "calls",
         [
@@ -298,7 +300,7 @@ fn totals(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
             say(3, &bytes, "written by them"),
         ],
     )?;
-    line(
+    both(
         to,
         "faults",
         [
@@ -306,7 +308,7 @@ fn totals(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
             say(5, &grouped, "from disk"),
         ],
     )?;
-    line(
+    both(
         to,
         "network",
         [
@@ -367,7 +369,7 @@ fn syscalls(to: &mut dyn Write, calls: &Calls, top: usize) -> io::Result<()> {
         .take(top)
         .map(|(name, abi, count)| {
             let abi = abi.as_ref().map(|abi| format!(" ({abi})"));
-            let label = printable(&format!("{name}{}", abi.unwrap_or_default()));
+            let label = format!("{name}{}", abi.unwrap_or_default());
             (shortened(&label, LONGEST_NAME), name, *count)
         })
         .collect();
@@ -395,11 +397,8 @@ fn syscalls(to: &mut dyn Write, calls: &Calls, top: usize) -> io::Result<()> {
     for (label, name, count) in &named {
         let category = category(name).map(|category| category.name());
         let row = row(label, *count);
-        writeln!(
-            to,
-            "{}",
-            format!("{row}  {}", category.unwrap_or_default()).trim_end()
-        )?;
+        let row = format!("{row}  {}", category.unwrap_or_default());
+        line(to, row.trim_end())?;
     }
     let shown: u128 = named.iter().map(|(.., count)| u128::from(*count)).sum();
     let rest = u64::try_from(shown)
@@ -437,9 +436,8 @@ fn behaviour(to: &mut dyn Write, calls: &Calls, width: usize) -> io::Result<()> 
             format!("{} syscalls per second", grouped(rate.round() as u64)),
         );
     }
-    let behavior = shortened(&printable(behavior), 40);
-    let text = format!("{}: {}", paint(TITLE, behavior), parts.join(", "));
-    lines(to, "behaviour", &text, width)
+    let behavior = paint(TITLE, shortened(behavior, 40));
+    lines(to, "behaviour", behavior + ": " + parts.join(", "), width)
 }
 
 fn quality(to: &mut dyn Write, calls: &Calls, width: usize) -> io::Result<()> {
@@ -449,12 +447,12 @@ fn quality(to: &mut dyn Write, calls: &Calls, width: usize) -> io::Result<()> {
         .map(|(name, count)| format!("{} {name}", grouped(*count)))
         .collect();
     let text = match (calls.complete, losses.is_empty()) {
-        (Some(true), true) => format!("{}: no syscall was lost", paint(GOOD, "complete")),
-        (None, true) => "not told".to_owned(),
+        (Some(true), true) => paint(GOOD, "complete") + ": no syscall was lost",
+        (None, true) => "not told".into(),
         (Some(false), true) => paint(BAD, "incomplete"),
-        (_, false) => format!("{}: {}", paint(BAD, "incomplete"), losses.join(", ")),
+        (_, false) => paint(BAD, "incomplete") + ": " + losses.join(", "),
     };
-    lines(to, "quality", &text, width)
+    lines(to, "quality", text, width)
 }
 
 /// Since denet began to look.

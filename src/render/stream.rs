@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::layout::{grouped, plural, time};
+use crate::escape::printable;
 use crate::profile::model::{End, Losses, Run};
 
 /// What was lost, each kind beside where.
@@ -67,6 +68,8 @@ pub fn end(run: &Run, losses: &Losses, unreadable: u64) -> String {
 /// Rows below a header, the first `numbers` columns to the right, the rest to the left.
 pub fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
     use unicode_width::UnicodeWidthStr as _;
+    let shown = |row: &Vec<String>| row.iter().map(|cell| printable(cell)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(shown).collect();
     let width = |column: usize| {
         let of_rows = rows.iter().map(|row| row[column].width());
         of_rows.chain([header[column].width()]).max().unwrap_or(0)
@@ -88,7 +91,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
         format!("{}\n", line.trim_end())
     };
     let mut out = line(&mut header.iter().copied());
-    for row in rows {
+    for row in &rows {
         out += &line(&mut row.iter().map(String::as_str));
     }
     out
@@ -107,11 +110,11 @@ mod tests {
     fn columns_stand_below_each_other() {
         let rows = [
             vec!["7".to_owned(), "ls".to_owned()],
-            vec!["1,000".to_owned(), "x".to_owned()],
+            vec!["1,000".to_owned(), "\u{7}".to_owned()],
         ];
         assert_eq!(
             table(&["COUNT", "NAME"], &rows, 1),
-            "COUNT  NAME\n    7  ls\n1,000  x\n"
+            "COUNT  NAME\n    7  ls\n1,000  \\x07\n"
         );
     }
 }

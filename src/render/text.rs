@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::layout::{
-    BAD, FAINT, GOOD, LABEL, TITLE, WIDEST, bar, behind, bytes, grouped, lines, paint, percent,
-    plural, printable, share_of, shortened, signal_name, time,
+    BAD, FAINT, GOOD, LABEL, Styled, TITLE, WIDEST, bar, behind, bytes, grouped, heading, line,
+    lines, paint, percent, plural, share_of, shortened, signal_name, time,
 };
 use super::usage;
 use crate::access::Scope;
@@ -20,7 +21,7 @@ use crate::profile::analyse::SHORTEST;
 use crate::profile::model::{
     CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile, WhyNot,
 };
-use crate::shell::quoted;
+use crate::shell::quoted_bytes;
 use crate::step::Step;
 use crate::sys::account::Exit;
 use crate::syscalls::Category;
@@ -153,26 +154,26 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
     let words: Vec<_> = report
         .command
         .iter()
-        .map(|word| printable(&quoted(&word.to_string_lossy())))
+        .map(|word| quoted_bytes(word.as_bytes()))
         .collect();
     let command = shortened(&words.join(" "), width.saturating_sub(7));
-    writeln!(to, "\n{} {command}", paint(FAINT, "denet:"))?;
+    heading(to, &command)?;
     let run = report.run;
     let mut ended = match run.exit {
         Some(Exit::Code(0)) => paint(GOOD, "exit 0"),
         Some(Exit::Code(code)) => paint(BAD, format!("exit {code}")),
         Some(Exit::Signal(signal)) => paint(BAD, format!("killed by {}", signal_name(signal))),
-        None if run.end == End::Command => "ended".to_owned(),
-        None => "runs on".to_owned(),
+        None if run.end == End::Command => "ended".into(),
+        None => "runs on".into(),
     };
     match run.end {
         End::Command | End::Unread => {}
-        End::Duration => ended += " (--duration is over)",
+        End::Duration => ended = ended + " (--duration is over)",
         End::Interrupted(signal) if run.exit.is_none() => {
-            ended += &format!(" ({} ended the watch)", signal_name(signal))
+            ended = ended + format!(" ({} ended the watch)", signal_name(signal))
         }
         End::Interrupted(signal) => {
-            ended += &format!(" (then {} ended the wait)", signal_name(signal))
+            ended = ended + format!(" (then {} ended the wait)", signal_name(signal))
         }
     }
     let cpu = Duration::from_nanos(run.sums.used.cpu_ns);
@@ -185,11 +186,11 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
     });
     let used = [
         ended,
-        format!("{} wall", time(run.wall)),
-        format!("{} CPU{}", time(cpu), split.unwrap_or_default()),
-        format!("peak {}", bytes(run.peak_resident_kb() * 1024)),
+        format!("{} wall", time(run.wall)).into(),
+        format!("{} CPU{}", time(cpu), split.unwrap_or_default()).into(),
+        format!("peak {}", bytes(run.peak_resident_kb() * 1024)).into(),
     ];
-    lines(to, "", &used.join(" · "), width)?;
+    lines(to, "", Styled::joined(used, " · "), width)?;
     if run.usage_is_whole {
         return Ok(());
     }
@@ -202,7 +203,7 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
             plural(some, "process", "processes")
         ),
     };
-    lines(to, "", &paint(FAINT, missing), width)
+    lines(to, "", paint(FAINT, missing), width)
 }
 
 fn syscalls(to: &mut dyn Write, profile: &SyscallProfile, top: usize) -> io::Result<()> {
@@ -290,7 +291,7 @@ fn processes(
             .take(4)
             .map(|(call, _)| call.describe().0)
             .collect();
-        let name = shortened(&printable(&process.command), 15);
+        let name = shortened(&process.command, 15);
         let pad = " ".repeat(15 - name.width().min(15));
         writeln!(
             to,
@@ -340,29 +341,26 @@ fn behaviour(
         ""
     };
     let numbers = format!(
-        "{}{too_short}: {} syscalls per second; {} file_io, {} memory, {} network; CPU {} busy",
-        paint(TITLE, analysis.behavior.name()),
+        "{too_short}: {} syscalls per second; {} file_io, {} memory, {} network; CPU {} busy",
         grouped(analysis.rate_per_sec.round() as u64),
         percent(analysis.io_intensity),
         percent(analysis.memory_intensity),
         percent(analysis.network_intensity),
         percent(analysis.cpu_intensity),
     );
-    lines(to, "behaviour", &numbers, width)
+    let behaviour = paint(TITLE, analysis.behavior.name());
+    lines(to, "behaviour", behaviour + numbers, width)
 }
 
 fn quality(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result<()> {
     let losses = &profile.losses;
     let verdict = if losses.none() {
         let seen = grouped(profile.total);
-        format!(
-            "{}: all {seen} syscalls are shown, none was lost",
-            paint(GOOD, "complete")
-        )
+        paint(GOOD, "complete") + format!(": all {seen} syscalls are shown, none was lost")
     } else {
-        format!("{}: {}", paint(BAD, "incomplete"), lost(losses).join("; "))
+        paint(BAD, "incomplete") + ": " + lost(losses).join("; ")
     };
-    lines(to, "quality", &verdict, width)
+    lines(to, "quality", verdict, width)
 }
 
 fn in_progress(to: &mut dyn Write, calls: &BTreeMap<String, u64>, width: usize) -> io::Result<()> {
@@ -411,7 +409,7 @@ fn still_running(to: &mut dyn Write, run: &Run, width: usize) -> io::Result<()> 
     let running: Vec<_> = run
         .still_running()
         .into_iter()
-        .map(|(pid, command)| format!("{} ({pid})", printable(command)))
+        .map(|(pid, command)| format!("{command} ({pid})"))
         .collect();
     if running.is_empty() {
         return Ok(());
@@ -478,7 +476,7 @@ pub(super) fn evidence_and_fix(
         match step {
             Step::Manual { what, .. } => behind(to, label, LABEL, what, width)?,
             // Commands are to be copied: never broken.
-            _ => writeln!(to, "{label}{}", step.text())?,
+            _ => line(to, label + &step.text())?,
         }
         if !step.risk().is_empty() && !risks.contains(&step.risk()) {
             risks.push(step.risk());

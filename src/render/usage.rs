@@ -4,9 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use super::layout::{FAINT, TITLE};
-use super::layout::{
-    bytes, grouped, lines, paint, percent, plural, printable, share_of, shortened, time,
-};
+use super::layout::{bytes, grouped, lines, paint, percent, plural, share_of, shortened, time};
 use crate::process::model::Counters;
 use crate::process::sums::{Busy, Sums};
 use crate::profile::model::Run;
@@ -127,7 +125,7 @@ pub(super) fn busiest(to: &mut dyn Write, sums: &Sums, top: usize, width: usize)
             time(Duration::from_nanos(busy.cpu_ns)),
             busy.peak_resident_kb
                 .map_or_else(|| "unknown".to_owned(), |peak| bytes(peak * 1024)),
-            shortened(&printable(&busy.command), width.saturating_sub(42)),
+            shortened(&busy.command, width.saturating_sub(42)),
         )?;
         for (tid, name, cpu_ns) in busy.threads.iter().take(top) {
             let share = percent(share_of(*cpu_ns, sums.used.cpu_ns).min(1.0));
@@ -135,7 +133,7 @@ pub(super) fn busiest(to: &mut dyn Write, sums: &Sums, top: usize, width: usize)
                 "{tid:>8}  {:>10}  {share:>6}  {:>10}    {}",
                 time(Duration::from_nanos(*cpu_ns)),
                 "",
-                shortened(&printable(name), width.saturating_sub(44)),
+                shortened(name, width.saturating_sub(44)),
             );
             writeln!(to, "{}", paint(FAINT, row))?;
         }

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::layout::{
-    BAD, FAINT, TITLE, WIDEST, bytes, grouped, lines, paint, plural, printable, signal_name, time,
+    BAD, FAINT, Styled, TITLE, WIDEST, bytes, grouped, heading, lines, paint, plural, signal_name,
+    time,
 };
 use crate::facts::interfaces::XdpMode;
 use crate::monitor::xdp::counters::{Count, Counts, Kind, Rate};
@@ -20,18 +21,13 @@ const NUMBERS: usize = 14;
 /// What writing answers.
 pub fn header(to: &mut dyn Write, about: &About, columns: usize) -> io::Result<()> {
     let width = columns.clamp(40, WIDEST);
-    writeln!(
-        to,
-        "\n{} {}",
-        paint(FAINT, "denet:"),
-        printable(&about.interface)
-    )?;
+    heading(to, &about.interface)?;
     let mode = match (about.mode, &about.not_native) {
         (XdpMode::Generic, Some(why)) => format!("generic: its driver refuses native ({why})"),
         (mode, _) => mode.name().to_owned(),
     };
     let program = format!("{mode}, program {} {}", about.program, about.program_name);
-    lines(to, "XDP", &printable(&program), width)?;
+    lines(to, "XDP", program, width)?;
     if !about.up {
         lines(
             to,
@@ -41,15 +37,15 @@ pub fn header(to: &mut dyn Write, about: &About, columns: usize) -> io::Result<(
         )?;
     }
     if let Some(place) = &about.pinned {
-        let place = printable(&place.display().to_string());
+        let place = place.display();
         let text = match about.resumed {
             Some(before) => format!(
                 "{place}; {} were counted before this run",
                 plural(before.packets, "frame", "frames")
             ),
-            None => place,
+            None => place.to_string(),
         };
-        lines(to, "pinned", &text, width)?;
+        lines(to, "pinned", text, width)?;
     }
     Ok(())
 }
@@ -103,13 +99,13 @@ pub fn report(to: &mut dyn Write, about: &About, whole: &Whole, columns: usize) 
     header(to, about, columns)?;
     let wall = whole.last.elapsed;
     let ended = match whole.end {
-        End::Duration => " (--duration is over)".to_owned(),
-        End::Interrupted(signal) => format!(" ({} ended the watch)", signal_name(signal)),
+        End::Duration => " (--duration is over)".into(),
+        End::Interrupted(signal) => format!(" ({} ended the watch)", signal_name(signal)).into(),
         End::InterfaceGone => paint(BAD, " (the interface is gone)"),
         End::TakenOff => paint(BAD, " (somebody took the program off)"),
-        End::Unread => " (nobody reads the records)".to_owned(),
+        End::Unread => " (nobody reads the records)".into(),
     };
-    lines(to, "time", &format!("{}{ended}", time(wall)), width)?;
+    lines(to, "time", Styled::from(time(wall)) + ended, width)?;
     let added = whole.added();
     let rate = |kind| Rate::of(kind_of(&added, kind), wall).unwrap_or_default();
     rows(to, &added, Some(&rate))?;
@@ -119,7 +115,7 @@ pub fn report(to: &mut dyn Write, about: &About, whole: &Whole, columns: usize) 
             "the program stays attached and goes on counting: {} since it was pinned; --pin goes on, \
              --unpin {} takes it off",
             plural(whole.last.sum().frames().packets, "frame", "frames"),
-            printable(&place.display().to_string())
+            place.display()
         );
         lines(to, "pinned", &text, width)?;
     }
@@ -138,16 +134,17 @@ pub fn removed(
     columns: usize,
 ) -> io::Result<()> {
     let width = columns.clamp(40, WIDEST);
-    let (name, place) = (
-        printable(interface),
-        printable(&place.display().to_string()),
-    );
-    writeln!(to, "\n{} {name}", paint(FAINT, "denet:"))?;
+    heading(to, interface)?;
     let was = match removed.was_attached {
         true => "the program was taken off",
         false => "no program was attached any more",
     };
-    lines(to, "unpinned", &format!("{place}: {was}"), width)?;
+    lines(
+        to,
+        "unpinned",
+        &format!("{}: {was}", place.display()),
+        width,
+    )?;
     match &removed.counted {
         Some(cpus) => rows(to, &Counts::sum(cpus), None),
         None => lines(to, "", "no counters were pinned there", width),
@@ -249,7 +246,7 @@ fn row(to: &mut dyn Write, kind: Option<Kind>, count: Count, rate: Option<Rate>)
     let row = match (kind, count.packets) {
         (_, 0) => paint(FAINT, row),
         (Some(Kind::Truncated | Kind::Malformed), _) => paint(BAD, row),
-        _ => row,
+        _ => row.into(),
     };
     writeln!(to, "{row}")
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::escape::is_harmless;
+
 /// Printable ASCII as it is, the rest as C escapes or octal; also `\`, `"` and all of `also`.
 pub fn escaped(bytes: &[u8], also: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
@@ -16,7 +18,7 @@ pub fn escaped(bytes: &[u8], also: &[u8]) -> String {
             b'\r' => out.push_str("\\r"),
             0x0b => out.push_str("\\v"),
             0x0c => out.push_str("\\f"),
-            b' '..=b'~' if !also.contains(byte) => out.push(char::from(*byte)),
+            byte if is_plain(*byte) && !also.contains(byte) => out.push(char::from(*byte)),
             // A digit behind a short escape would be read as part of it.
             _ if digit_follows => {
                 let _ = write!(out, "\\{byte:03o}");
@@ -27,6 +29,10 @@ pub fn escaped(bytes: &[u8], also: &[u8]) -> String {
         }
     }
     out
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii() && is_harmless(char::from(byte))
 }
 
 /// In double quotes.

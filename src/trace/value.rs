@@ -6,6 +6,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use serde_json::{Map, json};
 
 use super::quote::{bracketed, escaped, quoted};
+use crate::escape::is_harmless;
 
 /// What an argument or a field of it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl Value {
     }
 
     /// For machines: numbers as numbers, strings as strings, structures as objects, what points
-    /// nowhere as null. Text that is not UTF-8, or has characters that steer terminals and are not
+    /// nowhere as null. Text that is not UTF-8, or has characters that are not harmless and not
     /// escaped by JSON, is an object of its `escaped` form; one that was cut says `cut`.
     pub fn json(&self) -> serde_json::Value {
         match self {
@@ -162,12 +163,9 @@ impl Value {
 
 /// Text whose JSON shows as what it is: JSON itself escapes only what is below a space.
 pub(super) fn plain(bytes: &[u8]) -> Option<&str> {
-    let steers = |letter: char| {
-        ('\u{7f}'..='\u{9f}').contains(&letter)
-            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let shows = |c: char| c < ' ' || is_harmless(c);
     let text = std::str::from_utf8(bytes).ok()?;
-    (!text.contains(steers)).then_some(text)
+    text.chars().all(shows).then_some(text)
 }
 
 fn text_json(bytes: &[u8], cut: bool) -> serde_json::Value {

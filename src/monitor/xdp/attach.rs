@@ -19,7 +19,6 @@ use crate::facts::interfaces::{Interface, XdpProgram};
 use crate::facts::loaded::HungAt;
 use crate::finding::Finding;
 use crate::profile::follow;
-use crate::render::printable;
 use crate::sys::account;
 use crate::sys::root::Root;
 
@@ -338,8 +337,7 @@ fn taken(interface: &Interface) -> Option<Finding> {
 
 fn named(interface: &Interface, of: &XdpProgram) -> String {
     let mode = of.mode.name();
-    let interface_name = printable(&interface.name);
-    let base = format!("{interface_name}: XDP program {} ({mode})", of.program);
+    let base = format!("{}: XDP program {} ({mode})", interface.name, of.program);
     let Ok(programs) = inventory::programs() else {
         return format!("{base}; its name is told to CAP_SYS_ADMIN only");
     };

@@ -111,7 +111,7 @@ fn unpin(options: &Options, place: &std::path::Path, output: &Output) -> Result<
     teller.removed(&options.interface, place, &removed);
     Ok(match &removed.left {
         Some(left) => {
-            tell::complain(&format!("cannot remove {left}"));
+            crate::run::complain(&format!("cannot remove {left}"));
             exit::FAILED
         }
         None => teller.end(0),

@@ -7,8 +7,8 @@ use super::model::{About, Interval, Removed, Whole};
 use crate::cli::Output;
 use crate::exit;
 use crate::records::Records;
-use crate::render::{printable, xdp, xdp_json};
-use crate::run;
+use crate::render::{xdp, xdp_json};
+use crate::run::{self, complain};
 use crate::sys::terminal;
 
 /// Tells of an interface.
@@ -135,9 +135,4 @@ pub(super) fn refuse(error: &StartError) -> u8 {
             exit::FAILED
         }
     }
-}
-
-/// Names in it come from others.
-pub(super) fn complain(what: &str) {
-    run::complain(&printable(what));
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::super::layout::{grouped, lines, plural, printable};
+use super::super::layout::{grouped, lines, plural};
 use crate::stats::doubts::{Doubts, LineNumbers, Names};
 
 /// A line for each.
@@ -91,8 +91,8 @@ fn named(names: &Names, one: &str, many: &str) -> Option<String> {
         .named
         .iter()
         .map(|(name, count)| match count {
-            1 => printable(name),
-            count => format!("{} ({}×)", printable(name), grouped(*count)),
+            1 => name.clone(),
+            count => format!("{name} ({}×)", grouped(*count)),
         })
         .collect();
     if names.others > 0 {
