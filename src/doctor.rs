@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::escape;
 use crate::exit;
 use crate::facts::object::{ObjectError, ObjectFacts, inspect_file};
 use crate::facts::{Fact, Facts, SavedError, Target, accounts};
@@ -108,7 +109,8 @@ pub fn run(options: &Options, to: &mut dyn Write, columns: usize) -> Result<Stat
         diagnosis = diagnosis.with_object(object);
     }
     let written = if options.json {
-        writeln!(to, "{}", render::json(&diagnosis))
+        let object = render::json(&diagnosis).to_string();
+        writeln!(to, "{}", escape::json(&object))
     } else {
         render::text(to, &diagnosis, options.verbose, columns)
     };
@@ -240,6 +242,7 @@ fn save(path: &Path, facts: &Facts) -> Result<(), DoctorError> {
         path: path.to_owned(),
         source,
     })?;
-    let saved = Place::of_output(path).and_then(|place| place.save(format!("{text}\n").as_bytes()));
+    let saved = Place::of_output(path)
+        .and_then(|place| place.save(format!("{}\n", escape::json(&text)).as_bytes()));
     saved.map_err(failed)
 }

@@ -20,6 +20,7 @@ pub mod access;
 pub mod bpf;
 pub mod checks;
 pub mod cli;
+pub mod complaint;
 pub mod doctor;
 pub mod escape;
 pub mod exit;

@@ -3,6 +3,10 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
+use crate::complaint::{complain, complain_in_lines};
+use crate::escape;
 use crate::exit;
 use crate::render::setup as render;
 use crate::setup::apply::{Boundaries, apply};
@@ -14,6 +18,9 @@ use crate::setup::touch::System;
 use crate::setup::undo::rollback;
 use crate::setup::verify::{Proof, verify};
 use crate::setup::{SetupError, command};
+
+/// How errors begin.
+const NAME: &str = "denet setup";
 
 /// Which verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +73,14 @@ pub fn run(mut options: Options, to: &mut dyn Write, columns: usize) -> u8 {
     match done {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(anstream::stderr(), "denet setup: {error}");
+            let text = error.to_string();
+            match error {
+                // On lines of their own, each of which is escaped.
+                SetupError::Conflicts(_) | SetupError::Change { .. } => {
+                    complain_in_lines(NAME, &text);
+                }
+                _ => complain(NAME, &text),
+            }
             match error {
                 SetupError::Refused(_) => exit::USAGE,
                 SetupError::Conflicts(_) => exit::NOT_AS_IT_SHOULD_BE,
@@ -88,6 +102,10 @@ fn written(result: io::Result<()>) -> Result<(), SetupError> {
         what: "the output could not be written".to_owned(),
         source,
     })
+}
+
+fn object(to: &mut dyn Write, object: &Value) -> io::Result<()> {
+    writeln!(to, "{}", escape::json(&object.to_string()))
 }
 
 fn behind_sudo() -> Option<String> {
@@ -115,7 +133,7 @@ fn system(options: &Options) -> Result<System, SetupError> {
 fn plan(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupError> {
     let found = survey(system, &options.wish)?;
     written(if out.json {
-        writeln!(out.to, "{}", render::plan_json(&found, &options.wish))
+        object(out.to, &render::plan_json(&found, &options.wish))
     } else {
         render::plan(out.to, &found, &options.wish, out.columns)
     })?;
@@ -160,7 +178,7 @@ fn change(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupE
     written(told)?;
     let proofs = prove(system, options.wish.user.as_deref(), &options.wish.prefix);
     written(if json {
-        writeln!(to, "{}", render::applied_json(&found, &proofs))
+        object(to, &render::applied_json(&found, &proofs))
     } else {
         render::applied(to, &found, &proofs, options.wish.user.as_deref(), columns)
     })?;
@@ -227,7 +245,7 @@ fn undo(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupErr
         all.push((target.clone(), undone.clone()));
     })?;
     written(if json {
-        writeln!(to, "{}", render::undone_json(&all))
+        object(to, &render::undone_json(&all))
     } else {
         render::undone(to, any, &all, out.columns)
     })?;
@@ -246,7 +264,7 @@ fn check(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupEr
         _ => Vec::new(),
     };
     written(if out.json {
-        writeln!(out.to, "{}", render::status_json(lines.as_deref(), &proofs))
+        object(out.to, &render::status_json(lines.as_deref(), &proofs))
     } else {
         render::status(
             out.to,

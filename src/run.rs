@@ -5,12 +5,16 @@ use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::access::{self, Scope};
 use crate::cli::Output;
+use crate::complaint;
+use crate::escape::printable;
 use crate::exit;
 use crate::facts;
 use crate::finding::Finding;
@@ -39,9 +43,17 @@ pub fn start_log(debug: bool) {
         (None, false) => return,
     };
     let colours = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    let fields = debug_fn(|to, field, value| {
+        let value = printable(&format!("{value:?}"));
+        match field.name() {
+            "message" => write!(to, "{value}"),
+            name => write!(to, "{name}={value}"),
+        }
+    });
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(colours);
+        .with_ansi(colours)
+        .fmt_fields(fields.delimited(" "));
     tracing_subscriber::registry()
         .with(lines.with_target(false))
         .with(filter)
@@ -320,7 +332,7 @@ pub(crate) fn built_without() -> u8 {
 }
 
 pub(crate) fn complain(what: &str) {
-    let _ = writeln!(anstream::stderr(), "denet: {what}");
+    complaint::complain("denet", what);
 }
 
 pub(crate) fn explain(finding: &Finding) {

@@ -5,8 +5,10 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
+use crate::escape;
 use crate::exit;
 use crate::render::stats;
+use crate::run::complain;
 use crate::stats::{Statistics, StatsError, read};
 use crate::sys::{inherited, terminal};
 
@@ -84,7 +86,8 @@ fn open(path: &Path) -> io::Result<impl BufRead + use<>> {
 
 fn show(statistics: &Statistics, options: &Options) -> io::Result<()> {
     let page = if options.json {
-        format!("{}\n", stats::object(statistics)).into_bytes()
+        let object = stats::object(statistics).to_string();
+        format!("{}\n", escape::json(&object)).into_bytes()
     } else {
         let columns = terminal::columns(io::stdout().as_fd()).unwrap_or(COLUMNS);
         let choice = anstream::AutoStream::choice(&io::stdout());
@@ -95,8 +98,4 @@ fn show(statistics: &Statistics, options: &Options) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(&page)?;
     stdout.flush()
-}
-
-fn complain(what: &str) {
-    let _ = writeln!(anstream::stderr(), "denet: {what}");
 }

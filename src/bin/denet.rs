@@ -4,10 +4,10 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
-use denet::cli::{Asked, Cli};
+use denet::cli::{self, Asked, Cli};
 use denet::monitor::xdp;
 use denet::sys::terminal;
-use denet::{monitor, provision, run, summarise};
+use denet::{exit, monitor, provision, run, summarise};
 
 /// Where stdout is no terminal.
 const COLUMNS: usize = 80;
@@ -15,9 +15,12 @@ const COLUMNS: usize = 80;
 denet::identify!("denet");
 
 fn main() -> ExitCode {
-    let (asked, debug) = Cli::from_words(std::env::args_os())
-        .unwrap_or_else(|error| error.exit())
-        .into_parts();
+    let words = std::env::args_os();
+    let parsed = match cli::parsed(words, |words| Cli::from_words(words), exit::USAGE) {
+        Ok(parsed) => parsed,
+        Err(code) => return ExitCode::from(code),
+    };
+    let (asked, debug) = parsed.into_parts();
     run::start_log(debug);
     let code = match asked {
         Asked::Run(options, output) => run::run(options, &output),

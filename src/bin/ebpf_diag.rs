@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use denet::complaint::complain;
 use denet::doctor::{self, DoctorError};
 use denet::sys::{inherited, terminal};
 use denet::{cli, exit, run};
@@ -12,21 +13,20 @@ use denet::{cli, exit, run};
 /// Where stdout is no terminal.
 const COLUMNS: usize = 80;
 
+const NAME: &str = "ebpf_diag";
+
 denet::identify!("ebpf_diag");
 
 fn main() -> ExitCode {
-    let mut parsed = match cli::EbpfDiag::try_parse() {
+    let words = std::env::args_os();
+    let parsed = cli::parsed(words, cli::EbpfDiag::try_parse_from, exit::TOOL_USAGE);
+    let mut parsed = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => {
-            let wrong = error.use_stderr();
-            let _ = error.print();
-            return ExitCode::from(if wrong { exit::TOOL_USAGE } else { 0 });
-        }
+        Err(code) => return ExitCode::from(code),
     };
     run::start_log(parsed.debug);
-    let closed = "stdout is closed, and the report goes there";
     if inherited::was_closed(1) {
-        let _ = writeln!(anstream::stderr(), "ebpf_diag: {closed}");
+        complain(NAME, "stdout is closed, and the report goes there");
         return ExitCode::from(exit::TOOL_FAILED);
     }
     let page = parsed.explain.take();
@@ -59,6 +59,6 @@ fn written(
 }
 
 fn failed(error: DoctorError) -> ExitCode {
-    let _ = writeln!(anstream::stderr(), "ebpf_diag: {error}");
+    complain(NAME, &error.to_string());
     ExitCode::from(error.exit_code())
 }

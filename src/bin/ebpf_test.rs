@@ -5,6 +5,8 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use denet::complaint::complain;
+use denet::escape;
 use denet::render::smoke as render;
 use denet::sys::{inherited, terminal};
 use denet::{cli, exit, run, smoke};
@@ -15,13 +17,11 @@ const COLUMNS: usize = 80;
 denet::identify!("ebpf_test");
 
 fn main() -> ExitCode {
-    let parsed = match cli::EbpfTest::try_parse() {
+    let words = std::env::args_os();
+    let parsed = cli::parsed(words, cli::EbpfTest::try_parse_from, exit::TOOL_USAGE);
+    let parsed = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => {
-            let wrong = error.use_stderr();
-            let _ = error.print();
-            return ExitCode::from(if wrong { exit::TOOL_USAGE } else { 0 });
-        }
+        Err(code) => return ExitCode::from(code),
     };
     run::start_log(parsed.debug);
     let (options, json) = parsed.into_parts();
@@ -43,7 +43,8 @@ fn write(report: &smoke::Report, json: bool) -> io::Result<()> {
     let mut stdout = io::stdout();
     let mut page = anstream::AutoStream::new(Vec::new(), anstream::AutoStream::choice(&stdout));
     if json {
-        writeln!(page, "{}", render::object(report))?;
+        let object = render::object(report).to_string();
+        writeln!(page, "{}", escape::json(&object))?;
     } else {
         let columns = terminal::columns(stdout.as_fd()).unwrap_or(COLUMNS);
         render::table(&mut page, report, columns)?;
@@ -53,6 +54,6 @@ fn write(report: &smoke::Report, json: bool) -> io::Result<()> {
 }
 
 fn failed(what: &str) -> ExitCode {
-    let _ = writeln!(anstream::stderr(), "ebpf_test: {what}");
+    complain("ebpf_test", what);
     ExitCode::from(exit::TOOL_FAILED)
 }

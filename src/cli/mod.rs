@@ -7,6 +7,7 @@ mod profile;
 mod scope;
 mod setup;
 mod stats;
+mod words;
 
 pub use ebpf_diag::EbpfDiag;
 pub use ebpf_test::EbpfTest;
@@ -14,6 +15,7 @@ pub use monitor::{ExecArgs, Monitor, NetArgs, Trace, Xdp, XdpMode};
 pub use profile::{EbpfMode, Form, Profile};
 pub use setup::Setup;
 pub use stats::Stats;
+pub use words::parsed;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -27,6 +27,7 @@ use std::path::Path;
 
 use journal::JournalError;
 
+use crate::escape::printable;
 use crate::shell::quoted;
 
 /// What is typed for setup of this system, or of the one in an image.
@@ -46,15 +47,17 @@ pub enum SetupError {
     #[error("{0}")]
     Refused(String),
     /// Something is in the way; nothing was changed.
-    #[error("{}\nnothing was changed", .0.join("\n"))]
+    #[error("{}\nnothing was changed", each_on_a_line(.0))]
     Conflicts(Vec<String>),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// A change did not work.
     #[error(
-        "{what}: {source}\nwhat was done before that stands in the journal: \
-             `{setup} --apply` goes on, `{setup} --rollback` undoes it"
+        "{}: {}\nwhat was done before that stands in the journal: \
+             `{setup} --apply` goes on, `{setup} --rollback` undoes it",
+        printable(.what),
+        printable(&.source.to_string())
     )]
     Change {
         /// [`command`] for this system.
@@ -72,4 +75,12 @@ pub enum SetupError {
         /// What the system answered.
         source: io::Error,
     },
+}
+
+fn each_on_a_line(conflicts: &[String]) -> String {
+    let conflicts: Vec<_> = conflicts
+        .iter()
+        .map(|conflict| printable(conflict))
+        .collect();
+    conflicts.join("\n")
 }

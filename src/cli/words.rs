@@ -1,0 +1,52 @@
+//! Words as they are typed. The parser repeats them in its errors and in its help, so those come from words
+//! that are escaped.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::escape::{escaped, printable, printable_lines};
+
+/// Parses what was typed. What is wrong, or help that was asked for, is shown.
+///
+/// # Errors
+/// The exit code: `usage` for what is wrong, 0 for help.
+pub fn parsed<T>(
+    words: impl IntoIterator<Item = OsString>,
+    parse: impl Fn(Vec<OsString>) -> Result<T, clap::Error>,
+    usage: u8,
+) -> Result<T, u8> {
+    let words: Vec<_> = words.into_iter().collect();
+    let shown: Vec<_> = words.iter().map(|word| harmless(word)).collect();
+    parse(words.clone()).map_err(|error| {
+        let same = |other: &clap::Error| other.kind() == error.kind();
+        let _ = if shown == words {
+            error.print()
+        } else if let Some(error) = parse(shown).err().filter(same) {
+            error.print()
+        } else {
+            // Escaped, the words mean something else.
+            let text = error.render().to_string();
+            write!(anstream::stderr(), "{}", printable_lines(&text))
+        };
+        if error.use_stderr() { usage } else { 0 }
+    })
+}
+
+fn harmless(word: &OsStr) -> OsString {
+    let shown = word.to_str().map(printable);
+    shown.unwrap_or_else(|| escaped(word.as_bytes())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_harmless_is_escaped() {
+        let shown = |word: &[u8]| harmless(OsStr::from_bytes(word));
+        assert_eq!(shown(br"--top=3\x"), r"--top=3\x");
+        assert_eq!(shown("ü\u{1b}\u{202e}".as_bytes()), "ü\\x1b\\u{202e}");
+        assert_eq!(shown(b"\xff\x1b"), r"\xff\x1b");
+    }
+}
