@@ -26,7 +26,8 @@ pub struct Setup {
     /// Who is to profile: added to the group `tracing` (the user behind sudo)
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// More than syscalls: xdp (cap_net_admin), kernel-symbols (cap_syslog), sysctl=KEY=VALUE
+    /// More than the user's own syscalls: xdp (cap_net_admin), kernel-symbols (cap_syslog), scope=any
+    /// (processes of all users), sysctl=KEY=VALUE
     #[arg(long, value_name = "WHAT", value_parser = with)]
     pub with: Vec<With>,
     /// Where the binaries go, into bin below
@@ -60,6 +61,8 @@ pub enum With {
     Xdp,
     /// Names of kernel functions.
     KernelSymbols,
+    /// Processes of all users.
+    AnyScope,
     /// A setting.
     Sysctl(String, String),
 }
@@ -68,10 +71,12 @@ fn with(text: &str) -> Result<With, String> {
     match text {
         "xdp" => Ok(With::Xdp),
         "kernel-symbols" => Ok(With::KernelSymbols),
+        "scope=any" => Ok(With::AnyScope),
         _ => {
             let setting = text.strip_prefix("sysctl=");
             let pair = setting.and_then(|setting| setting.split_once('='));
-            let (key, value) = pair.ok_or("there are xdp, kernel-symbols and sysctl=KEY=VALUE")?;
+            let (key, value) =
+                pair.ok_or("there are xdp, kernel-symbols, scope=any and sysctl=KEY=VALUE")?;
             Ok(With::Sysctl(key.to_owned(), value.to_owned()))
         }
     }
@@ -88,7 +93,7 @@ impl Setup {
         };
         let sysctls = self.with.iter().filter_map(|with| match with {
             With::Sysctl(key, value) => Some((key.clone(), value.clone())),
-            With::Xdp | With::KernelSymbols => None,
+            With::Xdp | With::KernelSymbols | With::AnyScope => None,
         });
         Options {
             act,
@@ -100,6 +105,7 @@ impl Setup {
                 user: self.user,
                 xdp: self.with.contains(&With::Xdp),
                 kernel_symbols: self.with.contains(&With::KernelSymbols),
+                any_scope: self.with.contains(&With::AnyScope),
                 sysctls: sysctls.collect(),
                 prefix: self.prefix,
             },

@@ -59,6 +59,13 @@ pub const RULE: Asset = asset!(
     ""
 );
 
+/// Everybody's processes are shown to who may execute denet.
+pub const SCOPE: Asset = asset!(
+    "denet.toml" => "/etc/denet.toml",
+    "who may execute denet sees the processes of all users",
+    "members of the group see what all users' programs call, root's too, with file names and what is written"
+);
+
 /// debugfs as the classic guides want it.
 pub const DEBUGFS: Asset = asset!(
     "documented/sys-kernel-debug.mount.d/denet.conf" =>

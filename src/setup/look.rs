@@ -388,6 +388,7 @@ mod tests {
             user: None,
             xdp: false,
             kernel_symbols: false,
+            any_scope: false,
             sysctls: sysctls.iter().map(owned).collect(),
             prefix: "/usr/local".into(),
         }

@@ -41,6 +41,8 @@ pub struct Wish {
     pub xdp: bool,
     /// Names of kernel functions in stacks.
     pub kernel_symbols: bool,
+    /// Processes of all users, not only what ptrace(2) would show.
+    pub any_scope: bool,
     /// Settings, by name and value.
     pub sysctls: Vec<(String, String)>,
     /// Where binaries go: into `bin` below.
@@ -108,6 +110,9 @@ pub fn plan(wish: &Wish, known: &Known) -> Vec<Action> {
     all.extend(known.missing.iter().map(|at| directory(at)));
     for (from, bytes) in &known.binaries {
         all.extend(binary(wish, from, bytes, gid));
+    }
+    if wish.any_scope {
+        all.extend(asset(assets::SCOPE));
     }
     if known.systemd {
         all.extend(units(wish, known));

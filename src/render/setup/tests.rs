@@ -30,6 +30,7 @@ fn wish() -> Wish {
         user: Some("ann".to_owned()),
         xdp: false,
         kernel_symbols: false,
+        any_scope: false,
         sysctls: Vec::new(),
         prefix: "/usr/local".into(),
     }

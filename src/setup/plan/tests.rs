@@ -9,6 +9,7 @@ fn wish(profile: Profile) -> Wish {
         user: Some("ann".to_owned()),
         xdp: false,
         kernel_symbols: false,
+        any_scope: false,
         sysctls: Vec::new(),
         prefix: "/usr/local".into(),
     }
