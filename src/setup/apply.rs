@@ -49,7 +49,8 @@ pub fn apply(
     }
     finish_interrupted(system)?;
     let found = unobstructed(system, wish)?;
-    if todo(&found).is_empty() {
+    let begun = super::journal::read(&system.at(Path::new("/")))?;
+    if todo(&found).is_empty() && begun.is_none_or(|begun| begun.complete) {
         return Ok(found);
     }
     let mut journal = Journal::open(&system.at(Path::new("/")))?;
@@ -60,6 +61,8 @@ pub fn apply(
         tell(item);
         change(system, &mut journal, item, boundaries)?;
     }
+    journal.complete()?;
+    boundaries.pass();
     reload_units(system, todo.iter().map(|item| &item.action.target));
     Ok(found)
 }

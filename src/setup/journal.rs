@@ -50,6 +50,8 @@ enum Line {
     Done {
         target: Target,
     },
+    /// All that was asked for is done.
+    Complete,
 }
 
 /// A target that was changed, once or more often.
@@ -63,6 +65,15 @@ pub struct Change {
     pub wanted: State,
     /// The last change did not end.
     pub interrupted: bool,
+}
+
+/// What a journal says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// In the order of the first changes.
+    pub changes: Vec<Change>,
+    /// The last setup came to its end.
+    pub complete: bool,
 }
 
 /// An open journal, which nobody else writes to meanwhile.
@@ -197,13 +208,13 @@ fn text(root: &Path) -> Result<Option<String>, JournalError> {
 ///
 /// # Errors
 /// It cannot be read or understood, or lies where others may write.
-pub fn read(root: &Path) -> Result<Option<Vec<Change>>, JournalError> {
+pub fn read(root: &Path) -> Result<Option<Recorded>, JournalError> {
     let path = root.join(FOLDER).join(NAME);
     let parsed = match text(root)? {
         Some(text) => parse(&path, &text)?,
         None => None,
     };
-    Ok(parsed.map(|parsed| parsed.1))
+    Ok(parsed.map(|parsed| parsed.recorded))
 }
 
 impl Journal {
@@ -219,21 +230,25 @@ impl Journal {
         let file = private(root, NAME)?;
         let parsed = parse(&path, &text)?;
         let fresh = parsed.is_none();
-        let (header, changes, whole) = parsed.unwrap_or_else(|| {
-            let header = Header {
+        let parsed = parsed.unwrap_or_else(|| Parsed {
+            header: Header {
                 schema: SCHEMA,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 made_folder,
-            };
-            (header, Vec::new(), 0)
+            },
+            recorded: Recorded {
+                changes: Vec::new(),
+                complete: false,
+            },
+            whole: 0,
         });
         // A line that was cut short stands for something that did not begin.
-        file.set_len(whole as u64).map_err(at(&path))?;
+        file.set_len(parsed.whole as u64).map_err(at(&path))?;
         let mut journal = Self {
             root: root.to_owned(),
             file,
-            header,
-            changes,
+            header: parsed.header,
+            changes: parsed.recorded.changes,
             _lock: lock,
         };
         if fresh {
@@ -281,6 +296,14 @@ impl Journal {
         })?;
         done(&mut self.changes, target);
         Ok(())
+    }
+
+    /// Notes that all that was asked for is done.
+    ///
+    /// # Errors
+    /// It cannot be written; setup counts as interrupted.
+    pub fn complete(&mut self) -> Result<(), JournalError> {
+        self.append(&Line::Complete)
     }
 
     /// The content that was replaced.
@@ -430,9 +453,14 @@ fn done(changes: &mut [Change], target: &Target) {
     }
 }
 
-type Parsed = (Header, Vec<Change>, usize);
+struct Parsed {
+    header: Header,
+    recorded: Recorded,
+    /// How many bytes are whole lines.
+    whole: usize,
+}
 
-/// Header, changes, and how many bytes of it are whole lines; `None` for an empty one.
+/// `None` for an empty one.
 fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
     let damaged = |line| JournalError::Damaged {
         path: path.to_owned(),
@@ -462,7 +490,9 @@ fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
         });
     }
     let mut changes = Vec::new();
+    let mut complete = false;
     for (at, line) in lines {
+        complete = false;
         match serde_json::from_str(line).map_err(|_| damaged(at + 1))? {
             Line::Begun {
                 target,
@@ -479,9 +509,15 @@ fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
                 }
             },
             Line::Done { target } => done(&mut changes, &target),
+            Line::Complete => complete = true,
         }
     }
-    Ok(Some((header, changes, whole)))
+    let recorded = Recorded { changes, complete };
+    Ok(Some(Parsed {
+        header,
+        recorded,
+        whole,
+    }))
 }
 
 #[cfg(test)]

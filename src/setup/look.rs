@@ -88,7 +88,7 @@ fn journalled(system: &System) -> Result<BTreeSet<Target>, SetupError> {
         }
         changes => changes?,
     };
-    let changes = changes.into_iter().flatten();
+    let changes = changes.into_iter().flat_map(|recorded| recorded.changes);
     Ok(changes.map(|change| change.target).collect())
 }
 

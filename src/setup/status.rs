@@ -27,8 +27,19 @@ pub struct Line {
 /// # Errors
 /// The journal cannot be read or understood.
 pub fn status(system: &System) -> Result<Option<Vec<Line>>, SetupError> {
-    let changes = journal::read(&system.at(Path::new("/")))?;
-    Ok(changes.map(|changes| changes.iter().map(|change| line(system, change)).collect()))
+    let recorded = journal::read(&system.at(Path::new("/")))?;
+    let Some(recorded) = recorded.filter(|recorded| !recorded.changes.is_empty()) else {
+        return Ok(None);
+    };
+    let changes = recorded.changes.iter();
+    let mut lines: Vec<Line> = changes.map(|change| line(system, change)).collect();
+    if let Some(last) = lines.last_mut()
+        && !recorded.complete
+        && last.drift.is_none()
+    {
+        last.drift = Some("setup was interrupted after this".to_owned());
+    }
+    Ok(Some(lines))
 }
 
 fn line(system: &System, change: &Change) -> Line {

@@ -61,16 +61,15 @@ fn the_syscall_profile_takes_the_kernel_of_its_ring_buffer() {
         since(&found, "programs in sections raw_tp"),
         Some(Release(4, 17))
     );
-    assert_eq!(found.minimum_kernel(), Some(Release(5, 8)));
-    assert_eq!(found.kernel_btf, []);
-
-    // One of its ways to find the current task is switched off where the kernel lacks it.
-    let found = requirements(&own(samples::syscalls()));
-    assert_eq!(found.minimum_kernel(), Some(Release(5, 8)));
-    assert_eq!(found.kernel_for_all_code(), Some(Release(5, 11)));
-    assert_eq!(found.demands[0].what, "helper bpf_get_current_task_btf");
-    assert!(!found.demands[0].certain);
-    assert!(found.kernel_btf.iter().all(|one| !one.certain));
+    // One of their ways to find the current task is switched off where the kernel lacks it.
+    for bytes in [samples::lifecycle(), samples::syscalls()] {
+        let found = requirements(&own(bytes));
+        assert_eq!(found.minimum_kernel(), Some(Release(5, 8)));
+        assert_eq!(found.kernel_for_all_code(), Some(Release(5, 11)));
+        assert_eq!(found.demands[0].what, "helper bpf_get_current_task_btf");
+        assert!(!found.demands[0].certain);
+        assert!(found.kernel_btf.iter().all(|one| !one.certain));
+    }
 }
 
 #[test]

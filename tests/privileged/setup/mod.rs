@@ -185,6 +185,19 @@ fn killed_at(boundary: u32, then: &[&[&str]]) -> bool {
     let mut arguments = APPLY.to_vec();
     arguments.extend(["--die-at", &number]);
     let ended = setup(&root, &arguments);
+    // Whatever it left is named: all holds only where it came to its end.
+    let status = setup(&root, &["--status"]);
+    let text = unbroken(&stdout(&status));
+    let all_holds = status.status.success() && !text.contains("nothing was set up");
+    let complete = text.matches('✓').count() > 10;
+    assert!(
+        !all_holds || complete && !text.contains('✗'),
+        "killed at boundary {boundary}: {text}"
+    );
+    if !ended.status.success() && all_holds {
+        // Only what comes after the last line of the journal is missing.
+        assert_eq!(done(&root, &APPLY).matches("by ").count(), 0, "boundary {boundary}");
+    }
     for verb in then {
         done(&root, verb);
     }
