@@ -66,7 +66,7 @@ pub fn granted() -> Option<Granted> {
     }
     Some(match configured(Path::new("/")) {
         Ok(scope) => Granted {
-            scope,
+            scope: scope.unwrap_or_default(),
             ignored: None,
         },
         Err(ignored) => Granted {
@@ -76,17 +76,20 @@ pub fn granted() -> Option<Granted> {
     })
 }
 
-/// The scope that root decided on, below this root.
-fn configured(root: &Path) -> Result<Scope, String> {
+/// The scope that root decided on, below this root; `None` if root did not.
+///
+/// # Errors
+/// Why the file does not count.
+pub fn configured(root: &Path) -> Result<Option<Scope>, String> {
     let place = match Place::open_trusted(root, Path::new(CONFIG)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Scope::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         place => place,
     };
     let entry = place.and_then(|place| place.look());
     let ignored = |why: &str| Err(format!("{CONFIG} is ignored: {why}"));
     match entry {
         Err(error) => ignored(&error.to_string()),
-        Ok(None) => Ok(Scope::default()),
+        Ok(None) => Ok(None),
         Ok(Some(Entry::Link(_))) => ignored("it is a symbolic link"),
         Ok(Some(Entry::File {
             bytes,
@@ -104,7 +107,7 @@ fn configured(root: &Path) -> Result<Scope, String> {
             if bytes.len() > LONGEST {
                 return ignored(&format!("it is larger than {} KiB", LONGEST >> 10));
             }
-            parse(&bytes).or_else(|why| ignored(&why))
+            parse(&bytes).map(Some).or_else(|why| ignored(&why))
         }
         Ok(Some(_)) => ignored("it is no regular file"),
     }
@@ -176,7 +179,8 @@ impl Access {
     }
 }
 
-fn not_yours(cause: &str, evidence: String) -> Box<Finding> {
+/// What is told of a target that the user may not observe.
+pub(crate) fn not_yours(cause: &str, evidence: String) -> Box<Finding> {
     let cause = format!(
         "{cause}: this denet has its privileges from its file, and shows with them what ptrace(2) would show you"
     );
@@ -232,12 +236,12 @@ mod tests {
         let mode =
             |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         mode(&tree.at, 0o755);
-        assert_eq!(configured(&tree.at), Ok(Scope::Own));
+        assert_eq!(configured(&tree.at), Ok(None));
         tree.write("/etc/denet.toml", b"scope = \"any\"\n");
         let folder = tree.at.join("etc");
         mode(&folder, 0o755);
         mode(&config, 0o644);
-        assert_eq!(configured(&tree.at), Ok(Scope::Any));
+        assert_eq!(configured(&tree.at), Ok(Some(Scope::Any)));
         let refused = |words: &str| {
             let ignored = configured(&tree.at).unwrap_err();
             assert!(

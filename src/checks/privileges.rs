@@ -7,6 +7,7 @@ use grant::{counts_nowhere, given, grant, install, path, shown, written};
 pub(super) use grant::{grant_more, granted, granted_beside};
 
 use super::verdict::Verdict;
+use crate::access::{CONFIG, Scope, not_yours};
 use crate::facts::binary::Format;
 use crate::facts::exec::ExecError;
 use crate::facts::kernel::Release;
@@ -44,6 +45,32 @@ pub(super) fn is_by_filter(facts: &Facts, errno: i32) -> bool {
 pub(super) fn names(caps: &[Cap]) -> String {
     let names: Vec<_> = caps.iter().map(|cap| cap.name()).collect();
     names.join(" and ")
+}
+
+/// Privileges of the file reach only what its user may trace anyhow, unless root decided otherwise.
+pub(super) fn reaches_others(facts: &Facts) -> Verdict {
+    let Some(who) = subject(facts) else {
+        return Verdict::without(&facts.privileges, "nobody knows who runs it");
+    };
+    if who.real_uid == 0 {
+        return Verdict::ok("root");
+    }
+    if !who.effective.lacks_for_tracing().is_empty() {
+        return Verdict::not_applicable("it has no privileges that could reach them");
+    }
+    if who.ambient.lacks_for_tracing().is_empty() {
+        return Verdict::ok("its capabilities are its user's, not the file's");
+    }
+    let evidence = match &facts.scope {
+        Fact::Known(Scope::Any) => return Verdict::ok(format!("{CONFIG}: scope any")),
+        Fact::Known(Scope::Own) => format!("{CONFIG}: scope own"),
+        Fact::Absent => format!("{CONFIG}: there is none"),
+        Fact::Denied(why) | Fact::Failed(why) => why.clone(),
+    };
+    Verdict::blocked(*not_yours(
+        "processes of other users are not yours",
+        evidence,
+    ))
 }
 
 /// Everything that keeps the subject from `cap_bpf` and `cap_perfmon`, the outermost first; empty if it

@@ -186,6 +186,13 @@ pub const CHECKS: &[Check] = &[
     ),
     check(
         PRIVILEGES,
+        "not-yours",
+        "processes of others",
+        privileges::reaches_others,
+        &[],
+    ),
+    check(
+        PRIVILEGES,
         "net-admin-missing",
         "cap_net_admin",
         privileges::has_net_admin,

@@ -12,7 +12,7 @@ use crate::report::Selection;
 const AFTER_HELP: &str = "\
 Goals: syscall-profiling (denet run, denet attach), exec-monitor, network-monitor, xdp-counters (denet
 monitor exec, net, xdp), syscall-trace (denet trace), kernel-stacks, hardware-counters,
-classic-tracepoints. --only and --skip take goals and checks; the report names the checks.
+classic-tracepoints, other-processes. --only and --skip take goals and checks; the report names the checks.
 
 Exit status: 0 every goal that was asked for is ready; 1 one is blocked; 2 one is degraded, or could not
 be looked at; 64 wrong usage; 70 ebpf_diag itself failed.

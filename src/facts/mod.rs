@@ -41,6 +41,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Scope;
 use crate::sys::root::Root;
 use binary::Binary;
 use exec::{ExecError, after_exec};
@@ -79,6 +80,10 @@ pub struct Facts {
     pub privileges: Fact<Privileges>,
     /// The file that it runs from.
     pub binary: Binary,
+    /// To whom privileges from that file reach, as root decided; `Absent` if root did not, `Denied` if the
+    /// file does not count.
+    #[serde(default = "undecided")]
+    pub scope: Fact<Scope>,
     /// The kernel, and what it forbids to everyone.
     pub kernel: kernel::Kernel,
     /// How it was built.
@@ -132,6 +137,7 @@ impl Facts {
             subject,
             privileges,
             binary,
+            scope: scope(root),
             config: config::Config::probe(root, &kernel),
             kernel,
             sysctls: sysctls::Sysctls::probe(root),
@@ -168,6 +174,19 @@ impl Facts {
             };
         }
         facts
+    }
+}
+
+/// As in facts that were saved before there was one.
+fn undecided() -> Fact<Scope> {
+    Fact::Absent
+}
+
+fn scope(root: &Root) -> Fact<Scope> {
+    match crate::access::configured(root.directory()) {
+        Ok(Some(scope)) => Fact::Known(scope),
+        Ok(None) => Fact::Absent,
+        Err(ignored) => Fact::Denied(ignored),
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Goal {
     pub title: &'static str,
     /// Best first.
     pub ways: &'static [Way],
+    /// Checks that stand in the way of all of them: denet itself does not go there.
+    pub limits: &'static [&'static str],
 }
 
 /// One way to a goal.
@@ -266,6 +268,24 @@ pub(crate) const UNEXPLAINED: &str = "kernel-refused";
 
 /// What becomes of a goal on these facts, where the checks said this.
 pub fn outcome(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
+    let open = by_ways(goal, facts, judged);
+    let stands = |check: &&Judged| {
+        goal.limits.contains(&check.id) && matches!(check.verdict, Verdict::Blocked(_))
+    };
+    let limits: Vec<_> = judged.iter().filter(stands).map(|check| check.id).collect();
+    match open.status {
+        Status::Ready | Status::Degraded if !limits.is_empty() => Outcome {
+            status: Status::Blocked,
+            via: None,
+            because: limits,
+            ..open
+        },
+        _ => open,
+    }
+}
+
+/// What becomes of it by the best of its ways.
+fn by_ways(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
     let made = |status, via: Option<&Way>, proven, because| Outcome {
         id: goal.id,
         title: goal.title,

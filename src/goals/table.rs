@@ -1,7 +1,8 @@
 //! The goals and their ways, best first.
 //!
 //! denet's commands: `run` and `attach` are `syscall-profiling`, `monitor exec` is `exec-monitor`,
-//! `monitor net` is `network-monitor`, `monitor xdp` is `xdp-counters`, `trace` is `syscall-trace`. A way
+//! `monitor net` is `network-monitor`, `monitor xdp` is `xdp-counters`, `trace` is `syscall-trace`; the four that
+//! follow processes are for those of others only where `other-processes` is reached. A way
 //! asks for what that command loads first on such a kernel; sizes are those of its tables. What is taken
 //! only where it is asked for (`--hook`) is no way: its refusal has its own finding.
 
@@ -345,43 +346,46 @@ const TYPED_STREAM_PROBES: &[&str] = &[
     "attach:iter/task",
 ];
 
+const PROFILING: &[Way] = &[
+    PROFILING_BY_EVENTS[0],
+    PROFILING_BY_EVENTS[1],
+    by_raw(
+        "raw_tp/sys_enter",
+        &[TABLES, PIDS, RING, RAW, RAW_READING, Ask::RawTracepoint],
+        &[
+            "map:array_1mib",
+            "map:hash",
+            "map:ringbuf",
+            "helper:bpf_probe_read_kernel",
+            "attach:raw_tp/sys_enter",
+            "attach:raw_tp/sched_process_fork",
+            "attach:raw_tp/sched_process_exec",
+            "attach:raw_tp/sched_process_exit",
+        ],
+        RAW_CHECKS,
+    ),
+    by_types(
+        "raw_tp/sys_enter, following by tp_btf",
+        &[
+            TABLES,
+            PIDS,
+            RING,
+            RAW_KNOWING_TASK,
+            TRACEPOINT_TYPES,
+            TYPED,
+            Ask::RawTracepoint,
+        ],
+        TYPED_PROBES,
+    ),
+];
+
 /// In the order in which they are reported.
 pub const GOALS: &[Goal] = &[
     Goal {
         id: "syscall-profiling",
         title: "syscall profiling",
-        ways: &[
-            PROFILING_BY_EVENTS[0],
-            PROFILING_BY_EVENTS[1],
-            by_raw(
-                "raw_tp/sys_enter",
-                &[TABLES, PIDS, RING, RAW, RAW_READING, Ask::RawTracepoint],
-                &[
-                    "map:array_1mib",
-                    "map:hash",
-                    "map:ringbuf",
-                    "helper:bpf_probe_read_kernel",
-                    "attach:raw_tp/sys_enter",
-                    "attach:raw_tp/sched_process_fork",
-                    "attach:raw_tp/sched_process_exec",
-                    "attach:raw_tp/sched_process_exit",
-                ],
-                RAW_CHECKS,
-            ),
-            by_types(
-                "raw_tp/sys_enter, following by tp_btf",
-                &[
-                    TABLES,
-                    PIDS,
-                    RING,
-                    RAW_KNOWING_TASK,
-                    TRACEPOINT_TYPES,
-                    TYPED,
-                    Ask::RawTracepoint,
-                ],
-                TYPED_PROBES,
-            ),
-        ],
+        ways: PROFILING,
+        limits: &[],
     },
     Goal {
         id: "exec-monitor",
@@ -435,6 +439,7 @@ pub const GOALS: &[Goal] = &[
                 RAW_AND_TYPES,
             ),
         ],
+        limits: &[],
     },
     Goal {
         id: "network-monitor",
@@ -467,6 +472,7 @@ pub const GOALS: &[Goal] = &[
                 RAW_AND_TYPES,
             ),
         ],
+        limits: &[],
     },
     Goal {
         id: "syscall-trace",
@@ -520,6 +526,7 @@ pub const GOALS: &[Goal] = &[
                 RAW_AND_TYPES,
             ),
         ],
+        limits: &[],
     },
     Goal {
         id: "xdp-counters",
@@ -553,6 +560,7 @@ pub const GOALS: &[Goal] = &[
                 checks: &[LOADING, &["net-admin-missing", "xdp-busy"]],
             },
         ],
+        limits: &[],
     },
     Goal {
         id: "kernel-stacks",
@@ -578,6 +586,7 @@ pub const GOALS: &[Goal] = &[
                 &["lockdown", "kernel-addresses-hidden"],
             ],
         }],
+        limits: &[],
     },
     Goal {
         id: "hardware-counters",
@@ -597,6 +606,7 @@ pub const GOALS: &[Goal] = &[
                 BY_EVENTS,
             ],
         }],
+        limits: &[],
     },
     Goal {
         id: "classic-tracepoints",
@@ -611,5 +621,12 @@ pub const GOALS: &[Goal] = &[
             probes: &["attach:tp/raw_syscalls/sys_enter"],
             checks: &[LOADING, AT_TRACEPOINTS, READING, BY_TRACEFS, BY_EVENTS],
         }],
+        limits: &[],
+    },
+    Goal {
+        id: "other-processes",
+        title: "processes of other users",
+        ways: PROFILING,
+        limits: &["not-yours"],
     },
 ];

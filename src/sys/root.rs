@@ -81,6 +81,11 @@ impl Root {
         Self { at: at.into() }
     }
 
+    /// The directory that it begins at.
+    pub fn directory(&self) -> &Path {
+        &self.at
+    }
+
     /// It is this machine's own, so that the running kernel may be asked as well.
     pub fn is_live(&self) -> bool {
         self.at == Path::new("/")

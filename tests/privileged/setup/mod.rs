@@ -196,7 +196,11 @@ fn killed_at(boundary: u32, then: &[&[&str]]) -> bool {
     );
     if !ended.status.success() && all_holds {
         // Only what comes after the last line of the journal is missing.
-        assert_eq!(done(&root, &APPLY).matches("by ").count(), 0, "boundary {boundary}");
+        assert_eq!(
+            done(&root, &APPLY).matches("by ").count(),
+            0,
+            "boundary {boundary}"
+        );
     }
     for verb in then {
         done(&root, verb);
