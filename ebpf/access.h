@@ -43,16 +43,18 @@ static __always_inline int ids_are_the_users(const void *cred)
 	return !differs;
 }
 
-/* Capabilities in a user namespace that the user made are the user's. */
+/* In a user namespace that the user made, all capabilities are the user's; in the initial one they have none. */
 static __always_inline int capabilities_are_the_users(const void *cred)
 {
-	const void *namespace;
+	const void *namespace = pointer_at(cred, cred_user_ns_offset);
+	__u32 level;
 
-	if (!(word_at(cred, cred_permitted_offset) | word_at(cred, cred_permitted_offset + 4)))
-		return 1;
-	namespace = pointer_at(cred, cred_user_ns_offset);
-	return namespace && word_at(namespace, user_ns_level_offset) == 1 &&
-	       word_at(namespace, user_ns_owner_offset) == access_uid;
+	if (!namespace)
+		return 0;
+	level = word_at(namespace, user_ns_level_offset);
+	if (level == 0)
+		return !(word_at(cred, cred_permitted_offset) | word_at(cred, cred_permitted_offset + 4));
+	return level == 1 && word_at(namespace, user_ns_owner_offset) == access_uid;
 }
 
 /* The credentials of the current task, by which its memory may be read; 0: it may not. */

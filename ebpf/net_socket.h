@@ -307,7 +307,7 @@ static __noinline int describe(struct call *call)
 	struct seen now = {};
 	__u64 sk;
 
-	if (!call)
+	if (!call || !may_read())
 		return 0;
 	sk = call->sk;
 	if (!sk || look_up(call->event.fd, &now) != sk)

@@ -123,8 +123,9 @@ static __always_inline int call_begins(__u64 regs, __s64 nr, int compat, const _
 		task->events++;
 		return 0;
 	}
+	cred = may_read();
 	for (int i = 0; i < ARGUMENTS; i++)
-		call->args[i] = args[i];
+		call->args[i] = cred ? args[i] : 0;
 	call->nr = nr;
 	call->flags = compat ? DENET_CALL_COMPAT : 0;
 	if (!(flags & DENET_SPEC_WANTED))
@@ -132,7 +133,6 @@ static __always_inline int call_begins(__u64 regs, __s64 nr, int compat, const _
 	call->result = 0;
 	call->used = 0;
 	call->faulted = 0;
-	cred = may_read();
 	if (spec && cred)
 		put_at_entry(call, spec);
 	if (!might_read(cred))
@@ -289,6 +289,8 @@ struct signal_info {
 	__s32 status;
 };
 
+static const struct signal_info NO_INFORMATION;
+
 static __always_inline int signal_comes(__u64 regs, __s32 number, const struct signal_info *info, __u32 known)
 {
 	struct denet_task *task = find_task(regs);
@@ -298,6 +300,11 @@ static __always_inline int signal_comes(__u64 regs, __s32 number, const struct s
 	if (!task)
 		return 0;
 	began = task->call;
+	/* It may hold an address of its memory. */
+	if (!may_read()) {
+		info = &NO_INFORMATION;
+		known = 0;
+	}
 	begin_event(&it.head, task, DENET_RECORD_SIGNAL);
 	it.head.start_ns = began ? began : it.head.end_ns;
 	it.signal = number;

@@ -139,7 +139,8 @@ impl Access {
 
     /// Whether this is a process that the user may observe. Who has ended is; attaching to them fails.
     pub fn reaches(self, pid: u32) -> bool {
-        !self.own_only || processes::may_trace(pid).unwrap_or(true)
+        let has_ended = |error: io::Error| error.raw_os_error() == Some(libc::ESRCH);
+        !self.own_only || processes::may_trace(pid).unwrap_or_else(has_ended)
     }
 
     /// Refuses who is not the user's.

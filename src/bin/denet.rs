@@ -16,7 +16,7 @@ denet::identify!("denet");
 
 fn main() -> ExitCode {
     let words = std::env::args_os();
-    let parsed = match cli::parsed(words, |words| Cli::from_words(words), exit::USAGE) {
+    let parsed = match cli::parsed(words, Cli::from_words, exit::USAGE) {
         Ok(parsed) => parsed,
         Err(code) => return ExitCode::from(code),
     };

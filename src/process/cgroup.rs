@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
+
 /// All processes of a cgroup and of those below it.
 ///
 /// # Errors
@@ -36,7 +38,12 @@ pub fn folder(named: &Path) -> Result<PathBuf, String> {
         let relative = named.strip_prefix("/").unwrap_or(named);
         Path::new(&mount.point).join(relative)
     });
-    let is_cgroup = |folder: &PathBuf| folder.join("cgroup.procs").exists();
+    // In another file system anybody may write down who is in it.
+    let is_of_kernel = |folder: &PathBuf| {
+        let kind = statfs(folder).map(|it| it.filesystem_type());
+        kind.is_ok_and(|kind| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&kind))
+    };
+    let is_cgroup = |folder: &PathBuf| is_of_kernel(folder) && folder.join("cgroup.procs").exists();
     let found = [Some(named.to_owned()), below]
         .into_iter()
         .flatten()

@@ -64,7 +64,6 @@ pub struct Attached {
     follower: Option<Follower>,
     sampler: Sampler,
     started: Instant,
-    access: Access,
     // Of a cgroup, where no samples are taken that would find new members.
     joined: Option<PathBuf>,
 }
@@ -162,7 +161,6 @@ impl Attached {
             follower,
             sampler,
             started: Instant::now(),
-            access,
             joined,
         })
     }
@@ -189,7 +187,6 @@ impl Attached {
             mut follower,
             sampler,
             started,
-            access,
             joined,
             ..
         } = self;
@@ -213,7 +210,7 @@ impl Attached {
             if let Some(follower) = &mut follower {
                 follower.tick();
                 if let Some(folder) = &joined {
-                    follow_members(folder, follower, access);
+                    follow_members(folder, follower);
                 }
             }
             ended = ended || ends.as_ref().is_some_and(has_ended);
@@ -290,12 +287,12 @@ fn target(scope: &Scope) -> Target {
 }
 
 /// A cgroup gains members that nobody in it started.
-fn follow_members(folder: &Path, follower: &mut Follower, access: Access) {
+fn follow_members(folder: &Path, follower: &mut Follower) {
     let Ok(mut members) = cgroup::members(folder) else {
         return;
     };
     let live = follower.live_processes();
-    members.retain(|pid| live.binary_search(pid).is_err() && access.reaches(*pid));
+    members.retain(|pid| live.binary_search(pid).is_err());
     if members.is_empty() {
         return;
     }

@@ -233,7 +233,7 @@ fn finding(
         line(to, format!("{label:10}{command}"))?;
     }
     if !cause.concerns.is_empty() {
-        lines(to, "concerns", &cause.concerns.join(", "), width)?;
+        lines(to, "concerns", cause.concerns.join(", "), width)?;
     }
     if !cause.symptoms.is_empty() {
         let most = if verbose { usize::MAX } else { SYMPTOMS };

@@ -102,9 +102,9 @@ fn entry(
         .as_ref()
         .map_or("unknown".to_owned(), State::to_string);
     lines(to, "now", &now, width)?;
-    lines(to, "then", &action.wanted.to_string(), width)?;
+    lines(to, "then", action.wanted.to_string(), width)?;
     if let (Some(State::File(before)), State::File(after)) = (&item.now, &action.wanted) {
-        lines(to, "changes", &changed(before, after), width)?;
+        lines(to, "changes", changed(before, after), width)?;
     }
     if let (State::File(_), Ok(text)) = (&action.wanted, std::str::from_utf8(&action.bytes)) {
         content(to, text)?;

@@ -231,7 +231,7 @@ fn machine(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> 
     if known.is_empty() {
         return Ok(());
     }
-    lines(to, "machine", &known.join(", "), width)
+    lines(to, "machine", known.join(", "), width)
 }
 
 fn exits(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
@@ -261,12 +261,7 @@ fn exits(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
         ));
     }
     let ended = plural(exits.total, "process ended", "processes ended");
-    lines(
-        to,
-        "exits",
-        &format!("{ended}: {}", named.join(", ")),
-        width,
-    )
+    lines(to, "exits", format!("{ended}: {}", named.join(", ")), width)
 }
 
 /// Those of the summary, and what is not in it as of the last sample.
@@ -285,7 +280,7 @@ fn totals(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
         if known.is_empty() {
             return Ok(());
         }
-        lines(to, label, &known.join(", "), width)
+        lines(to, label, known.join(", "), width)
     };
     both(
         to,
@@ -358,7 +353,7 @@ fn hardware(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()>
     if parts.is_empty() {
         return Ok(());
     }
-    lines(to, "hardware", &parts.join(", "), width)
+    lines(to, "hardware", parts.join(", "), width)
 }
 
 fn syscalls(to: &mut dyn Write, calls: &Calls, top: usize) -> io::Result<()> {

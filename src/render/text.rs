@@ -147,7 +147,7 @@ fn scope(
             )
         ),
     };
-    lines(to, "scope", &format!("{}{private}", scope.name()), width)
+    lines(to, "scope", format!("{}{private}", scope.name()), width)
 }
 
 fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<()> {
@@ -426,7 +426,7 @@ fn still_running(to: &mut dyn Write, run: &Run, width: usize) -> io::Result<()> 
         (End::Interrupted(_), _) => "watched until the signal came",
         (End::Unread, _) => "watched until nobody read on",
     };
-    lines(to, "running", &format!("{names}: {until}"), width)
+    lines(to, "running", format!("{names}: {until}"), width)
 }
 
 fn own_cost(to: &mut dyn Write, what: &str, own: &OwnCost, width: usize) -> io::Result<()> {
@@ -454,7 +454,7 @@ pub fn finding(to: &mut dyn Write, finding: &Finding, columns: usize) -> io::Res
     lines(
         to,
         "cause",
-        &format!("{} [{}]", finding.cause, finding.id),
+        format!("{} [{}]", finding.cause, finding.id),
         width,
     )?;
     evidence_and_fix(to, finding, width)

@@ -102,7 +102,7 @@ fn hardware(to: &mut dyn Write, counters: &Counters, width: usize) -> io::Result
         estimated.map(|share| format!("scaled up from {} of the time", percent(share))),
     ];
     let text: Vec<_> = parts.into_iter().flatten().collect();
-    lines(to, "hardware", &text.join(", "), width)
+    lines(to, "hardware", text.join(", "), width)
 }
 
 /// Who used the CPU, where more than one process was seen.

@@ -61,7 +61,7 @@ pub fn table(
     columns: usize,
 ) -> io::Result<()> {
     header(to, about, columns)?;
-    lines(to, "time", &time(interval.now.elapsed), columns)?;
+    lines(to, "time", time(interval.now.elapsed), columns)?;
     let (added, length) = (interval.added(), interval.length());
     let rate = |kind| Rate::of(kind_of(&added, kind), length).unwrap_or_default();
     rows(to, &interval.now.sum(), Some(&rate))
@@ -139,12 +139,7 @@ pub fn removed(
         true => "the program was taken off",
         false => "no program was attached any more",
     };
-    lines(
-        to,
-        "unpinned",
-        &format!("{}: {was}", place.display()),
-        width,
-    )?;
+    lines(to, "unpinned", format!("{}: {was}", place.display()), width)?;
     match &removed.counted {
         Some(cpus) => rows(to, &Counts::sum(cpus), None),
         None => lines(to, "", "no counters were pinned there", width),

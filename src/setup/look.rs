@@ -11,7 +11,7 @@ use super::source;
 use super::state::{State, Target};
 use super::status::at_boot;
 use super::touch::{GSHADOW, PASSWD, System};
-use super::validate::sysctl;
+use super::validate::{is_value, sysctl};
 use crate::facts::kernel::{Kernel, Release};
 use crate::facts::privileges::{Cap, Privileges};
 use crate::facts::sysctls::Sysctls;
@@ -353,6 +353,9 @@ fn standing(system: &System, action: &Action, now: &State, ours: bool) -> Standi
                 "{key} is 1, which cannot be changed to {value} before the next boot"
             ))
         }
+        (Target::Sysctl(key), _, State::Value(now)) if !is_value(now) => Some(format!(
+            "{key} is {now}, and not a number: it is left to who set it"
+        )),
         (Target::Sysctl(key), _, State::Absent) => Some(format!("this kernel has no {key}")),
         _ => None,
     };

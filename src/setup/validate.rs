@@ -44,7 +44,8 @@ fn fits(target: &Target, state: &State) -> bool {
 }
 
 fn is_file(file: &FileState) -> bool {
-    let is_hex = |text: &String| text.len() % 2 == 0 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_hex =
+        |text: &String| text.len().is_multiple_of(2) && text.bytes().all(|b| b.is_ascii_hexdigit());
     let named = |(name, value): (&String, &String)| !name.contains('\0') && is_hex(value);
     file.mode <= 0o7777 && is_digest(&file.digest) && file.attributes.iter().all(named)
 }
@@ -65,9 +66,10 @@ fn is_account(name: &str) -> bool {
     !name.is_empty() && !name.starts_with(['-', '+']) && !name.contains(odd)
 }
 
-/// One line, as a file below `/proc/sys` holds it.
-fn is_value(value: &str) -> bool {
-    !value.is_empty() && value.len() < 4096 && !value.contains(['\n', '\0'])
+/// A number or several, as a file below `/proc/sys` holds them.
+pub(super) fn is_value(value: &str) -> bool {
+    let number = |word: &str| word.parse::<i64>().is_ok();
+    !value.is_empty() && value.split(['\t', ' ']).all(number)
 }
 
 /// The file below `/proc/sys` of a key, as `sysctl.d(5)` writes them: where a slash comes first, dots are

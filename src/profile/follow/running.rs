@@ -7,6 +7,7 @@ use super::super::ways::Whom;
 use super::super::{Limits, StartError, Target};
 use super::took::Took;
 use super::{Cost, Follower, SETTLED, Stream, give_up_capabilities, refused};
+use crate::access::Access;
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::{KernelError, kernel};
@@ -83,10 +84,12 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Follows these as well, from now on.
+    /// Follows these as well, from now on: those that the user may observe.
     pub(crate) fn follow_more(&mut self, tgids: &[u32]) -> Result<(), KernelError> {
+        let access = Access::of_user();
         for tgids in tgids.chunks(WANTED_AT_ONCE) {
-            let wanted: BTreeSet<u32> = tgids.iter().copied().collect();
+            let reached = tgids.iter().copied().filter(|pid| access.reaches(*pid));
+            let wanted: BTreeSet<u32> = reached.collect();
             self.tables.want(&wanted)?;
             let walked = self.walk();
             self.tables.want_no_longer(&wanted)?;
