@@ -25,6 +25,8 @@
 #define DENET_EXIT_ORPHAN 8 /* nobody who is followed is its parent */
 /* And, while it lives already: its memory is not read, because it executed what made it more than the user's. */
 #define DENET_EXIT_PRIVATE 16
+/* It is the child of denet's own that waits to execute the command: what it passes on is the user's. */
+#define DENET_EXIT_WAITING 32
 
 /* A followed task (a thread, as the kernel means it) and what it called. */
 struct denet_task {

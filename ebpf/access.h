@@ -28,9 +28,9 @@ const volatile __u32 dumpable_offset = 0;
 #define DUMPABLE_MASK 3
 #define DUMPABLE_BY_USER 1
 
-static __always_inline const void *credentials(void)
+static __always_inline const void *credentials_of(const void *task)
 {
-	return pointer_at(current_task(), task_real_cred_offset);
+	return pointer_at(task, task_real_cred_offset);
 }
 
 static __always_inline int ids_are_the_users(const void *cred)
@@ -57,15 +57,15 @@ static __always_inline int capabilities_are_the_users(const void *cred)
 	return level == 1 && word_at(namespace, user_ns_owner_offset) == access_uid;
 }
 
-/* The credentials of the current task, by which its memory may be read; 0: it may not. */
-static __noinline __u64 credentials_of_users(void)
+/* The credentials of a task, by which its memory may be read; 0: it may not. */
+static __noinline __u64 credentials_of_users(const void *task)
 {
 	const void *cred, *holder;
 
 	if (!task_real_cred_offset || !task_dumpable_in_offset)
 		return 0;
-	cred = credentials();
-	holder = pointer_at(current_task(), task_dumpable_in_offset);
+	cred = credentials_of(task);
+	holder = pointer_at(task, task_dumpable_in_offset);
 	if (!cred || !holder)
 		return 0;
 	if (!ids_are_the_users(cred) || !capabilities_are_the_users(cred))
@@ -75,26 +75,38 @@ static __noinline __u64 credentials_of_users(void)
 	return (__u64)cred;
 }
 
+#define CRED_OF_ANYBODY 1
+
 /* What memory is read by: 0 if it may not be. */
 static __always_inline __u64 may_read(void)
 {
-	return access_is_limited ? credentials_of_users() : 1;
+	return access_is_limited ? credentials_of_users(current_task()) : CRED_OF_ANYBODY;
+}
+
+/* The same at the start of a call. */
+static __always_inline __u64 may_read_of(const struct denet_task *task)
+{
+	return access_is_limited && task->exit_flags & DENET_EXIT_WAITING ? CRED_OF_ANYBODY : may_read();
 }
 
 /* After reading: whether they are the same still, and what was read may be told. */
 static __always_inline int might_read(__u64 cred)
 {
-	return !access_is_limited || (cred && (__u64)credentials() == cred);
+	if (!access_is_limited || cred == CRED_OF_ANYBODY)
+		return 1;
+	return cred && (__u64)credentials_of(current_task()) == cred;
 }
 
-#define EFAULT 14
+/* 0, or all ones: of an address with these bits nothing is read (EFAULT). */
+static __always_inline __u64 hidden_by(__u64 cred)
+{
+	return cred ? 0 : ~0ULL;
+}
 
-/* bpf_probe_read_user() of what may be read. */
-#define read_user(to, size, from)                                                                                      \
-	({                                                                                                             \
-		__u64 cred_ = may_read();                                                                              \
-		long read_ = cred_ ? bpf_probe_read_user(to, size, from) : -EFAULT;                                    \
-		might_read(cred_) ? read_ : -EFAULT;                                                                   \
-	})
+/*
+ * bpf_probe_read_user() unless it is hidden. No branch: the verifier would walk both sides, of each read in each
+ * turn of a loop.
+ */
+#define read_user(to, size, from, hidden) bpf_probe_read_user(to, size, (const void *)((__u64)(from) | (hidden)))
 
 #endif

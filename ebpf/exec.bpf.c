@@ -111,7 +111,7 @@ static __always_inline int exec_begins(__u64 regs, const __u64 *args, __u32 flag
 	it->uid = (__u32)ids;
 	it->gid = ids >> 32;
 	bpf_get_current_comm(it->comm, sizeof(it->comm));
-	cred = may_read();
+	cred = may_read_of(task);
 	n = cred ? bpf_probe_read_user_str(it->text, sizeof(it->text), (const void *)it->path) : 0;
 	if (!might_read(cred)) {
 		n = 0;

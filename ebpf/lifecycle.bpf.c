@@ -61,7 +61,7 @@ struct newcomer {
 	__u32 tid;
 	__u32 tgid;
 	__u32 is_child; /* of who runs this program, with its name */
-	__u32 is_private; /* as who begot it */
+	__u32 is_private; /* DENET_EXIT_PRIVATE, or 0 */
 };
 
 static __always_inline void describe(struct denet_task *task, const struct newcomer *it)
@@ -461,6 +461,8 @@ int denet_walk(__u64 *ctx)
 	follows = find_task(walked_regs(leader));
 	if (follows && follows->tgid == it.tgid)
 		it.process_start_ns = follows->process_start_ns;
+	if (access_is_limited && !credentials_of_users(task))
+		it.is_private = DENET_EXIT_PRIVATE;
 	if (enroll(&it))
 		count_in_control(tasks_walked, 1);
 	return 0;

@@ -334,6 +334,7 @@ static __always_inline int net_begins(struct denet_task *task, __u64 regs, __u32
 		count_net(untracked_calls, 1);
 		return 0;
 	}
+	look_at_credentials(call);
 	call->op = op;
 	call->event.fd = fd;
 	call->event.key.tgid = task->tgid;
@@ -371,6 +372,7 @@ static __always_inline int net_ends(__u64 regs, __s64 result)
 	call = bpf_map_lookup_elem(&denet_net_calls, &regs);
 	if (!call)
 		return 0;
+	look_at_credentials(call);
 	began = task->call;
 	op = call->op;
 	call->event.result = result;

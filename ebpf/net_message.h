@@ -25,7 +25,7 @@ struct message {
 	__u64 count;
 };
 
-static __noinline int read_message(struct message *to, __u64 from, __u32 compat)
+static __noinline int read_message(struct message *to, __u64 from, __u32 compat, __u64 hidden)
 {
 	__u32 words[4] = {};
 	__u64 longs[4] = {};
@@ -33,14 +33,14 @@ static __noinline int read_message(struct message *to, __u64 from, __u32 compat)
 	if (!to)
 		return -1;
 	if (compat) {
-		if (read_user(words, sizeof(words), (const void *)from))
+		if (read_user(words, sizeof(words), from, hidden))
 			return -1;
 		to->name = words[0];
 		to->name_bytes = words[1];
 		to->parts = words[2];
 		to->count = words[3];
 	} else {
-		if (read_user(longs, sizeof(longs), (const void *)from))
+		if (read_user(longs, sizeof(longs), from, hidden))
 			return -1;
 		to->name = longs[0];
 		to->name_bytes = (__u32)longs[1];
@@ -57,9 +57,9 @@ static __always_inline void note_name_room(struct call *call)
 
 	call->name_room = ~0U;
 	if (call->op == DENET_NET_RECVFROM && call->args[5])
-		read_user(&call->name_room, sizeof(call->name_room), (const void *)call->args[5]);
+		read_user(&call->name_room, sizeof(call->name_room), call->args[5], hidden(call));
 	else if ((call->op == DENET_NET_RECVMSG || call->op == DENET_NET_RECVMMSG) &&
-		 !read_message(&message, call->args[1], call->event.compat))
+		 !read_message(&message, call->args[1], call->event.compat, hidden(call)))
 		call->name_room = message.name_bytes;
 }
 
@@ -105,31 +105,33 @@ static __noinline int read_remotes(struct call *call)
 	volatile struct layout *layout;
 	struct message message = {};
 	__u16 family = 0;
+	__u64 unread;
 	__s64 n;
 
 	if (!call)
 		return 0;
 	at = call->args[1];
 	n = call->event.result;
-	if (n <= 0 || read_message(&message, at, call->event.compat) || !message.name || !message.name_bytes)
+	unread = hidden(call);
+	if (n <= 0 || read_message(&message, at, call->event.compat, unread) || !message.name || !message.name_bytes)
 		return 0;
 	read_remote(call, message.name, smaller(message.name_bytes, call->name_room));
-	read_user(&family, sizeof(family), (const void *)message.name);
+	read_user(&family, sizeof(family), message.name, unread);
 	lay_out_names(call, family);
 	layout = &call->layout;
 	stride = layout->stride;
 	pointer = layout->name;
 	follow = layout->follow;
 	mask = layout->first;
-	read_user(first, layout->bytes & 31, (const void *)((message.name & follow) | (at & ~follow)));
+	read_user(first, layout->bytes & 31, (message.name & follow) | (at & ~follow), unread);
 	for (__u32 i = 1; i < MESSAGES; i++) {
 		if (i >= n)
 			break;
 		at += stride;
 		/* What cannot be read is 0. */
-		read_user(&name, sizeof(name), (const void *)at);
+		read_user(&name, sizeof(name), at, unread);
 		name &= pointer;
-		read_user(words, layout->bytes & 31, (const void *)((name & follow) | (at & ~follow)));
+		read_user(words, layout->bytes & 31, (name & follow) | (at & ~follow), unread);
 		differ |= ((words[0] ^ first[0]) & mask) | (words[1] ^ first[1]) | (words[2] ^ first[2]);
 	}
 	if (differ) {
@@ -157,12 +159,12 @@ static __always_inline void name_other_side(struct call *call, __u32 sends)
 			read_remote(call, call->args[4], call->args[5]);
 		break;
 	case DENET_NET_RECVFROM:
-		if (call->args[4] && !read_user(&bytes, sizeof(bytes), (const void *)call->args[5]))
+		if (call->args[4] && !read_user(&bytes, sizeof(bytes), call->args[5], hidden(call)))
 			read_remote(call, call->args[4], smaller(bytes, call->name_room));
 		break;
 	case DENET_NET_SENDMSG:
 	case DENET_NET_RECVMSG:
-		if (!read_message(&message, call->args[1], call->event.compat) && message.name &&
+		if (!read_message(&message, call->args[1], call->event.compat, hidden(call)) && message.name &&
 		    message.name_bytes)
 			read_remote(call, message.name, smaller(message.name_bytes, call->name_room));
 		break;
@@ -178,7 +180,7 @@ static __always_inline void name_target(struct call *call)
 #define UNKNOWN (~0ULL)
 
 /* The room that the parts of a message have. */
-static __noinline __u64 room_in(__u64 parts, __u64 count, __u32 compat)
+static __noinline __u64 room_in(__u64 parts, __u64 count, __u32 compat, __u64 hidden)
 {
 	volatile __u32 narrow = compat;
 	__u64 room = 0, bytes = 0, at;
@@ -192,7 +194,7 @@ static __noinline __u64 room_in(__u64 parts, __u64 count, __u32 compat)
 		if (i >= count)
 			break;
 		size = 8 - 4 * (narrow & 1);
-		failed |= read_user(&bytes, size, (const void *)at);
+		failed |= read_user(&bytes, size, at, hidden);
 		room += bytes;
 		at += 2 * size;
 	}
@@ -208,19 +210,20 @@ static __always_inline __u64 fitted(__u64 bytes, __u64 room)
 
 static __noinline __u64 sum_of_messages(struct call *call)
 {
-	__u64 sum = 0, at, stride, failed = 0;
+	__u64 sum = 0, at, stride, unread, failed = 0;
 	__u32 bytes;
 	__s64 n;
 
 	if (!call)
 		return 0;
 	stride = *(volatile __u64 *)&call->layout.stride;
+	unread = hidden(call);
 	at = call->args[1] + *(volatile __u64 *)&call->layout.length;
 	n = call->event.result;
 	for (__u32 i = 0; i < MESSAGES; i++) {
 		if (i >= n)
 			break;
-		failed |= read_user(&bytes, sizeof(bytes), (const void *)at);
+		failed |= read_user(&bytes, sizeof(bytes), at, unread);
 		sum += bytes;
 		at += stride;
 	}
@@ -232,7 +235,7 @@ static __noinline __u64 sum_of_messages(struct call *call)
 /* What of that there was no room for. */
 static __noinline __u64 excess_of_messages(struct call *call)
 {
-	__u64 excess = 0, at, room, bytes, words[8];
+	__u64 excess = 0, at, room, bytes, unread, words[8];
 	__u32 unknown = 0;
 	__s64 n;
 
@@ -240,6 +243,7 @@ static __noinline __u64 excess_of_messages(struct call *call)
 		return 0;
 	at = call->args[1];
 	n = call->event.result;
+	unread = hidden(call);
 	if (call->event.compat || n > PARTS)
 		unknown = 1;
 	else
@@ -247,9 +251,9 @@ static __noinline __u64 excess_of_messages(struct call *call)
 			if (i >= n)
 				break;
 			words[3] = words[7] = room = 0;
-			read_user(words, sizeof(words), (const void *)at);
+			read_user(words, sizeof(words), at, unread);
 			if (words[3])
-				read_user(&room, sizeof(room), (const void *)words[2] + 8);
+				read_user(&room, sizeof(room), words[2] + 8, unread);
 			bytes = (__u32)words[7];
 			if (words[3] > 1)
 				unknown = 1;
@@ -276,8 +280,9 @@ static __always_inline __u64 moved_bytes(struct call *call)
 	if (truncates && call->op == DENET_NET_RECVFROM)
 		return (__u64)call->event.result < call->args[2] ? (__u64)call->event.result : call->args[2];
 	if (truncates && call->op == DENET_NET_RECVMSG &&
-	    !read_message(&message, call->args[1], call->event.compat))
-		return fitted(call->event.result, room_in(message.parts, message.count, call->event.compat));
+	    !read_message(&message, call->args[1], call->event.compat, hidden(call)))
+		return fitted(call->event.result,
+			      room_in(message.parts, message.count, call->event.compat, hidden(call)));
 	return call->event.result;
 }
 
@@ -315,17 +320,17 @@ static __always_inline __u32 unpack_socketcall(__u64 *args)
 {
 	__u32 op = op_of_socketcall(args[0]), words[ARGUMENTS] = {};
 	__u32 has_address = args[0] == 11 || args[0] == 12;
+	__u64 unread = hidden_by(may_read());
 
 	if (!op)
 		return 0;
-	if (has_address ? read_user(words, 24, (const void *)args[1])
-			: read_user(words, 8, (const void *)args[1])) {
+	if (read_user(words, has_address ? 24 : 8, args[1], unread)) {
 		count_net(unread_calls, 1);
 		return 0;
 	}
 	/* What a call does not take may not be there. */
 	if (!has_address)
-		read_user(words + 2, 8, (const void *)args[1] + 8);
+		read_user(words + 2, 8, args[1] + 8, unread);
 #pragma unroll
 	for (int i = 0; i < ARGUMENTS; i++)
 		args[i] = words[i];

@@ -54,6 +54,8 @@ struct call {
 	struct denet_net_event event;
 	__u64 args[ARGUMENTS];
 	struct layout layout;
+	__u64 cred; /* by which the program's memory may be read; 0: it may not */
+	__u64 hidden; /* what then keeps it from being read, see access.h */
 	__u64 sk;
 	__u32 op;
 	__u32 flags; /* MSG_ */
@@ -74,6 +76,20 @@ struct connect {
 	__u32 _pad;
 };
 #define NO_ERROR 0xffffffff
+
+/* At the start of a call, and again at its end. */
+static __always_inline void look_at_credentials(struct call *call)
+{
+	if (!access_is_limited)
+		return;
+	call->cred = may_read();
+	call->hidden = hidden_by(call->cred);
+}
+
+static __always_inline __u64 hidden(struct call *call)
+{
+	return access_is_limited ? *(volatile __u64 *)&call->hidden : 0;
+}
 
 static const struct call NEW_CALL;
 static const struct connect NEW_CONNECT;
@@ -307,7 +323,7 @@ static __noinline int describe(struct call *call)
 	struct seen now = {};
 	__u64 sk;
 
-	if (!call || !may_read())
+	if (!call || hidden(call))
 		return 0;
 	sk = call->sk;
 	if (!sk || look_up(call->event.fd, &now) != sk)
@@ -327,41 +343,45 @@ static __noinline int read_remote(struct call *call, __u64 from, __u32 bytes)
 	struct denet_net_key *key;
 	__u16 family = 0, port = 0;
 	__u8 first = 0;
+	__u64 unread;
 	__u32 size;
 	long n;
 
 	if (!call)
 		return 0;
 	key = &call->event.key;
+	unread = hidden(call);
 	forget_remote(call);
-	if (bytes < 2 || read_user(&family, sizeof(family), (const void *)from))
+	if (bytes < 2 || read_user(&family, sizeof(family), from, unread))
 		return 0;
 	if (!call->sk)
 		key->family = family;
 	if ((family == AF_INET && bytes >= 8) || (family == AF_INET6 && bytes >= 24)) {
-		read_user(&port, sizeof(port), (const void *)from + 2);
+		read_user(&port, sizeof(port), from + 2, unread);
 		key->port = __builtin_bswap16(port);
 		if (family == AF_INET) {
-			if (!read_user(key->address, 4, (const void *)from + 4))
+			if (!read_user(key->address, 4, from + 4, unread))
 				key->bytes = 4;
-		} else if (!read_user(key->address, 16, (const void *)from + 8)) {
+		} else if (!read_user(key->address, 16, from + 8, unread)) {
 			key->bytes = 16;
 		}
 	} else if (family == AF_UNIX && bytes > 2) {
 		size = bytes - 2;
 		if (size > PATH_BYTES)
 			size = PATH_BYTES;
-		if (read_user(&first, 1, (const void *)from + 2))
+		if (read_user(&first, 1, from + 2, unread))
 			return 0;
 		if (!first) {
-			if (!read_user(key->address, size, (const void *)from + 2))
+			if (!read_user(key->address, size, from + 2, unread))
 				key->bytes = size;
 		} else {
-			n = may_read() ? bpf_probe_read_user_str(key->address, size + 1, (const void *)from + 2) : 0;
+			n = bpf_probe_read_user_str(key->address, size + 1, (const void *)((from + 2) | unread));
 			if (n > 0)
 				key->bytes = n - 1;
 		}
 	}
+	if (!might_read(call->cred))
+		forget_remote(call);
 	return 0;
 }
 

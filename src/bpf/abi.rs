@@ -18,6 +18,8 @@ pub const EXIT_LAST: u32 = 4;
 pub const EXIT_ORPHAN: u32 = 8;
 /// Its memory is not read, because it executed what made it more than the user's.
 pub const EXIT_PRIVATE: u32 = 16;
+/// It waits to execute the command: what it passes on is the user's.
+pub const EXIT_WAITING: u32 = 32;
 /// Bytes of a `task_struct` that a sample holds.
 pub const SAMPLE_BYTES: usize = 8192;
 /// Samples that are taken.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use aya::maps::{HashMap, Map, MapData, RingBuf};
 
-use super::abi::{Control, RECORD_KINDS, RECORD_LOOK, SpillKey, Task};
+use super::abi::{Control, EXIT_WAITING, RECORD_KINDS, RECORD_LOOK, SpillKey, Task};
 use super::calibrate::KernelTask;
 use super::kernel::KernelError;
 use super::object::Maps;
@@ -100,6 +100,8 @@ impl Tables {
             (offset_of!(Task, tid), ids_word(task.tid, task.tgid)),
             (offset_of!(Task, start_ns), now_ns),
             (offset_of!(Task, process_start_ns), now_ns),
+            // The upper half is exit_flags.
+            (offset_of!(Task, exit_status), u64::from(EXIT_WAITING) << 32),
             // Last: from here on the memory is this task's.
             (offset_of!(Task, regs), task.regs),
         ];

@@ -335,6 +335,7 @@ fn rust_and_c_lay_out_the_abi_alike() {
         ("DENET_EXEC_PATH_KERNELS", abi::EXEC_PATH_KERNELS.into()),
         ("DENET_EXEC_PRIVATE", abi::EXEC_PRIVATE.into()),
         ("DENET_EXIT_PRIVATE", abi::EXIT_PRIVATE.into()),
+        ("DENET_EXIT_WAITING", abi::EXIT_WAITING.into()),
     ];
     for (name, value) in constants {
         let _ = writeln!(c, "_Static_assert({name} == {value}, \"{name}\");");
