@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::access::{NOT_YOURS, Scope};
 use crate::checks::answers::told;
 use crate::checks::object::Requirements;
 use crate::checks::verdict::{Evidence, Judged};
@@ -29,10 +30,18 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
     goals.chain(CHECKS.iter().map(|check| check.id))
 }
 
+/// A machine on which users see only their own processes lacks nothing: what it would take to show them
+/// more is said to those who ask for it by name.
+const BY_NAME_ONLY: [&str; 2] = ["other-processes", NOT_YOURS];
+
 impl Selection {
     fn takes(&self, id: &str) -> bool {
         let named = |ids: &[String]| ids.iter().any(|named| named == id);
-        (self.only.is_empty() || named(&self.only)) && !named(&self.skip)
+        let asked = match self.only[..] {
+            [] => !BY_NAME_ONLY.contains(&id),
+            _ => named(&self.only),
+        };
+        asked && !named(&self.skip)
     }
 
     /// A goal that is asked for brings the checks that it goes by.
@@ -41,18 +50,28 @@ impl Selection {
         let of_goals: BTreeSet<&str> = GOALS
             .iter()
             .filter(|goal| self.takes(goal.id))
-            .flat_map(|goal| goal.ways)
-            .filter(|way| (way.when)(facts))
-            .flat_map(|way| way.checks.iter().copied().flatten().copied())
+            .flat_map(|goal| {
+                let ways = goal.ways.iter().filter(|way| (way.when)(facts));
+                let checks = ways.flat_map(|way| way.checks.iter().copied().flatten());
+                checks.chain(goal.limits).copied()
+            })
             .collect();
         let skipped = |id: &str| self.skip.iter().any(|named| named == id);
         let refusals = |id: &str| !of_goals.is_empty() && id == goals::UNEXPLAINED;
+        // What root decided, and does not count.
+        let ignored =
+            |id: &str| id == NOT_YOURS && self.only.is_empty() && is_ignored(&facts.scope);
         all.filter(|id| {
-            refusals(id) || self.takes(id) || !self.only.is_empty() && of_goals.contains(id)
+            let of_goals = || !self.only.is_empty() && of_goals.contains(id);
+            refusals(id) || ignored(id) || self.takes(id) || of_goals()
         })
         .filter(|id| !skipped(id))
         .collect()
     }
+}
+
+fn is_ignored(decision: &Fact<Scope>) -> bool {
+    matches!(decision, Fact::Denied(_) | Fact::Failed(_))
 }
 
 /// For whom the machine was looked at.
@@ -66,6 +85,8 @@ pub struct Subject {
     pub groups: Vec<u32>,
     /// Capabilities that are effective once the binary runs, of those that matter here.
     pub caps: Vec<&'static str>,
+    /// Whose processes denet shows them, where it has its capabilities from its file.
+    pub scope: Option<Scope>,
     /// The binary.
     pub binary: Option<String>,
     /// What it would hold was worked out: it is not the process that looked.
@@ -321,6 +342,7 @@ fn subject(facts: &Facts) -> Subject {
             groups
         }),
         caps: who.map_or_else(Vec::new, held),
+        scope: privileges::scope(facts),
         binary: binary.map(|path| path.display().to_string()),
         simulated: facts.subject.simulated,
     }

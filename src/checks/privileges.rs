@@ -47,30 +47,37 @@ pub(super) fn names(caps: &[Cap]) -> String {
     names.join(" and ")
 }
 
-/// Privileges of the file reach only what its user may trace anyhow, unless root decided otherwise.
+/// Whose processes its user is shown; `None` where that is nobody's to decide, because its privileges are
+/// its user's own, or it has none.
+pub(crate) fn scope(facts: &Facts) -> Option<Scope> {
+    let who = subject(facts)?;
+    let of_its_file = who.real_uid != 0
+        && who.effective.lacks_for_tracing().is_empty()
+        && !who.ambient.lacks_for_tracing().is_empty();
+    of_its_file.then(|| facts.scope.known().copied().unwrap_or_default())
+}
+
+/// Privileges of the file reach only what its user may trace without them, unless root decided otherwise.
 pub(super) fn reaches_others(facts: &Facts) -> Verdict {
     let Some(who) = subject(facts) else {
         return Verdict::without(&facts.privileges, "nobody knows who runs it");
     };
-    if who.real_uid == 0 {
-        return Verdict::ok("root");
-    }
-    if !who.effective.lacks_for_tracing().is_empty() {
-        return Verdict::not_applicable("it has no privileges that could reach them");
-    }
-    if who.ambient.lacks_for_tracing().is_empty() {
-        return Verdict::ok("its capabilities are its user's, not the file's");
+    match scope(facts) {
+        Some(Scope::Any) => return Verdict::ok(format!("{CONFIG}: scope any")),
+        Some(Scope::Own) => {}
+        None if who.real_uid == 0 => return Verdict::ok("root"),
+        None if who.effective.lacks_for_tracing().is_empty() => {
+            return Verdict::ok("its capabilities are its user's, not the file's");
+        }
+        None => return Verdict::not_applicable("it has no privileges that could reach them"),
     }
     let evidence = match &facts.scope {
-        Fact::Known(Scope::Any) => return Verdict::ok(format!("{CONFIG}: scope any")),
-        Fact::Known(Scope::Own) => format!("{CONFIG}: scope own"),
+        Fact::Known(scope) => format!("{CONFIG}: scope {}", scope.name()),
         Fact::Absent => format!("{CONFIG}: there is none"),
         Fact::Denied(why) | Fact::Failed(why) => why.clone(),
     };
-    Verdict::blocked(*not_yours(
-        "processes of other users are not yours",
-        evidence,
-    ))
+    let cause = "processes of other users are not yours";
+    Verdict::blocked(*not_yours(cause, evidence))
 }
 
 /// Everything that keeps the subject from `cap_bpf` and `cap_perfmon`, the outermost first; empty if it

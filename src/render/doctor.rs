@@ -9,6 +9,7 @@ use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
 use super::layout::{behind, line, lines, paint};
 use super::object;
 use super::text;
+use crate::access::Scope;
 use crate::checks::answers::told;
 use crate::checks::verdict::{Judged, Verdict};
 use crate::facts::Fact;
@@ -96,6 +97,14 @@ fn header(to: &mut dyn Write, diagnosis: &Diagnosis<'_>, width: usize) -> io::Re
         subject.caps.join(", ")
     };
     lines(to, "user", format!("{user}; {caps}"), width)?;
+    match subject.scope {
+        Some(Scope::Own) => {
+            let more = "own: processes that ptrace(2) would show (--explain not-yours)";
+            lines(to, "scope", more, width)?;
+        }
+        Some(Scope::Any) => lines(to, "scope", "any: processes of all users", width)?,
+        None => {}
+    }
     if let Some(binary) = &subject.binary {
         lines(to, "binary", binary, width)?;
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{DENET, EBPF_DIAG, Scratch, output, stderr, stdout};
 
@@ -46,6 +46,53 @@ fn report(arguments: &[&str]) -> Value {
     serde_json::from_str(&stdout(&done)).expect("one JSON object")
 }
 
+/// Facts of a user whose denet has file capabilities, with root's decision on the scope.
+fn decided(scratch: &Scratch, scope: &Value) -> PathBuf {
+    let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/ubuntu-22.04/facts.json");
+    let mut facts: Value = serde_json::from_slice(&fs::read(host).expect("facts")).expect("JSON");
+    facts["scope"] = scope.clone();
+    let file = scratch.path("decided.json");
+    fs::write(&file, facts.to_string()).expect("our own folder");
+    file
+}
+
+#[test]
+fn what_it_takes_to_see_others_is_said_to_who_asks() {
+    let scratch = Scratch::new();
+    let judged = |scope: Value, options: &[&str]| {
+        let file = decided(&scratch, &scope);
+        let report = report(&[&["--json", "--facts", text(&file)], options].concat());
+        let names = |list: &str, name: &str| {
+            let all = report[list].as_array().expect("a list").iter();
+            all.map(|it| it[name].clone()).collect::<Vec<_>>()
+        };
+        (
+            report["subject"]["scope"].clone(),
+            names("goals", "status"),
+            names("causes", "id"),
+            names("checks", "id").contains(&json!("not-yours")),
+        )
+    };
+    let own = || json!({"known": "own"});
+    let asked = ["--only", "other-processes"];
+    let (scope, goals, causes, _) = judged(own(), &asked);
+    assert_eq!((scope, goals), (json!("own"), vec![json!("blocked")]));
+    assert_eq!(causes.first(), Some(&json!("not-yours")));
+    let (scope, goals, causes, _) = judged(json!({"known": "any"}), &asked);
+    assert_eq!((scope, goals), (json!("any"), vec![json!("ready")]));
+    assert!(!causes.contains(&json!("not-yours")), "{causes:?}");
+    // A machine where it is as it should be lacks nothing.
+    for scope in [own(), json!("absent")] {
+        let (scope, _, causes, is_there) = judged(scope, &[]);
+        assert_eq!(scope, "own");
+        assert!(!is_there && !causes.contains(&json!("not-yours")));
+    }
+    let ignored = json!({"denied": "/etc/denet.toml is ignored: it is a symbolic link"});
+    let (scope, _, causes, _) = judged(ignored, &[]);
+    assert_eq!(scope, "own");
+    assert!(causes.contains(&json!("not-yours")), "{causes:?}");
+}
+
 #[test]
 fn help_and_version_go_to_stdout() {
     let help = run(&["--help"]);
@@ -82,7 +129,7 @@ fn what_is_not_there_is_named() {
     );
     usage_error(&["--object", "/dev/null"], &["/dev/null: no regular file"]);
     usage_error(&["--facts", "/nowhere/f"], &["/nowhere/f: No such file"]);
-    usage_error(&["--facts", "/tmp"], &["/tmp: Is a directory"]);
+    usage_error(&["--facts", "/tmp"], &["/tmp: no regular file"]);
     usage_error(
         &["--sysroot", "/etc/passwd"],
         &["--sysroot takes a directory"],

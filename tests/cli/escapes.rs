@@ -318,6 +318,11 @@ fn facts_are_escaped() {
         let mut facts: Value = serde_json::from_str(&text).expect("facts");
         let mut places = Vec::new();
         strings(&facts, "", &mut places);
+        // What the verifier wrote is shown in its own lines.
+        places.retain(|place| {
+            let text = facts.pointer(place).and_then(Value::as_str);
+            text.is_some_and(|text| !text.contains('\n'))
+        });
         let added = add_where_possible(&mut facts, &places);
         assert!(added > 20, "{added} of {}", places.len());
         let report = judged(&facts.to_string(), &scratch);
