@@ -1,18 +1,20 @@
 //! Whose processes denet shows. Root, and a user whose capabilities come from sudo or the ambient set, may
-//! look at all of the machine anyhow. Where they come from denet's file, whoever executes it has them; it
-//! shows them only what ptrace(2) would, unless the administrator decides otherwise.
+//! look at the whole machine without denet. Where capabilities come from denet's file, everybody who executes
+//! it has them: it shows them only what ptrace(2) would, unless the administrator decides otherwise.
 
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::privileges::CapSet;
 use crate::finding::Finding;
 use crate::process::cgroup;
 use crate::profile::attached::Whom;
 use crate::step::Step;
 use crate::sys::place::{Entry, Place, others_write};
-use crate::sys::{environment, processes};
+use crate::sys::{capabilities, environment, processes};
 
 /// The administrator's decision.
 pub const CONFIG: &str = "/etc/denet.toml";
@@ -23,7 +25,7 @@ pub const NOT_YOURS: &str = "not-yours";
 /// It holds a line or two.
 const LONGEST: usize = 64 << 10;
 
-/// Whom privileges from the file reach.
+/// Whose processes are shown with privileges from the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -47,7 +49,7 @@ impl Scope {
 /// What a denet that has its privileges from its file may show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
-    /// To whom they reach.
+    /// Whose processes.
     pub scope: Scope,
     /// Why the administrator's file does not count, if there is one that does not.
     pub ignored: Option<String>,
@@ -59,21 +61,28 @@ struct Config {
     scope: Option<Scope>,
 }
 
-/// Where privileges come from the file; `None` for root, and for users who have them themselves.
-pub fn granted() -> Option<Granted> {
-    if nix::unistd::getuid().is_root() || !environment::gained_privileges() {
-        return None;
-    }
-    Some(match configured(Path::new("/")) {
-        Ok(scope) => Granted {
-            scope: scope.unwrap_or_default(),
-            ignored: None,
-        },
-        Err(ignored) => Granted {
-            scope: Scope::Own,
-            ignored: Some(ignored),
-        },
-    })
+/// Where privileges come from the file; `None` for root, for users who have them themselves, and where
+/// there are none. Decided when it is first asked for, while they are still held.
+pub fn granted() -> Option<&'static Granted> {
+    static GRANTED: OnceLock<Option<Granted>> = OnceLock::new();
+    let decide = || {
+        let held = capabilities::permitted(std::process::id());
+        let has_none = held.is_ok_and(|held| held == CapSet::default());
+        if nix::unistd::getuid().is_root() || !environment::gained_privileges() || has_none {
+            return None;
+        }
+        Some(match configured(Path::new("/")) {
+            Ok(scope) => Granted {
+                scope: scope.unwrap_or_default(),
+                ignored: None,
+            },
+            Err(ignored) => Granted {
+                scope: Scope::Own,
+                ignored: Some(ignored),
+            },
+        })
+    };
+    GRANTED.get_or_init(decide).as_ref()
 }
 
 /// The scope that root decided on, below this root; `None` if root did not.
@@ -137,13 +146,31 @@ impl Access {
         self.own_only
     }
 
-    /// Whether this is a process that the user may observe. Who has ended is; attaching to them fails.
+    /// Whether the user may observe this process. One that has ended is reached: attaching to it fails.
     pub fn reaches(self, pid: u32) -> bool {
-        let has_ended = |error: io::Error| error.raw_os_error() == Some(libc::ESRCH);
-        !self.own_only || processes::may_trace(pid).unwrap_or_else(has_ended)
+        self.obstacle(pid).is_none()
     }
 
-    /// Refuses who is not the user's.
+    /// Why the user may not observe a process.
+    fn obstacle(self, pid: u32) -> Option<String> {
+        if !self.own_only {
+            return None;
+        }
+        let has_ended = |error: &io::Error| error.raw_os_error() == Some(libc::ESRCH);
+        match processes::may_trace(pid) {
+            Ok(true) => match more_permitted(pid) {
+                Ok(false) => None,
+                Ok(true) => Some(format!("process {pid} has capabilities that you have not")),
+                Err(error) if has_ended(&error) => None,
+                Err(error) => Some(format!("capabilities of process {pid}: {error}")),
+            },
+            Ok(false) => Some(format!("get_robust_list(2) of process {pid}: EPERM")),
+            Err(error) if has_ended(&error) => None,
+            Err(error) => Some(format!("get_robust_list(2) of process {pid}: {error}")),
+        }
+    }
+
+    /// Refuses a target that is not the user's.
     ///
     /// # Errors
     /// `not-yours`.
@@ -151,24 +178,22 @@ impl Access {
         if !self.own_only {
             return Ok(());
         }
-        let refused = |cause: String, pid: u32| {
-            let evidence = format!("get_robust_list(2) of process {pid}: EPERM");
-            Err(not_yours(&cause, evidence))
-        };
+        let refused = |cause: String, evidence| Err(not_yours(&cause, evidence));
         match whom {
-            Whom::Process(pid) if self.reaches(*pid) => Ok(()),
-            Whom::Process(pid) => refused(format!("process {pid} is not yours"), *pid),
+            Whom::Process(pid) => match self.obstacle(*pid) {
+                None => Ok(()),
+                Some(evidence) => refused(format!("process {pid} is not yours"), evidence),
+            },
             Whom::Cgroup(folder) => {
                 let members = cgroup::folder(folder).map(|folder| cgroup::members(&folder));
                 let members = members.ok().and_then(Result::ok).unwrap_or_default();
-                match members.into_iter().find(|pid| !self.reaches(*pid)) {
+                let obstacle = |pid| Some((pid, self.obstacle(pid)?));
+                match members.into_iter().find_map(obstacle) {
                     None => Ok(()),
-                    Some(pid) => {
+                    Some((pid, evidence)) => {
                         let folder = folder.display();
-                        refused(
-                            format!("process {pid} in the cgroup {folder} is not yours"),
-                            pid,
-                        )
+                        let cause = format!("process {pid} in the cgroup {folder} is not yours");
+                        refused(cause, evidence)
                     }
                 }
             }
@@ -180,7 +205,18 @@ impl Access {
     }
 }
 
-/// What is told of a target that the user may not observe.
+/// Whether a process has capabilities that the user has not. ptrace(2) compares them with what denet itself
+/// is permitted; without its file, its user would be permitted none. Those within another user namespace
+/// count for nothing here: whether that namespace is the user's, ptrace(2) has answered.
+fn more_permitted(pid: u32) -> io::Result<bool> {
+    let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/user"));
+    if capabilities::permitted(pid)? == CapSet::default() {
+        return Ok(false);
+    }
+    Ok(namespace(&pid.to_string())? == namespace("thread-self")?)
+}
+
+/// The refusal of a target that the user may not observe.
 pub(crate) fn not_yours(cause: &str, evidence: String) -> Box<Finding> {
     let cause = format!(
         "{cause}: this denet has its privileges from its file, and shows with them what ptrace(2) would show you"

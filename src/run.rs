@@ -152,11 +152,11 @@ fn mode(ebpf: Ebpf) -> Option<&'static str> {
     }
 }
 
-/// Whom privileges from denet's file reach. Says why the administrator's decision does not count.
+/// Whose processes are shown with privileges from denet's file. Says why the administrator's decision does not count.
 pub(crate) fn scope() -> Option<Scope> {
     let granted = access::granted()?;
-    if let Some(ignored) = granted.ignored {
-        complain(&ignored);
+    if let Some(ignored) = &granted.ignored {
+        complain(ignored);
     }
     Some(granted.scope)
 }

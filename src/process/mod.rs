@@ -9,7 +9,7 @@
 pub mod cgroup;
 mod discovery;
 pub mod ends;
-mod inherited;
+pub mod inherited;
 pub mod interval;
 pub mod ledger;
 pub mod metrics;

@@ -87,18 +87,21 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Looks for the first time: what was used up to now is not counted.
+    /// Looks for the first time: what was used up to now is not counted. `inherited` is of who is the
+    /// parent of the command, and wants to know of its children as well.
     ///
     /// # Errors
     /// There is no such process.
-    pub fn new(options: Options, surroundings: Surroundings) -> io::Result<Self> {
-        // Of the command's children nothing is wanted that it inherits, where they are left out.
-        let inherits = options.children && matches!(options.scope, Scope::Command { .. });
+    pub fn new(
+        options: Options,
+        surroundings: Surroundings,
+        inherited: Option<Inherited>,
+    ) -> io::Result<Self> {
         let ticks_ns = 1_000_000_000 / processes::ticks_per_second();
         let mut sampler = Self {
             population: Population::new(options.scope.clone(), options.children),
             known: HashMap::new(),
-            inherited: inherits.then(Inherited::open),
+            inherited,
             inherited_before: Used::default(),
             ledger: Ledger::default(),
             baseline: Used::default(),

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::follow::{Follower, Stream};
+use super::follow::{Follower, Stream, give_up_capabilities};
 use super::model::{Backend, End, Run};
 use super::sampling::{Closeness, Sampling, Sink};
 use super::session::{Ebpf, SessionError};
@@ -137,6 +137,10 @@ impl Attached {
             Scope::Cgroup(folder) if options.closeness.interval.is_none() => Some(folder.clone()),
             _ => None,
         };
+        // A follower has done so. Hardware counters are opened as the user alone could open them.
+        if follower.is_none() && access.is_limited() {
+            give_up_capabilities();
+        }
         let surroundings = surroundings(&scope);
         let looked_at = SamplerOptions {
             scope,
@@ -145,13 +149,14 @@ impl Attached {
             since_process_start: options.closeness.since_process_start,
             ends_are_told: follower.is_some() && options.limits.ends,
         };
-        let sampler =
-            Sampler::new(looked_at, surroundings).map_err(|error| match error.raw_os_error() {
+        let sampler = Sampler::new(looked_at, surroundings, None).map_err(|error| {
+            match error.raw_os_error() {
                 Some(libc::ENOENT | libc::ESRCH) => {
                     SessionError::Failed("it ended while denet attached to it", error)
                 }
                 _ => SessionError::Failed("cannot look at the processes in /proc", error),
-            })?;
+            }
+        })?;
         Ok(Self {
             options,
             subject,

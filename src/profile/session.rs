@@ -16,6 +16,7 @@ use super::watch::Watch;
 use super::{Limits, StartError};
 use crate::access::NOT_YOURS;
 use crate::finding::Finding;
+use crate::process::inherited::Inherited;
 use crate::process::population::Scope;
 use crate::process::sampler::{self, Sampler};
 use crate::process::surroundings::{Counted, Surroundings};
@@ -103,6 +104,7 @@ pub struct Prepared {
     signals: Signals,
     follower: Option<Follower>,
     surroundings: Surroundings,
+    inherited: Option<Inherited>,
 }
 
 impl Prepared {
@@ -127,6 +129,7 @@ impl Prepared {
         let execution = Execution::new(&executable, &options.command, &environment)
             .map_err(failed("cannot pass on the command"))?;
         let signals = Signals::watch().map_err(failed("cannot watch signals"))?;
+        let inherited = options.closeness.children.then(Inherited::open);
         let start_plain = || {
             Gate::new(
                 &execution,
@@ -163,6 +166,7 @@ impl Prepared {
             signals,
             follower,
             surroundings,
+            inherited,
         })
     }
 
@@ -194,6 +198,7 @@ impl Prepared {
             signals,
             follower,
             surroundings,
+            inherited,
             ..
         } = self;
         if let Some(follower) = &follower {
@@ -225,7 +230,7 @@ impl Prepared {
             since_process_start: options.closeness.since_process_start,
             ends_are_told,
         };
-        let mut sampler = Sampler::new(looked_at, surroundings)
+        let mut sampler = Sampler::new(looked_at, surroundings, inherited)
             .map_err(|error| SessionError::Failed(UNSEEN, error))?;
         sampler.leave_out_of_root(crate::sys::gate::READS, crate::sys::gate::WRITES);
         let started = Instant::now();

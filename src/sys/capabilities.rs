@@ -1,4 +1,4 @@
-//! Capabilities of this process beyond what `/proc` says: giving up what is no longer needed.
+//! Capabilities beyond what `/proc` says: giving up what is no longer needed, and what others have.
 
 use std::io;
 
@@ -43,6 +43,29 @@ pub fn keep_only(kept: CapSet) -> io::Result<()> {
     }
 }
 
+/// What another process is permitted, within its own user namespace.
+///
+/// # Errors
+/// ESRCH if there is no such process.
+pub fn permitted(pid: u32) -> io::Result<CapSet> {
+    let header = Header {
+        version: VERSION_3,
+        pid: pid as i32,
+    };
+    let mut sets = [Sets {
+        effective: 0,
+        permitted: 0,
+        inheritable: 0,
+    }; 2];
+    // SAFETY: a header and, as its version demands, places for two sets.
+    match unsafe { libc::syscall(libc::SYS_capget, &header, sets.as_mut_ptr()) } {
+        0 => Ok(CapSet(
+            u64::from(sets[1].permitted) << 32 | u64::from(sets[0].permitted),
+        )),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// How this process' capabilities behave (`capabilities(7)`, securebits).
 ///
 /// # Errors
@@ -51,4 +74,22 @@ pub fn securebits() -> io::Result<u32> {
     // SAFETY: PR_GET_SECUREBITS takes nothing.
     let bits = unsafe { libc::prctl(libc::PR_GET_SECUREBITS, 0, 0, 0, 0) };
     u32::try_from(bits).map_err(|_| io::Error::last_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_is_permitted_is_what_proc_says() {
+        let own = std::process::id();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));
+        let said = u64::from_str_radix(line.unwrap().trim(), 16).unwrap();
+        assert_eq!(permitted(own).unwrap(), CapSet(said));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        child.wait().unwrap();
+        assert!(permitted(pid).is_err());
+    }
 }

@@ -159,8 +159,10 @@ fn of_the_users_own_processes_all_is_read() {
     let done = output(&mut command);
     let told = stderr(&done);
     if done.status.success() {
+        // Between both it is not dumpable, as ptrace(2) would find.
+        let (_, executed) = told.rsplit_once("execve(").expect("cat is executed");
         assert!(
-            told.contains("\"visible\\n\"") && !told.contains("<private>"),
+            executed.contains("\"visible\\n\"") && !executed.contains("<private>"),
             "{told}"
         );
     } else {
@@ -261,25 +263,44 @@ fn calls_of_all_descendants_are_counted_and_whose_they_are_is_marked() {
 }
 
 /// A process that waits, of this user.
-struct Waiting(Child);
+pub struct Waiting(Child);
 
 impl Waiting {
+    pub fn start(uid: u32) -> Self {
+        Self::of(uid, Path::new("/bin/cat"))
+    }
+
+    /// The user's, with capabilities that denet itself has, and the user has not.
+    fn more_capable() -> Self {
+        let caps = "+perfmon,+bpf";
+        let nobody = NOBODY.to_string();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"]);
+        command.args(["--inh-caps", caps, "--ambient-caps", caps, "cat"]);
+        Self::reading(&mut command, "cat")
+    }
+
     fn of(uid: u32, program: &Path) -> Self {
         let mut command = Command::new(program);
-        command.uid(uid).gid(uid).current_dir("/");
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
-        let waiting = Self(child.expect("it starts"));
+        command.uid(uid).gid(uid);
         let name = program
             .file_name()
             .and_then(|name| name.to_str())
             .expect("a name");
+        Self::reading(&mut command, name)
+    }
+
+    fn reading(command: &mut Command, name: &str) -> Self {
+        command.current_dir("/").stdin(Stdio::piped());
+        let child = command.stdout(Stdio::null()).spawn();
+        let waiting = Self(child.expect("it starts"));
         wait_until("it reads", || {
             blocks_in(waiting.0.id(), name, libc::SYS_read)
         });
         waiting
     }
 
-    fn pid(&self) -> String {
+    pub fn pid(&self) -> String {
         self.0.id().to_string()
     }
 }
@@ -296,7 +317,6 @@ fn only_the_users_own_processes_are_attached_to() {
     need_root();
     let scratch = Scratch::new();
     let denet = denet_of(&scratch);
-    let cat = Path::new("/bin/cat");
     let attempt = |words: &[&str], pid: &str| {
         let mut command = as_nobody(&denet);
         command.args(["--duration", "0.1"]).args(words).arg(pid);
@@ -308,7 +328,7 @@ fn only_the_users_own_processes_are_attached_to() {
         &["monitor", "exec", "--pid"],
         &["monitor", "net", "--pid"],
     ];
-    let own = Waiting::of(NOBODY, cat);
+    let own = Waiting::start(NOBODY);
     for verb in verbs {
         let done = attempt(verb, &own.pid());
         assert_ne!(done.status.code(), Some(3), "{verb:?}: {}", stderr(&done));
@@ -322,12 +342,13 @@ fn only_the_users_own_processes_are_attached_to() {
             "{words:?} {target}: {told}"
         );
     };
-    let mut others = vec![Waiting::of(OTHER, cat), Waiting::of(0, cat)];
+    let mut others = vec![Waiting::start(OTHER), Waiting::start(0)];
     others.extend(
         readers(&scratch)
             .iter()
             .map(|reader| Waiting::of(NOBODY, &reader.program)),
     );
+    others.push(Waiting::more_capable());
     for other in &others {
         for verb in verbs {
             refused(verb, &other.pid());
@@ -406,7 +427,7 @@ fn the_administrator_decides_and_nobody_else() {
     need_root();
     let folders = Scratch::new();
     let denet = denet_of(&folders);
-    let other = Waiting::of(OTHER, Path::new("/bin/cat"));
+    let other = Waiting::start(OTHER);
     let any = "echo 'scope = \"any\"' >denet.toml; chmod 644 denet.toml";
     let scratch = Scratch::new();
     let allowed = with_config(&scratch, &denet, any, &other.pid());

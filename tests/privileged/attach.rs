@@ -201,11 +201,12 @@ fn a_hidden_process_is_not_taken_for_dead() {
     let opened = Command::new("chmod").arg("666").arg(&out).status();
     assert!(opened.expect("chmod").success());
     let script = format!(
-        "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {0} --regid {0} --clear-groups \
+        "{3} && mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {0} --regid {0} --clear-groups \
          {1} --enable-ebpf --quiet --top 0 --out {2} attach --all",
         crate::least::NOBODY,
         program.display(),
-        out.display()
+        out.display(),
+        crate::least::scope_any(&scratch.path("etc"))
     );
     let mut command = Command::new("unshare");
     let command = command.args(["--mount", "sh", "-c", &script]);

@@ -29,9 +29,18 @@ pub fn installed_from(from: &str, scratch: &Scratch, capabilities: Option<&str>)
     binary
 }
 
+/// For a shell in a mount namespace of its own: root decides there that denet shows everybody all processes.
+pub fn scope_any(folder: &Path) -> String {
+    format!(
+        "mkdir {0} && cp -a /etc/. {0} && echo 'scope = \"any\"' >{0}/denet.toml && chmod 644 {0}/denet.toml && \
+         mount --bind {0} /etc",
+        folder.display()
+    )
+}
+
 /// By another process: a descriptor of ours, open for writing, might be inherited by a command that
 /// another test starts just then, and the copy be "busy" when it is to be executed.
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     let copied = output(Command::new("cp").arg(from).arg(to));
     assert!(copied.status.success(), "{}", stderr(&copied));
 }

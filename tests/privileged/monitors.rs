@@ -6,21 +6,22 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::access::Waiting;
 use crate::broken::{alone, is_locked_down};
 use crate::least::{NOBODY, as_nobody, installed, raise_memlock};
 use crate::need_root;
 use crate::support::{DENET, Scratch, denet, output, records, stderr, stdout, workload};
 
-/// Each monitor, of a command, and of who runs already. No socket is read where nothing of the kernel's
-/// memory may be.
-fn each() -> Vec<Vec<String>> {
-    let own = std::process::id().to_string();
+/// Each monitor, of a command, and of a process that runs already. No socket is read where nothing of the
+/// kernel's memory may be.
+fn each(running: &Waiting) -> Vec<Vec<String>> {
+    let own = running.pid();
     let all: [&[&str]; 6] = [
         &["monitor", "exec", "--", "echo", "ran"],
         &["monitor", "net", "--", "echo", "ran"],
         &["trace", "--", "echo", "ran"],
-        &["--duration", "0.3", "monitor", "exec"],
-        &["--duration", "0.3", "monitor", "net"],
+        &["--duration", "0.3", "monitor", "exec", "--pid", &own],
+        &["--duration", "0.3", "monitor", "net", "--pid", &own],
         &["--duration", "0.3", "trace", "--pid", &own],
     ];
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -63,9 +64,10 @@ fn summary_of(output: &Output) -> Value {
 #[test]
 fn two_capabilities_are_enough_for_each() {
     need_root();
+    let running = Waiting::start(NOBODY);
     let scratch = Scratch::new();
     let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=ep"));
-    for arguments in each() {
+    for arguments in each(&running) {
         let done = output(as_nobody(&binary).arg("--json").args(&arguments));
         assert!(done.status.success(), "{arguments:?}: {}", stderr(&done));
         let summary = summary_of(&done);
@@ -85,6 +87,7 @@ fn two_capabilities_are_enough_for_each() {
 #[test]
 fn what_is_missing_is_named_and_the_fix_mends_it() {
     need_root();
+    let running = Waiting::start(NOBODY);
     let cases = [
         (None, "file-capabilities-missing"),
         (Some("cap_bpf=ep"), "file-capabilities-partial"),
@@ -99,7 +102,7 @@ fn what_is_missing_is_named_and_the_fix_mends_it() {
         ),
     ];
     for (held, id) in cases {
-        for arguments in each() {
+        for arguments in each(&running) {
             let scratch = Scratch::new();
             let binary = installed(&scratch, held);
             let refused = output(as_nobody(&binary).args(&arguments));
@@ -120,6 +123,7 @@ fn what_is_missing_is_named_and_the_fix_mends_it() {
 #[test]
 fn what_is_around_a_process_is_named() {
     need_root();
+    let running = Waiting::start(NOBODY);
     let scratch = Scratch::new();
     let binary = installed(&scratch, Some("cap_bpf,cap_perfmon=ep"));
     let binary = binary.to_str().expect("UTF-8");
@@ -152,7 +156,7 @@ fn what_is_around_a_process_is_named() {
         ("seccomp", &[program, "deny-bpf", "1", DENET]),
     ];
     for (id, around) in around {
-        for arguments in each() {
+        for arguments in each(&running) {
             let refused = output(Command::new(around[0]).args(&around[1..]).args(&arguments));
             assert_refused(&refused, id, &arguments);
         }
@@ -228,6 +232,7 @@ fn without_or_with_broken_types() {
         // All goes by them there.
         return;
     }
+    let running = Waiting::start(NOBODY);
     let scratch = Scratch::new();
     let broken = scratch.path("broken");
     std::fs::write(&broken, b"\x9f\xeb\x01\x00garbage").expect("our own folder");
@@ -237,7 +242,7 @@ fn without_or_with_broken_types() {
         (&broken, "kernel-btf-malformed"),
     ] {
         let btf = btf.to_str().expect("UTF-8");
-        for arguments in each() {
+        for arguments in each(&running) {
             let done = output(denet(["--btf", btf]).args(&arguments));
             // Where they are laid out is guessed first then, and a guess may be in doubt.
             let in_doubt = stderr(&done).contains("layout of task_struct");

@@ -20,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use crate::least::raise_memlock;
+use crate::least::{raise_memlock, scope_any};
 use crate::need_root;
 use crate::support::{DENET, EBPF_DIAG, EBPF_TEST, Scratch, output, stderr, workload};
 
@@ -188,8 +188,9 @@ fn played(row: &Row<'_>, scratch: &Scratch) -> Option<String> {
     if without_kprobes() && row.cause != "kernel-without-kprobes" {
         skip.push_str(",kernel-without-kprobes");
     }
+    let any = scope_any(&scratch.path("etc"));
     let script = format!(
-        "{HARNESS}\nif ! {{ {} ; }}; then echo unneeded; exit; fi\n{}\n{JUDGE}",
+        "{HARNESS}\n{any}\nif ! {{ {} ; }}; then echo unneeded; exit; fi\n{}\n{JUDGE}",
         row.needs, row.breaks
     );
     let mut command = Command::new("unshare");

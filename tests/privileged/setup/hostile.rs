@@ -257,7 +257,8 @@ fn groups_are_written_under_the_locks_of_shadow_utils() {
 #[test]
 fn what_is_no_file_is_refused_without_waiting() {
     need_root();
-    let kinds: [(&str, &dyn Fn(&Path)); 4] = [
+    type Make<'a> = &'a dyn Fn(&Path);
+    let kinds: [(&str, Make<'_>); 4] = [
         ("a FIFO", &|at| {
             nix::unistd::mkfifo(at, Mode::S_IRWXU).expect("ours")
         }),
