@@ -84,6 +84,7 @@ static __always_inline void look_at_credentials(struct call *call)
 		return;
 	call->cred = may_read();
 	call->hidden = hidden_by(call->cred);
+	call->event.key.flags = call->cred ? 0 : DENET_NET_PRIVATE;
 }
 
 static __always_inline __u64 hidden(struct call *call)
@@ -238,7 +239,7 @@ static __always_inline void forget_remote(struct call *call)
 
 	key->port = 0;
 	key->bytes = 0;
-	key->flags = 0;
+	key->flags &= DENET_NET_PRIVATE;
 	__builtin_memset(key->address, 0, sizeof(key->address));
 }
 

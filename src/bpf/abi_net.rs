@@ -12,6 +12,8 @@ pub const ADDRESS_BYTES: usize = 112;
 pub const SHORT_BYTES: usize = 16;
 /// All of a process for which there was no room.
 pub const OTHERS: u16 = 2;
+/// Not the user's process: no address is told.
+pub const PRIVATE: u16 = 4;
 /// The messages of one call went to, or came from, more than one address.
 pub const SEVERAL: u16 = 1;
 
@@ -31,7 +33,7 @@ pub struct NetKey {
     pub port: u16,
     /// Bytes of `address` that are in use; 0: there is none, or nobody knows.
     pub bytes: u16,
-    /// [`SEVERAL`], [`OTHERS`]
+    /// [`SEVERAL`], [`OTHERS`], [`PRIVATE`]
     pub flags: u16,
     /// Padding.
     pub _pad: u32,

@@ -120,6 +120,7 @@ fn address(address: &Address) -> String {
     match address {
         Address::None => "-".to_owned(),
         Address::Several => "(several)".to_owned(),
+        Address::Private => "<private>".to_owned(),
         Address::Others => "(others)".to_owned(),
         Address::Ip(ip, port) => std::net::SocketAddr::new(*ip, *port).to_string(),
         Address::Path(path) => escaped(path),
@@ -168,6 +169,7 @@ fn address_value(address: &Address) -> Value {
     match address {
         Address::None => Value::Null,
         Address::Several => json!({"several": true}),
+        Address::Private => json!({"private": true}),
         Address::Others => json!({"others": true}),
         Address::Ip(ip, port) => json!({"address": ip.to_string(), "port": port}),
         Address::Path(path) => json!({"path": lossy(path)}),

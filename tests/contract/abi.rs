@@ -288,6 +288,7 @@ fn rust_and_c_lay_out_the_abi_alike() {
         ("DENET_NET_ADDRESS_BYTES", abi_net::ADDRESS_BYTES as u64),
         ("DENET_NET_SHORT_BYTES", abi_net::SHORT_BYTES as u64),
         ("DENET_NET_OTHERS", abi_net::OTHERS.into()),
+        ("DENET_NET_PRIVATE", abi_net::PRIVATE.into()),
         ("DENET_NET_SEVERAL", abi_net::SEVERAL.into()),
         ("DENET_SAMPLES", abi::SAMPLES as u64),
         ("DENET_RECORD_LOOK", abi::RECORD_LOOK),

@@ -7,12 +7,13 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::broken::is_locked_down;
 use crate::least::{NOBODY, as_nobody, installed};
 use crate::need_root;
 use crate::support::processes::blocks_in;
-use crate::support::wait::wait_until;
+use crate::support::wait::{wait_for, wait_until};
 use crate::support::{Scratch, load, output, records, stderr, stdout, summary};
 
 const OTHER: u32 = 65533;
@@ -260,6 +261,89 @@ fn calls_of_all_descendants_are_counted_and_whose_they_are_is_marked() {
         "{report}"
     );
     assert!(report.contains("1 process that is not yours"), "{report}");
+}
+
+/// What bash does with this script: as the user, or from a copy that is setuid and keeps what it is.
+fn connecting(scratch: &Scratch, denet: &Path) -> (String, Vec<Value>) {
+    let other = copy(Path::new("/bin/bash"), &scratch.path("other"));
+    chown(&other, Some(OTHER), None).expect("root");
+    mode(&other, 0o4755);
+    let script = "$0 -p -c 'exec 3<>/dev/udp/127.0.0.1/9'; exec 3<>/dev/udp/127.0.0.1/7";
+    let watch = |options: &[&str]| {
+        let mut command = as_nobody(denet);
+        command.args(options);
+        command.args(["monitor", "net", "--", "bash", "-c", script]);
+        let done = output(command.arg(&other));
+        assert!(done.status.success(), "{}", stderr(&done));
+        done
+    };
+    let report = stderr(&watch(&[]));
+    (report, records(&stdout(&watch(&["--json"]))))
+}
+
+#[test]
+fn whom_others_talk_to_is_not_shown() {
+    need_root();
+    if is_locked_down() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    let (report, records) = connecting(&scratch, &denet);
+    let lines = |words: &str| report.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(
+        (lines("127.0.0.1:7 "), lines("127.0.0.1:9 ")),
+        (1, 0),
+        "{report}"
+    );
+    assert_eq!(lines("<private>"), 1, "{report}");
+    let of = |command: &str| {
+        let mut found = records.iter().filter(|it| it["kind"] == "endpoint");
+        let found = found.find(|it| it["command"] == command);
+        found.unwrap_or_else(|| unreachable!("{command}: {records:?}"))
+    };
+    let (shown, hidden) = (of("bash"), of("other"));
+    assert_eq!(shown["remote"]["port"], 7, "{shown}");
+    assert_eq!(hidden["remote"], json!({"private": true}), "{hidden}");
+    assert_eq!(hidden["local"], Value::Null, "{hidden}");
+    assert_eq!(hidden["calls"]["connect"], 1, "{hidden}");
+}
+
+#[test]
+fn children_that_run_already_are_marked() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    let readers = readers(&scratch);
+    let program = &readers[0].program;
+    let out = scratch.path("records");
+    fs::write(&out, "").expect("our own folder");
+    mode(&out, 0o666);
+    let mut shell = as_nobody(Path::new("/bin/sh"));
+    shell.args(["-c", "\"$0\"; :"]).arg(program);
+    let mut shell = shell.stdin(Stdio::piped()).spawn().expect("it starts");
+    let child = wait_for("it has a child that reads", || {
+        let path = format!("/proc/{0}/task/{0}/children", shell.id());
+        let child = fs::read_to_string(path).ok()?.trim().parse().ok()?;
+        blocks_in(child, "setuid", libc::SYS_read).then_some(child)
+    });
+    let mut attach = as_nobody(&denet);
+    attach.args(["--enable-ebpf", "--quiet", "--out"]).arg(&out);
+    attach.arg("attach").arg(shell.id().to_string());
+    let mut attach = attach.spawn().expect("denet starts");
+    wait_until("denet is attached", || {
+        fs::metadata(&out).is_ok_and(|file| file.len() > 0)
+    });
+    drop(shell.stdin.take());
+    shell.wait().expect("it ends");
+    assert!(attach.wait().expect("it ends").success());
+    let records = records(&fs::read_to_string(&out).expect("records"));
+    let summary = records.last().expect("a summary");
+    let processes = summary["ebpf"]["processes"].as_array().expect("a list");
+    let of = |pid: u32| processes.iter().find(|it| it["pid"] == pid);
+    let marked = |pid| of(pid).map(|it| it["private"] == true);
+    assert_eq!(marked(child), Some(true), "{processes:?}");
+    assert_eq!(marked(shell.id()), Some(false), "{processes:?}");
 }
 
 /// A process that waits, of this user.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::bpf::abi_net::{NetEndpoint, NetError, NetKey, NetLocal, OTHERS, SEVERAL};
+use crate::bpf::abi_net::{NetEndpoint, NetError, NetKey, NetLocal, OTHERS, PRIVATE, SEVERAL};
 use crate::monitor::exec::model::name;
 
 /// Address families that have addresses here (`include/linux/socket.h`).
@@ -25,6 +25,8 @@ pub enum Address {
     Abstract(Vec<u8>),
     /// The messages of one call went to, or came from, more than one.
     Several,
+    /// The process is not the user's, who is told of no address.
+    Private,
     /// All others of the process: there was no room for a row each.
     Others,
 }
@@ -49,6 +51,9 @@ impl Address {
     }
 
     pub(super) fn remote(key: &NetKey) -> Self {
+        if key.flags & PRIVATE != 0 {
+            return Self::Private;
+        }
         if key.flags & SEVERAL != 0 {
             return Self::Several;
         }
