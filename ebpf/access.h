@@ -2,7 +2,8 @@
 /*
  * Whose memory may be read. Where denet has its privileges from its file, its user sees what ptrace(2) would show
  * them (__ptrace_may_access, PTRACE_MODE_READ_REALCREDS): tasks whose ids are theirs, that are dumpable, and
- * that are not permitted more. Everybody's otherwise, and then nothing of this is left in a program.
+ * that have no capability. Otherwise any task's memory may be read, and the verifier removes all of this from the
+ * programs, since access_is_limited is then a constant 0.
  */
 #ifndef DENET_ACCESS_H
 #define DENET_ACCESS_H

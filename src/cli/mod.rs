@@ -40,7 +40,7 @@ const STYLES: Styles = Styles::styled()
 const AFTER_HELP: &str = "\
 Exit status: the command's own (128+N if signal N killed it); 124 ended by --duration; \
 125 denet failed or could not write all its output; 126 not executable; 127 not found; \
-3 eBPF required and unavailable; 2 wrong usage.
+3 eBPF required and unavailable, or the target is not yours; 2 wrong usage.
 
 Examples:
   denet run -- make -j2
@@ -100,7 +100,10 @@ pub enum Verb {
 
 const ATTACH_HELP: &str = "\
 Exit status: 0 the process has ended, or --duration is over; 130 interrupted by Ctrl-C; 125 denet failed, \
-or there is nobody to attach to; 3 eBPF required and unavailable; 2 wrong usage.
+or there is nobody to attach to; 3 eBPF required and unavailable, or the target is not yours; 2 wrong usage.
+
+A denet that has its capabilities from its file shows with them only what ptrace(2) would show you: see \
+ebpf_diag --explain not-yours.
 
 Examples:
   denet attach 4711
@@ -110,6 +113,9 @@ Examples:
 const TRACE_HELP: &str = "\
 A call is shown when it returns, with the time at which it began, or when it has lasted a tenth of a second. \
 Lines go to stderr; --json writes records to stdout instead.
+
+Of a process that is not yours, as after the exec of a setuid file, calls and times are shown, but no \
+arguments: see ebpf_diag --explain not-yours.
 
 Exit status: as of denet monitor.
 

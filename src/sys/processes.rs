@@ -40,7 +40,7 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
 }
 
 /// Whether the kernel would let this process trace that one (`ptrace_may_access`,
-/// PTRACE_MODE_READ_REALCREDS): it asks itself that in `get_robust_list(2)`, which changes nothing.
+/// PTRACE_MODE_READ_REALCREDS): `get_robust_list(2)` checks exactly that, and changes nothing.
 ///
 /// # Errors
 /// ESRCH if there is no such process.
