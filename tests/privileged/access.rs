@@ -14,7 +14,7 @@ use crate::least::{NOBODY, as_nobody, installed};
 use crate::need_root;
 use crate::support::processes::blocks_in;
 use crate::support::wait::{wait_for, wait_until};
-use crate::support::{Scratch, load, output, records, stderr, stdout, summary};
+use crate::support::{Scratch, in_guest, load, output, records, stderr, stdout, summary};
 
 const OTHER: u32 = 65533;
 const SECRET: &str = "hunter2";
@@ -273,9 +273,7 @@ fn connecting(scratch: &Scratch, denet: &Path) -> (String, Vec<Value>) {
         let mut command = as_nobody(denet);
         command.args(options);
         command.args(["monitor", "net", "--", "bash", "-c", script]);
-        let done = output(command.arg(&other));
-        assert!(done.status.success(), "{}", stderr(&done));
-        done
+        output(command.arg(&other))
     };
     let report = stderr(&watch(&[]));
     (report, records(&stdout(&watch(&["--json"]))))
@@ -290,15 +288,14 @@ fn whom_others_talk_to_is_not_shown() {
     let scratch = Scratch::new();
     let denet = denet_of(&scratch);
     let (report, records) = connecting(&scratch, &denet);
-    let lines = |words: &str| report.lines().filter(|line| line.contains(words)).count();
-    assert_eq!(
-        (lines("127.0.0.1:7 "), lines("127.0.0.1:9 ")),
-        (1, 0),
+    let table = report.split_once("REMOTE").expect("a table").1;
+    assert!(
+        table.contains("127.0.0.1:7 ") && !table.contains("127.0.0.1:9 "),
         "{report}"
     );
-    assert_eq!(lines("<private>"), 1, "{report}");
+    assert!(table.contains("<private>"), "{report}");
     let of = |command: &str| {
-        let mut found = records.iter().filter(|it| it["kind"] == "endpoint");
+        let mut found = records.iter().filter(|it| it["family"] == "inet");
         let found = found.find(|it| it["command"] == command);
         found.unwrap_or_else(|| unreachable!("{command}: {records:?}"))
     };
@@ -473,9 +470,9 @@ fn executing_while_denet_attaches_shows_nothing() {
     chown(&others, Some(OTHER), None).expect("root");
     mode(&own, 0o755);
     mode(&others, 0o4755);
-    let mut seen = 0;
     // Wherever in between it is attached to.
-    while seen < 10 {
+    let (mut seen, wanted) = (0, if in_guest() { 1 } else { 10 });
+    while seen < wanted {
         let mut command = Command::new(&own);
         command.uid(NOBODY).gid(NOBODY).current_dir("/");
         command.args(["in-turn", "400"]).arg(&own).arg(&others);
