@@ -13,7 +13,7 @@ use crate::finding::Finding;
 use crate::process::cgroup;
 use crate::profile::attached::Whom;
 use crate::step::Step;
-use crate::sys::place::{Entry, Place, others_write};
+use crate::sys::place::{Base, Entry, Place, others_write};
 use crate::sys::{capabilities, environment, processes};
 
 /// The administrator's decision.
@@ -90,7 +90,8 @@ pub fn granted() -> Option<&'static Granted> {
 /// # Errors
 /// Why the file does not count.
 pub fn configured(root: &Path) -> Result<Option<Scope>, String> {
-    let place = match Place::open_trusted(root, Path::new(CONFIG)) {
+    let place = Base::open(root).and_then(|base| Place::open_trusted(&base, Path::new(CONFIG)));
+    let place = match place {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         place => place,
     };

@@ -115,7 +115,11 @@ fn behind_sudo() -> Option<String> {
 
 fn system(options: &Options) -> Result<System, SetupError> {
     let Some(root) = &options.root else {
-        return Ok(System::new("/".into()));
+        let root = Path::new("/");
+        return System::new(root).map_err(|source| SetupError::Look {
+            what: root.display().to_string(),
+            source,
+        });
     };
     let refused = |why: String| {
         SetupError::Refused(format!(
@@ -127,7 +131,7 @@ fn system(options: &Options) -> Result<System, SetupError> {
     if !whole.join("etc").is_dir() {
         return Err(refused("there is no etc in it".to_owned()));
     }
-    Ok(System::new(whole))
+    System::new(&whole).map_err(|error| refused(error.to_string()))
 }
 
 fn plan(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupError> {

@@ -49,11 +49,11 @@ pub fn apply(
     }
     finish_interrupted(system)?;
     let found = unobstructed(system, wish)?;
-    let begun = super::journal::read(&system.at(Path::new("/")))?;
+    let begun = super::journal::read(system.base())?;
     if todo(&found).is_empty() && begun.is_none_or(|begun| begun.complete) {
         return Ok(found);
     }
-    let mut journal = Journal::open(&system.at(Path::new("/")))?;
+    let mut journal = Journal::open(system.base())?;
     // Another setup may have ended just now.
     let found = unobstructed(system, wish)?;
     let todo = todo(&found);
@@ -93,11 +93,10 @@ fn obstacle(item: &Item) -> Option<String> {
 
 /// Takes away what a killed setup left half written; the plan then says what is missing.
 fn finish_interrupted(system: &System) -> Result<(), SetupError> {
-    let root = system.at(Path::new("/"));
-    if super::journal::read(&root)?.is_none() {
+    if super::journal::read(system.base())?.is_none() {
         return Ok(());
     }
-    let mut journal = Journal::open(&root)?;
+    let mut journal = Journal::open(system.base())?;
     let interrupted: Vec<_> = journal
         .changes()
         .iter()

@@ -6,7 +6,6 @@
 //! their digest.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -16,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{State, Target, digest};
 use super::validate::refusal;
-use crate::sys::place::{Attributes, Entry, Place, Wanted};
+use crate::sys::place::{Attributes, Base, Entry, Place, Wanted};
 
 /// Form of the journal. It changes when an older denet could not undo it.
 pub const SCHEMA: u32 = 2;
@@ -79,7 +78,7 @@ pub struct Recorded {
 /// An open journal, which nobody else writes to meanwhile.
 #[derive(Debug)]
 pub struct Journal {
-    root: PathBuf,
+    base: Base,
     file: File,
     header: Header,
     changes: Vec<Change>,
@@ -155,20 +154,20 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> JournalError + '_ {
 }
 
 /// A place on the way to [`FOLDER`] or below: no link leads there, and nobody but root writes there.
-fn place(root: &Path, path: &Path) -> Result<Place, JournalError> {
-    Place::open_own(root, path).map_err(|source| match untrusted(root, &source) {
+fn place(base: &Base, path: &Path) -> Result<Place, JournalError> {
+    Place::open_own(base, path).map_err(|source| match untrusted(base, &source) {
         Some(what) => JournalError::Place(what),
-        None => at(&root.join(path))(source),
+        None => at(&base.join(path))(source),
     })
 }
 
 /// Which directory on the way is none to rely on, where the error says that one is not.
-fn untrusted(root: &Path, error: &io::Error) -> Option<String> {
+fn untrusted(base: &Base, error: &io::Error) -> Option<String> {
     match error.raw_os_error() {
         Some(libc::ELOOP | libc::ENOTDIR) => {
             let mut folders: Vec<_> = Path::new(FOLDER).ancestors().collect();
             folders.reverse();
-            folders.into_iter().find_map(|it| no_directory(root, it))
+            folders.into_iter().find_map(|it| no_directory(base, it))
         }
         // Not what the system answers, but what was found out on the way.
         None if error.kind() == io::ErrorKind::PermissionDenied => Some(error.to_string()),
@@ -176,9 +175,9 @@ fn untrusted(root: &Path, error: &io::Error) -> Option<String> {
     }
 }
 
-fn no_directory(root: &Path, folder: &Path) -> Option<String> {
-    let path = root.join(folder);
-    match Place::open(root, folder).ok()?.look().ok()?? {
+fn no_directory(base: &Base, folder: &Path) -> Option<String> {
+    let path = base.join(folder);
+    match Place::open(base, folder).ok()?.look().ok()?? {
         Entry::Directory { .. } => None,
         Entry::Link(to) => Some(format!("{}: a link to {}", path.display(), to.display())),
         _ => Some(format!("{}: no directory", path.display())),
@@ -186,10 +185,10 @@ fn no_directory(root: &Path, folder: &Path) -> Option<String> {
 }
 
 /// The text of the journal; `None` if there is none.
-fn text(root: &Path) -> Result<Option<String>, JournalError> {
-    let path = root.join(FOLDER).join(NAME);
+fn text(base: &Base) -> Result<Option<String>, JournalError> {
+    let path = base.join(FOLDER).join(NAME);
     let invalid = |what| Err(at(&path)(io::Error::new(io::ErrorKind::InvalidData, what)));
-    let place = match place(root, &Path::new(FOLDER).join(NAME)) {
+    let place = match place(base, &Path::new(FOLDER).join(NAME)) {
         Err(JournalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return Ok(None);
         }
@@ -208,9 +207,9 @@ fn text(root: &Path) -> Result<Option<String>, JournalError> {
 ///
 /// # Errors
 /// It cannot be read or understood, or lies where others may write.
-pub fn read(root: &Path) -> Result<Option<Recorded>, JournalError> {
-    let path = root.join(FOLDER).join(NAME);
-    let parsed = match text(root)? {
+pub fn read(base: &Base) -> Result<Option<Recorded>, JournalError> {
+    let path = base.join(FOLDER).join(NAME);
+    let parsed = match text(base)? {
         Some(text) => parse(&path, &text)?,
         None => None,
     };
@@ -222,12 +221,12 @@ impl Journal {
     ///
     /// # Errors
     /// Another process has it open, or it cannot be read, understood or written.
-    pub fn open(root: &Path) -> Result<Self, JournalError> {
-        let made_folder = make_folder(root, Path::new(FOLDER))?;
-        let lock = locked(root)?;
-        let path = root.join(FOLDER).join(NAME);
-        let text = text(root)?.unwrap_or_default();
-        let file = private(root, NAME)?;
+    pub fn open(base: &Base) -> Result<Self, JournalError> {
+        let made_folder = make_folder(base, Path::new(FOLDER))?;
+        let lock = locked(base)?;
+        let path = base.join(FOLDER).join(NAME);
+        let text = text(base)?.unwrap_or_default();
+        let file = private(base, NAME)?;
         let parsed = parse(&path, &text)?;
         let fresh = parsed.is_none();
         let parsed = parsed.unwrap_or_else(|| Parsed {
@@ -245,7 +244,7 @@ impl Journal {
         // A line that was cut short stands for something that did not begin.
         file.set_len(parsed.whole as u64).map_err(at(&path))?;
         let mut journal = Self {
-            root: root.to_owned(),
+            base: base.clone(),
             file,
             header: parsed.header,
             changes: parsed.recorded.changes,
@@ -312,8 +311,8 @@ impl Journal {
     /// It is gone, or not what it was.
     pub fn content(&self, digest_of_it: &str) -> Result<Vec<u8>, JournalError> {
         let kept = Path::new(FOLDER).join(CONTENTS).join(digest_of_it);
-        let path = self.root.join(&kept);
-        match place(&self.root, &kept)?.look().map_err(at(&path))? {
+        let path = self.base.join(&kept);
+        match place(&self.base, &kept)?.look().map_err(at(&path))? {
             Some(Entry::File { bytes, .. }) if digest(&bytes) == digest_of_it => Ok(bytes),
             None => Err(at(&path)(io::ErrorKind::NotFound.into())),
             Some(_) => {
@@ -330,7 +329,8 @@ impl Journal {
     pub fn remove(self) -> Result<(), JournalError> {
         let folder = Path::new(FOLDER);
         let contents = folder.join(CONTENTS);
-        for name in names(&self.root.join(&contents))? {
+        let kept = place(&self.base, &contents)?.names();
+        for name in kept.map_err(at(&self.base.join(&contents)))? {
             self.remove_at(&contents.join(name))?;
         }
         for name in [CONTENTS, NAME, LOCK] {
@@ -344,24 +344,24 @@ impl Journal {
     }
 
     fn remove_at(&self, path: &Path) -> Result<(), JournalError> {
-        let removed = place(&self.root, path)?.remove();
-        removed.map_err(at(&self.root.join(path)))
+        let removed = place(&self.base, path)?.remove();
+        removed.map_err(at(&self.base.join(path)))
     }
 
     fn keep(&self, name: &str, content: &[u8]) -> Result<(), JournalError> {
         let folder = Path::new(FOLDER).join(CONTENTS);
-        make_folder(&self.root, &folder)?;
-        let place = place(&self.root, &folder.join(name))?;
+        make_folder(&self.base, &folder)?;
+        let place = place(&self.base, &folder.join(name))?;
         let kept = place.look().and_then(|there| match there {
             Some(_) => Ok(()),
             // A setup that was killed may have left it half written.
             None => place.clear().and_then(|()| place.put(own(content))),
         });
-        kept.map_err(at(&self.root.join(folder).join(name)))
+        kept.map_err(at(&self.base.join(folder).join(name)))
     }
 
     fn append(&mut self, line: &impl Serialize) -> Result<(), JournalError> {
-        let path = self.root.join(FOLDER).join(NAME);
+        let path = self.base.join(FOLDER).join(NAME);
         let text = serde_json::to_string(line).map_err(|error| at(&path)(error.into()))?;
         let written = self
             .file
@@ -372,8 +372,8 @@ impl Journal {
 }
 
 /// Whether it had to be made.
-fn make_folder(root: &Path, folder: &Path) -> Result<bool, JournalError> {
-    let place = place(root, folder)?;
+fn make_folder(base: &Base, folder: &Path) -> Result<bool, JournalError> {
+    let place = place(base, folder)?;
     let made = match place.look() {
         Ok(None) => place.make_directory(0o700).map(|()| true),
         there => there.map(|_| false),
@@ -381,21 +381,21 @@ fn make_folder(root: &Path, folder: &Path) -> Result<bool, JournalError> {
     match made {
         // Another denet made it meanwhile.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        made => made.map_err(at(&root.join(folder))),
+        made => made.map_err(at(&base.join(folder))),
     }
 }
 
 /// A file of the journal's, to write to.
-fn private(root: &Path, name: &str) -> Result<File, JournalError> {
+fn private(base: &Base, name: &str) -> Result<File, JournalError> {
     let path = Path::new(FOLDER).join(name);
-    let file = place(root, &path)?.open_private();
-    file.map_err(at(&root.join(path)))
+    let file = place(base, &path)?.open_private();
+    file.map_err(at(&base.join(path)))
 }
 
 /// The lock, held: the file that has its name now, not one that a rollback has just removed.
-fn locked(root: &Path) -> Result<File, JournalError> {
-    let path = root.join(FOLDER).join(LOCK);
-    let lock = private(root, LOCK)?;
+fn locked(base: &Base) -> Result<File, JournalError> {
+    let path = base.join(FOLDER).join(LOCK);
+    let lock = private(base, LOCK)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(std::fs::TryLockError::WouldBlock) => return Err(JournalError::Busy),
@@ -419,16 +419,6 @@ fn own(bytes: &[u8]) -> Wanted<'_> {
         gid: nix::unistd::getegid().as_raw(),
         attributes: &NONE,
     }
-}
-
-/// What lies in a directory; nothing where there is none.
-fn names(folder: &Path) -> Result<Vec<OsString>, JournalError> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(at(folder))?,
-    };
-    let names = entries.map(|entry| Ok(entry?.file_name()));
-    names.collect::<io::Result<_>>().map_err(at(folder))
 }
 
 fn begun(changes: &mut Vec<Change>, target: &Target, before: &State, wanted: &State) {

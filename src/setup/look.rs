@@ -79,7 +79,7 @@ pub fn survey(system: &System, wish: &Wish) -> Result<Survey, SetupError> {
 
 /// Targets that an earlier setup changed: replacing them replaces its own.
 fn journalled(system: &System) -> Result<BTreeSet<Target>, SetupError> {
-    let changes = match journal::read(&system.at(Path::new("/"))) {
+    let changes = match journal::read(system.base()) {
         // Only root reads it: a plan without root is made without.
         Err(journal::JournalError::Io { source, .. })
             if source.kind() == io::ErrorKind::PermissionDenied =>

@@ -1,7 +1,5 @@
 //! Whether what was set up still holds, and if not, what became of it.
 
-use std::path::Path;
-
 use super::SetupError;
 use super::journal::{self, Change};
 use super::plan::holds;
@@ -27,7 +25,7 @@ pub struct Line {
 /// # Errors
 /// The journal cannot be read or understood.
 pub fn status(system: &System) -> Result<Option<Vec<Line>>, SetupError> {
-    let recorded = journal::read(&system.at(Path::new("/")))?;
+    let recorded = journal::read(system.base())?;
     let Some(recorded) = recorded.filter(|recorded| !recorded.changes.is_empty()) else {
         return Ok(None);
     };

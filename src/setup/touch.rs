@@ -11,13 +11,13 @@ use super::state::{FileState, State, Target, digest};
 use super::validate::sysctl;
 use crate::facts::mounts;
 use crate::sys::mounts as mounting;
-use crate::sys::place::{Attributes, Entry, Place, Wanted};
+use crate::sys::place::{Attributes, Base, Entry, Place, Wanted};
 use crate::sys::root::Root;
 
 /// The system that is changed: this one, or an image below a directory.
 #[derive(Clone, Debug)]
 pub struct System {
-    root: PathBuf,
+    base: Base,
 }
 
 /// What is said of a target of a running system, for an image.
@@ -33,18 +33,22 @@ fn invalid(what: String) -> io::Error {
 
 impl System {
     /// The system whose root is this directory.
-    pub fn new(root: PathBuf) -> Self {
-        Self { root }
+    ///
+    /// # Errors
+    /// What `open(2)` answers.
+    pub fn new(root: &Path) -> io::Result<Self> {
+        let base = Base::open(root)?;
+        Ok(Self { base })
     }
 
     /// It runs, so that what does not outlive a boot is changed as well.
     pub fn is_live(&self) -> bool {
-        self.root == Path::new("/")
+        self.base.path() == Path::new("/")
     }
 
     /// The directory that it lies in, if it does not run.
     pub fn image(&self) -> Option<&Path> {
-        (!self.is_live()).then_some(&self.root)
+        (!self.is_live()).then_some(self.base.path())
     }
 
     /// What is typed for setup of it.
@@ -52,24 +56,24 @@ impl System {
         super::command(self.image())
     }
 
-    /// Where an absolute path of it lies for this process.
-    pub(super) fn at(&self, path: &Path) -> PathBuf {
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
+    /// What its files are reached from, the journal's as well.
+    pub(super) fn base(&self) -> &Base {
+        &self.base
     }
 
     /// What facts are read from.
     pub fn tree(&self) -> Root {
-        Root::new(self.root.clone())
+        Root::new(self.base.path())
     }
 
     /// The place of a path, to look at.
     pub(super) fn place(&self, path: &Path) -> io::Result<Place> {
-        Place::open(&self.root, path)
+        Place::open(&self.base, path)
     }
 
     /// The place of a path, to change.
     pub(super) fn trusted(&self, path: &Path) -> io::Result<Place> {
-        Place::open_trusted(&self.root, path)
+        Place::open_trusted(&self.base, path)
     }
 
     pub(super) fn look(&self, path: &Path) -> io::Result<Option<Entry>> {

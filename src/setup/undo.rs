@@ -1,8 +1,6 @@
 //! Going through the journal backwards: what setup changed is put back, what others changed since is
 //! left alone.
 
-use std::path::Path;
-
 use super::SetupError;
 use super::apply::{Boundaries, reload_units};
 use super::journal::{self, Change, Journal};
@@ -32,11 +30,10 @@ pub fn rollback(
     if !nix::unistd::geteuid().is_root() {
         return Err(SetupError::NotRoot);
     }
-    let root = system.at(Path::new("/"));
-    if journal::read(&root)?.is_none() {
+    if journal::read(system.base())?.is_none() {
         return Ok(false);
     }
-    let journal = Journal::open(&root)?;
+    let journal = Journal::open(system.base())?;
     let changes = journal.changes().to_vec();
     for change in changes.iter().rev() {
         let undone = undo(system, &journal, change)?;

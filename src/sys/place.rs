@@ -3,6 +3,7 @@
 //! The way to a file is walked directory by directory, each held open, so that nobody can put a link
 //! in between; a file appears whole, under its name, by rename(2).
 
+mod base;
 mod output;
 
 use std::collections::BTreeMap;
@@ -14,9 +15,12 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path};
 
+use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, symlinkat, unlinkat};
+
+pub use base::Base;
 
 /// Extended attributes by name. What SELinux calls a file follows its policy, and is left to that.
 pub type Attributes = BTreeMap<String, Vec<u8>>;
@@ -80,22 +84,22 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of an absolute path below `root`.
+    /// The place of an absolute path below `base`.
     ///
     /// # Errors
     /// ENOENT where a directory is missing, ENOTDIR or ELOOP where something else or a link is in its
     /// place, EINVAL for a path that names no file.
-    pub fn open(root: &Path, path: &Path) -> io::Result<Self> {
-        Self::walk(root, path, |_, _| Ok(()))
+    pub fn open(base: &Base, path: &Path) -> io::Result<Self> {
+        Self::walk(base, path, |_, _| Ok(()))
     }
 
-    /// The same for changing: every directory on the way from `root` on belongs to root, and nobody
+    /// The same for changing: every directory on the way from `base` on belongs to root, and nobody
     /// else may write there.
     ///
     /// # Errors
     /// As [`Place::open`], and EPERM with the directory's name.
-    pub fn open_trusted(root: &Path, path: &Path) -> io::Result<Self> {
-        Self::walk(root, path, |at, stat| {
+    pub fn open_trusted(base: &Base, path: &Path) -> io::Result<Self> {
+        Self::walk(base, path, |at, stat| {
             if stat.st_uid != 0 || others_write(stat.st_mode, stat.st_gid) {
                 let what = format!("{}: others than root may write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
@@ -108,9 +112,9 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::open_trusted`].
-    pub fn open_own(root: &Path, path: &Path) -> io::Result<Self> {
+    pub fn open_own(base: &Base, path: &Path) -> io::Result<Self> {
         let own = nix::unistd::geteuid().as_raw();
-        Self::walk(root, path, |at, stat| {
+        Self::walk(base, path, |at, stat| {
             if ![0, own].contains(&stat.st_uid) || others_write(stat.st_mode, stat.st_gid) {
                 let what = format!("{}: others than root may write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
@@ -126,7 +130,7 @@ impl Place {
     /// # Errors
     /// As [`Place::open`], and EPERM with the directory's name.
     pub fn open_of(owners: &[u32], path: &Path) -> io::Result<Self> {
-        Self::walk(Path::new("/"), path, |at, stat| {
+        Self::walk(&Base::open(Path::new("/"))?, path, |at, stat| {
             let sticky = stat.st_mode & libc::S_ISVTX != 0;
             let who = match owners.contains(&stat.st_uid) {
                 false => format!("it belongs to uid {}", stat.st_uid),
@@ -142,7 +146,7 @@ impl Place {
     }
 
     fn walk(
-        root: &Path,
+        base: &Base,
         path: &Path,
         trust: impl Fn(&Path, &FileStat) -> io::Result<()>,
     ) -> io::Result<Self> {
@@ -155,8 +159,8 @@ impl Place {
             .pop()
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut directory = nix::fcntl::open(root, flags, Mode::empty())?;
-        let mut at = root.to_owned();
+        let mut directory = base.directory.try_clone()?;
+        let mut at = base.path().to_owned();
         trust(&at, &fstat(&directory)?)?;
         for name in names {
             directory = openat(&directory, name, flags | OFlag::O_NOFOLLOW, Mode::empty())?;
@@ -328,6 +332,26 @@ impl Place {
         self.sync()
     }
 
+    /// The names in the directory that is there, in no order; none where there is no directory.
+    ///
+    /// # Errors
+    /// What `openat(2)` or `getdents(2)` answers.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let found = match openat(&self.directory, self.name.as_os_str(), flags, Mode::empty()) {
+            Err(nix::errno::Errno::ENOENT) => return Ok(Vec::new()),
+            found => found?,
+        };
+        let mut names = Vec::new();
+        for entry in Dir::from_fd(found)? {
+            let name = OsString::from_vec(entry?.file_name().to_bytes().to_owned());
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
     /// Removes what is there: a file, a link, or an empty directory.
     ///
     /// # Errors
@@ -465,6 +489,10 @@ mod tests {
     use super::*;
     use crate::sys::root::tests::Tree;
 
+    fn base(root: &Path) -> Base {
+        Base::open(root).unwrap()
+    }
+
     fn own(bytes: &[u8]) -> Wanted<'_> {
         static NONE: Attributes = Attributes::new();
         Wanted {
@@ -480,7 +508,7 @@ mod tests {
     fn files_are_put_whole_and_removed() {
         let tree = Tree::empty();
         let root = &tree.at;
-        let place = Place::open(root, Path::new("/x")).unwrap();
+        let place = Place::open(&base(root), Path::new("/x")).unwrap();
         assert_eq!(place.look().unwrap(), None);
         place.put(own(b"one")).unwrap();
         place.put(own(b"two")).unwrap();
@@ -501,7 +529,7 @@ mod tests {
         let tree = Tree::empty();
         let root = &tree.at;
         std::os::unix::fs::symlink("/tmp", root.join("etc")).unwrap();
-        let refused = Place::open(root, Path::new("/etc/x")).unwrap_err();
+        let refused = Place::open(&base(root), Path::new("/etc/x")).unwrap_err();
         assert!(
             [libc::ENOTDIR, libc::ELOOP].contains(&refused.raw_os_error().unwrap()),
             "{refused}"
@@ -513,7 +541,7 @@ mod tests {
         let tree = Tree::empty();
         let root = &tree.at;
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let refused = Place::open_trusted(root, Path::new("/x")).unwrap_err();
+        let refused = Place::open_trusted(&base(root), Path::new("/x")).unwrap_err();
         assert!(
             refused.to_string().contains("others than root"),
             "{refused}"

@@ -18,6 +18,10 @@ fn tree() -> Tree {
     tree
 }
 
+fn base(root: &Path) -> Base {
+    Base::open(root).unwrap()
+}
+
 fn value(text: &str) -> State {
     State::Value(text.to_owned())
 }
@@ -27,8 +31,11 @@ fn the_first_state_and_the_last_are_kept() {
     let tree = tree();
     let root = &tree.at;
     let target = Target::Sysctl("kernel.x".to_owned());
-    let mut journal = Journal::open(root).unwrap();
-    assert!(matches!(Journal::open(root), Err(JournalError::Busy)));
+    let mut journal = Journal::open(&base(root)).unwrap();
+    assert!(matches!(
+        Journal::open(&base(root)),
+        Err(JournalError::Busy)
+    ));
     journal
         .begin(&target, &value("1"), &[], &value("2"))
         .unwrap();
@@ -37,7 +44,7 @@ fn the_first_state_and_the_last_are_kept() {
         .begin(&target, &value("7"), &[], &value("3"))
         .unwrap();
     drop(journal);
-    let journal = Journal::open(root).unwrap();
+    let journal = Journal::open(&base(root)).unwrap();
     let change = &journal.changes()[0];
     assert_eq!((&change.before, &change.wanted), (&value("1"), &value("3")));
     assert!(change.interrupted);
@@ -54,34 +61,34 @@ fn a_line_cut_short_did_not_happen_and_a_damaged_one_is_told() {
         gid: 990,
         members: Vec::new(),
     };
-    let mut journal = Journal::open(root).unwrap();
+    let mut journal = Journal::open(&base(root)).unwrap();
     journal.begin(&target, &State::Absent, &[], &group).unwrap();
     drop(journal);
     let path = root.join(FOLDER).join(NAME);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{text}{{\"begun\":{{\"tar")).unwrap();
-    let journal = Journal::open(root).unwrap();
+    let journal = Journal::open(&base(root)).unwrap();
     assert_eq!(journal.changes().len(), 1);
     drop(journal);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     std::fs::write(&path, text.replace("begun", "begone")).unwrap();
     assert!(matches!(
-        Journal::open(root),
+        Journal::open(&base(root)),
         Err(JournalError::Damaged { line: 2, .. })
     ));
     std::fs::write(&path, text.replace("\"schema\":2", "\"schema\":9")).unwrap();
     assert!(matches!(
-        Journal::open(root),
+        Journal::open(&base(root)),
         Err(JournalError::Newer { found: 9, .. })
     ));
     std::fs::write(&path, text.replace("\"schema\":2", "\"schema\":1")).unwrap();
     assert!(matches!(
-        Journal::open(root),
+        Journal::open(&base(root)),
         Err(JournalError::Older { .. })
     ));
     std::fs::write(&path, text.replace("\"tracing\"", "\"sudo\"")).unwrap();
     assert!(matches!(
-        Journal::open(root),
+        Journal::open(&base(root)),
         Err(JournalError::Foreign { line: 2, .. })
     ));
 }
@@ -99,7 +106,7 @@ fn what_was_kept_comes_back_and_goes_with_the_journal() {
         bytes: 3,
         digest: digest(b"old"),
     });
-    let mut journal = Journal::open(root).unwrap();
+    let mut journal = Journal::open(&base(root)).unwrap();
     let killed = root.join(FOLDER).join(CONTENTS);
     std::fs::create_dir(&killed).unwrap();
     std::fs::set_permissions(&killed, Permissions::from_mode(0o700)).unwrap();
@@ -124,7 +131,10 @@ fn a_link_leads_the_journal_nowhere_else() {
             std::fs::remove_dir_all(&at).unwrap();
         }
         std::os::unix::fs::symlink(elsewhere, &at).unwrap();
-        for error in [read(root).unwrap_err(), Journal::open(root).unwrap_err()] {
+        for error in [
+            read(&base(root)).unwrap_err(),
+            Journal::open(&base(root)).unwrap_err(),
+        ] {
             let said = error.to_string();
             let link = format!("{}: a link to {}", at.display(), elsewhere.display());
             assert!(said.starts_with(&link), "{said}");
@@ -141,15 +151,40 @@ fn a_link_leads_the_journal_nowhere_else() {
 fn a_journal_is_not_kept_where_others_write() {
     let tree = tree();
     let root = &tree.at;
-    drop(Journal::open(root).unwrap());
+    drop(Journal::open(&base(root)).unwrap());
     for open in ["var/lib", FOLDER] {
         let at = root.join(open);
         std::fs::set_permissions(&at, Permissions::from_mode(0o777)).unwrap();
-        for error in [read(root).unwrap_err(), Journal::open(root).unwrap_err()] {
+        for error in [
+            read(&base(root)).unwrap_err(),
+            Journal::open(&base(root)).unwrap_err(),
+        ] {
             let said = error.to_string();
             let named = format!("{}: others than root", at.display());
             assert!(said.starts_with(&named), "{said}");
         }
         std::fs::set_permissions(&at, Permissions::from_mode(0o755)).unwrap();
     }
+}
+
+#[test]
+fn a_journal_stays_in_the_directory_that_was_opened() {
+    let trees = [tree(), tree()];
+    let [root, elsewhere] = trees.each_ref().map(|tree| &tree.at);
+    let target = Target::Path("/etc/x".into());
+    let mut journal = Journal::open(&base(root)).unwrap();
+    let kept = elsewhere.join(FOLDER).join(CONTENTS);
+    std::fs::create_dir_all(&kept).unwrap();
+    std::fs::write(kept.join("x"), "").unwrap();
+    let moved = root.with_extension("moved");
+    std::fs::rename(root, &moved).unwrap();
+    std::os::unix::fs::symlink(elsewhere, root).unwrap();
+    journal
+        .begin(&target, &State::Absent, &[], &State::Absent)
+        .unwrap();
+    journal.remove().unwrap();
+    std::fs::remove_file(root).unwrap();
+    std::fs::rename(&moved, root).unwrap();
+    assert!(!root.join(FOLDER).exists());
+    assert!(kept.join("x").exists());
 }
