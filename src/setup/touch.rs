@@ -32,13 +32,17 @@ fn invalid(what: String) -> io::Error {
 }
 
 impl System {
-    /// The system whose root is this directory.
+    /// The system whose root is this directory. Of an image nothing is touched that is mounted below it,
+    /// as the host's `/dev` may be.
     ///
     /// # Errors
-    /// What `open(2)` answers.
+    /// As [`Base::open_within_mount`].
     pub fn new(root: &Path) -> io::Result<Self> {
-        let base = Base::open(root)?;
-        Ok(Self { base })
+        let base = match root == Path::new("/") {
+            true => Base::open(root),
+            false => Base::open_within_mount(root),
+        };
+        Ok(Self { base: base? })
     }
 
     /// It runs, so that what does not outlive a boot is changed as well.

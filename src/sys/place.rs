@@ -13,12 +13,14 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
-use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, symlinkat, unlinkat};
+
+use base::Bound;
 
 pub use base::Base;
 
@@ -81,6 +83,9 @@ pub struct Wanted<'a> {
 pub struct Place {
     directory: OwnedFd,
     name: OsString,
+    /// Whole, to show.
+    at: PathBuf,
+    bound: Bound,
 }
 
 impl Place {
@@ -88,7 +93,8 @@ impl Place {
     ///
     /// # Errors
     /// ENOENT where a directory is missing, ENOTDIR or ELOOP where something else or a link is in its
-    /// place, EINVAL for a path that names no file.
+    /// place, CrossesDevices where another file system is mounted and `base` does not allow that, EINVAL for
+    /// a path that names no file.
     pub fn open(base: &Base, path: &Path) -> io::Result<Self> {
         Self::walk(base, path, |_, _| Ok(()))
     }
@@ -165,18 +171,21 @@ impl Place {
         for name in names {
             directory = openat(&directory, name, flags | OFlag::O_NOFOLLOW, Mode::empty())?;
             at.push(name);
+            base.bound.check(&directory, &at)?;
             trust(&at, &fstat(&directory)?)?;
         }
         Ok(Self {
             directory,
             name: name.to_owned(),
+            at: at.join(name),
+            bound: base.bound,
         })
     }
 
     /// What is there; `None` if nothing is.
     ///
     /// # Errors
-    /// What `fstatat(2)`, `openat(2)` or `read(2)` answers.
+    /// What `openat(2)` or `read(2)` answers; CrossesDevices as in [`Place::open`].
     pub fn look(&self) -> io::Result<Option<Entry>> {
         let Some(stat) = self.stat()? else {
             return Ok(None);
@@ -195,6 +204,7 @@ impl Place {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let name = self.name.as_os_str();
         let file = File::from(openat(&self.directory, name, flags, Mode::empty())?);
+        self.bound.check(&file, &self.at)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(no_regular_file());
@@ -240,18 +250,23 @@ impl Place {
             flags,
             private,
         )?);
+        self.bound.check(&file, &self.at)?;
         match file.metadata()?.is_file() {
             true => Ok(file),
             false => Err(no_regular_file()),
         }
     }
 
+    /// What is there, which is not opened for anything else.
     fn stat(&self) -> io::Result<Option<FileStat>> {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let name = self.name.as_os_str();
-        match fstatat(&self.directory, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Err(nix::errno::Errno::ENOENT) => Ok(None),
-            stat => Ok(Some(stat?)),
-        }
+        let found = match openat(&self.directory, name, flags, Mode::empty()) {
+            Err(nix::errno::Errno::ENOENT) => return Ok(None),
+            found => found?,
+        };
+        self.bound.check(&found, &self.at)?;
+        Ok(Some(fstat(&found)?))
     }
 
     /// Puts a file there, in the place of what is there, at once and for good.
@@ -342,6 +357,7 @@ impl Place {
             Err(nix::errno::Errno::ENOENT) => return Ok(Vec::new()),
             found => found?,
         };
+        self.bound.check(&found, &self.at)?;
         let mut names = Vec::new();
         for entry in Dir::from_fd(found)? {
             let name = OsString::from_vec(entry?.file_name().to_bytes().to_owned());

@@ -14,7 +14,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
-use super::{Place, kind_of};
+use super::{Bound, Place, kind_of};
 
 /// As many links as the kernel follows (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
@@ -34,7 +34,12 @@ impl Place {
                 directory = nix::fcntl::open("/", flags, Mode::empty())?;
                 continue;
             }
-            let place = Self { directory, name };
+            let place = Self {
+                directory,
+                name,
+                at: path.to_owned(),
+                bound: Bound(None),
+            };
             let is_link = place
                 .stat()?
                 .is_some_and(|stat| kind_of(&stat) == SFlag::S_IFLNK);
@@ -64,6 +69,8 @@ impl Place {
         Ok(Self {
             directory,
             name: ".".into(),
+            at: path.to_owned(),
+            bound: Bound(None),
         })
     }
 

@@ -528,9 +528,9 @@ fn a_file_system_without_capabilities_is_told_and_undone() {
     let told = in_namespace(
         &scratch,
         &root,
-        "mount -t ramfs -o mode=0755 ramfs usr/local/bin; \
-         $1 setup --root $2 --apply --yes --user alice 2>&1 || echo code $?; $1 setup --root $2 --rollback; \
-         ls -A usr/local/bin | wc -l",
+        "mkdir ../ram; mount -t ramfs -o mode=0755 ramfs ../ram; cp -a . ../ram; \
+         $1 setup --root ../ram --apply --yes --user alice 2>&1 || echo code $?; $1 setup --root ../ram --rollback; \
+         ls -A ../ram/usr/local/bin | wc -l",
     );
     assert!(
         told.contains("no extended attributes") && told.contains("code 125"),
@@ -549,14 +549,79 @@ fn a_read_only_system_is_told_and_undone() {
     let told = in_namespace(
         &scratch,
         &root,
-        "mount --bind etc etc; mount -o remount,ro,bind etc; \
+        "mount --bind . .; mount -o remount,ro,bind $2; \
          $1 setup --root $2 --apply --yes --user alice 2>&1 || echo code $?; $1 setup --root $2 --rollback",
     );
     assert!(
-        told.contains("read-only") && told.contains("code 125"),
+        told.contains("Read-only") && told.contains("code 125"),
         "{told}"
     );
     assert_eq!(snapshot(&root), before);
+}
+
+#[test]
+fn what_is_mounted_in_an_image_is_left_alone() {
+    need_root();
+    let scratch = Scratch::new();
+    let root = image(&scratch);
+    for folder in ["dev", "proc", "run", "sys"] {
+        fs::create_dir(root.join(folder)).expect("ours");
+    }
+    let before = snapshot(&root);
+    let told = in_namespace(
+        &scratch,
+        &root,
+        "for it in dev proc run sys; do mount --bind /$it $it; done; \
+         $1 setup --root $2 --apply --yes --user alice && $1 setup --root $2 --rollback",
+    );
+    assert!(told.ends_with("group tracing: as it was before"), "{told}");
+    assert_eq!(snapshot(&root), before);
+    for mounted in [
+        "etc",
+        "usr",
+        "usr/local/bin",
+        "var",
+        "etc/group",
+        "etc/gshadow",
+    ] {
+        let host = scratch.path("host");
+        let copied = output(
+            Command::new("cp")
+                .arg("-a")
+                .arg(root.join(mounted))
+                .arg(&host),
+        );
+        assert!(copied.status.success(), "{}", stderr(&copied));
+        let told = in_namespace(
+            &scratch,
+            &root,
+            &format!(
+                "mount --bind {} {mounted}; $1 setup --root $2 --apply --yes --user alice || echo code $?; \
+                 $1 setup --root $2 --rollback",
+                host.display()
+            ),
+        );
+        let named = format!(
+            "{}: another file system is mounted there: unmount it first",
+            root.join(mounted).display()
+        );
+        assert!(told.contains(&named), "{mounted}: {told}");
+        assert_eq!(snapshot(&root), before, "{mounted}");
+        if host.is_dir() {
+            assert!(
+                !host.join("lib/denet").exists() && !host.join("denet").exists(),
+                "{mounted}"
+            );
+            fs::remove_dir_all(&host).expect("ours");
+        } else {
+            assert_eq!(
+                fs::read(&host).ok(),
+                fs::read(root.join(mounted)).ok(),
+                "{mounted}"
+            );
+            fs::remove_file(&host).expect("ours");
+        }
+    }
 }
 
 #[test]
