@@ -194,7 +194,7 @@ fn text(base: &Base) -> Result<Option<String>, JournalError> {
         }
         place => place?,
     };
-    match place.look().map_err(at(&path))? {
+    match place.look_own().map_err(at(&path))? {
         None => Ok(None),
         Some(Entry::File { bytes, .. }) => {
             String::from_utf8(bytes).map_or_else(|_| invalid("no text"), |text| Ok(Some(text)))
@@ -312,7 +312,7 @@ impl Journal {
     pub fn content(&self, digest_of_it: &str) -> Result<Vec<u8>, JournalError> {
         let kept = Path::new(FOLDER).join(CONTENTS).join(digest_of_it);
         let path = self.base.join(&kept);
-        match place(&self.base, &kept)?.look().map_err(at(&path))? {
+        match place(&self.base, &kept)?.look_own().map_err(at(&path))? {
             Some(Entry::File { bytes, .. }) if digest(&bytes) == digest_of_it => Ok(bytes),
             None => Err(at(&path)(io::ErrorKind::NotFound.into())),
             Some(_) => {
@@ -352,7 +352,7 @@ impl Journal {
         let folder = Path::new(FOLDER).join(CONTENTS);
         make_folder(&self.base, &folder)?;
         let place = place(&self.base, &folder.join(name))?;
-        let kept = place.look().and_then(|there| match there {
+        let kept = place.look_own().and_then(|there| match there {
             Some(_) => Ok(()),
             // A setup that was killed may have left it half written.
             None => place.clear().and_then(|()| place.put(own(content))),

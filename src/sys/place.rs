@@ -8,7 +8,7 @@ mod output;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
@@ -187,6 +187,19 @@ impl Place {
     /// # Errors
     /// What `openat(2)` or `read(2)` answers; CrossesDevices as in [`Place::open`].
     pub fn look(&self) -> io::Result<Option<Entry>> {
+        self.entry(|_| Ok(()))
+    }
+
+    /// The same for what is relied on, or changed next: a regular file has no other name, under which
+    /// others might change it, and belongs to root or to us.
+    ///
+    /// # Errors
+    /// As [`Place::look`]; InvalidData for a file with several names, or of another user.
+    pub fn look_own(&self) -> io::Result<Option<Entry>> {
+        self.entry(must_be_own)
+    }
+
+    fn entry(&self, check: fn(&Metadata) -> io::Result<()>) -> io::Result<Option<Entry>> {
         let Some(stat) = self.stat()? else {
             return Ok(None);
         };
@@ -195,12 +208,12 @@ impl Place {
         Ok(Some(match kind {
             SFlag::S_IFDIR => Entry::Directory { mode, uid, gid },
             SFlag::S_IFLNK => Entry::Link(readlinkat(&self.directory, self.name.as_os_str())?),
-            SFlag::S_IFREG => self.file()?,
+            SFlag::S_IFREG => self.file(check)?,
             _ => Entry::Special,
         }))
     }
 
-    fn file(&self) -> io::Result<Entry> {
+    fn file(&self, check: fn(&Metadata) -> io::Result<()>) -> io::Result<Entry> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let name = self.name.as_os_str();
         let file = File::from(openat(&self.directory, name, flags, Mode::empty())?);
@@ -209,6 +222,7 @@ impl Place {
         if !metadata.is_file() {
             return Err(no_regular_file());
         }
+        check(&metadata)?;
         let mut bytes = Vec::new();
         let most = LONGEST_MIB << 20;
         (&file).take(most + 1).read_to_end(&mut bytes)?;
@@ -228,7 +242,8 @@ impl Place {
     /// A file that is written to at its end, and that nobody else reads; made where there is none.
     ///
     /// # Errors
-    /// What `openat(2)` answers; InvalidData for what is no regular file, which is not waited for.
+    /// What `openat(2)` answers; InvalidData for what is no regular file, which is not waited for, and for
+    /// a file with several names, or of another user.
     pub fn open_private(&self) -> io::Result<File> {
         // To open a device, or a FIFO, is to do something to it.
         if self
@@ -251,10 +266,12 @@ impl Place {
             private,
         )?);
         self.bound.check(&file, &self.at)?;
-        match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => Err(no_regular_file()),
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(no_regular_file());
         }
+        must_be_own(&metadata)?;
+        Ok(file)
     }
 
     /// What is there, which is not opened for anything else.
@@ -269,7 +286,8 @@ impl Place {
         Ok(Some(fstat(&found)?))
     }
 
-    /// Puts a file there, in the place of what is there, at once and for good.
+    /// Puts a file there, in the place of what is there, at once and for good. What was there is not written
+    /// to: its other names, if it has any, keep it.
     ///
     /// # Errors
     /// What the system calls answer: ENOSPC, EROFS, ENOTSUP for attributes. Nothing is changed then.
@@ -433,6 +451,17 @@ fn no_regular_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "no regular file")
 }
 
+/// Otherwise a hard link to another file, put there by others, would have that file changed or locked.
+fn must_be_own(file: &Metadata) -> io::Result<()> {
+    let own = nix::unistd::geteuid().as_raw();
+    let what = match (file.nlink(), file.uid()) {
+        (names @ 2.., _) => format!("it has {names} names (hard links)"),
+        (_, uid) if ![0, own].contains(&uid) => format!("it belongs to uid {uid}"),
+        _ => return Ok(()),
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
 /// Whether others than the owner may write, with this mode and group. Root's group is root.
 pub fn others_write(mode: u32, gid: u32) -> bool {
     mode & 0o002 != 0 || mode & 0o020 != 0 && gid != 0
@@ -562,5 +591,32 @@ mod tests {
             refused.to_string().contains("others than root"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_file_with_another_name_or_owner_is_not_written_to() {
+        let tree = Tree::with(&[("/other", "original"), ("/foreign", "original")]);
+        let root = &tree.at;
+        std::fs::hard_link(root.join("other"), root.join("linked")).unwrap();
+        let place = |name: &str| Place::open(&base(root), Path::new(name)).unwrap();
+        let refused = |name: &str, words: &str| {
+            for error in [
+                place(name).open_private().unwrap_err(),
+                place(name).look_own().unwrap_err(),
+            ] {
+                assert_eq!(error.to_string(), words, "{name}");
+            }
+            assert!(place(name).look().unwrap().is_some(), "{name}");
+        };
+        refused("linked", "it has 2 names (hard links)");
+        place("linked").put(own(b"new")).unwrap();
+        assert_eq!(std::fs::read(root.join("other")).unwrap(), b"original");
+        assert!(place("linked").look_own().unwrap().is_some());
+        drop(place("made").open_private().unwrap());
+        // Only root may give files away.
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(root.join("foreign"), Some(65534), None).unwrap();
+            refused("foreign", "it belongs to uid 65534");
+        }
     }
 }

@@ -188,3 +188,32 @@ fn a_journal_stays_in_the_directory_that_was_opened() {
     assert!(!root.join(FOLDER).exists());
     assert!(kept.join("x").exists());
 }
+
+#[test]
+fn a_lock_or_journal_with_another_name_or_owner_is_left_alone() {
+    let tree = tree();
+    let root = &tree.at;
+    let folder = root.join(FOLDER);
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::set_permissions(&folder, Permissions::from_mode(0o700)).unwrap();
+    let refused = |at: &Path, words: &str| {
+        let error = Journal::open(&base(root)).unwrap_err();
+        assert_eq!(error.to_string(), format!("{}: {words}", at.display()));
+    };
+    for name in [LOCK, NAME] {
+        let (at, other) = (folder.join(name), root.join("other"));
+        std::fs::write(&other, "original").unwrap();
+        std::fs::hard_link(&other, &at).unwrap();
+        refused(&at, "it has 2 names (hard links)");
+        assert_eq!(std::fs::read(&other).unwrap(), b"original");
+        std::fs::File::open(&other).unwrap().try_lock().unwrap();
+        std::fs::remove_file(&other).unwrap();
+        // Only root may give files away.
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&at, Some(65534), None).unwrap();
+            refused(&at, "it belongs to uid 65534");
+        }
+        std::fs::remove_file(&at).unwrap();
+    }
+    drop(Journal::open(&base(root)).unwrap());
+}

@@ -103,7 +103,8 @@ impl Place {
         Ok(file)
     }
 
-    /// Puts a file there, whole or not at all; writes into what is no regular file.
+    /// Puts a file there, whole or not at all; writes into what is no regular file. A regular file is
+    /// replaced, not written to, so that other names of it keep it.
     ///
     /// # Errors
     /// As [`Place::create`], and what `write(2)` and `renameat(2)` answer.
