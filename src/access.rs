@@ -106,12 +106,12 @@ pub fn configured(root: &Path) -> Result<Option<Scope>, String> {
             mode,
             uid,
             gid,
-            ..
+            attributes,
         })) => {
             if uid != 0 {
                 return ignored(&format!("it belongs to uid {uid}, not to root"));
             }
-            if others_write(mode, gid) {
+            if others_write(mode, gid, &attributes) {
                 return ignored("others than root may write to it");
             }
             if bytes.len() > LONGEST {
@@ -243,6 +243,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
     use super::*;
+    use crate::sys::place::trust;
     use crate::sys::root::tests::Tree;
 
     #[test]
@@ -293,6 +294,12 @@ mod tests {
         mode(&folder, 0o777);
         refused("others than root may write there");
         mode(&folder, 0o755);
+        if trust::tests::set_acl(&config) {
+            mode(&config, 0o664);
+            refused("others than root may write to it");
+            mode(&config, 0o644);
+            assert_eq!(configured(&tree.at), Ok(Some(Scope::Any)));
+        }
         chown(&config, Some(65534), None).unwrap();
         refused("belongs to uid 65534");
         fs::write(&config, vec![b'#'; LONGEST + 1]).unwrap();

@@ -39,8 +39,8 @@ pub(super) fn read(path: &Path, name: &str, owners: &[u32]) -> Result<Option<Vec
             mode,
             uid,
             gid,
-            ..
-        }) => (bytes, others_write(mode, gid), uid),
+            attributes,
+        }) => (bytes, others_write(mode, gid, &attributes), uid),
         Some(_) => return Err(format!("{}: no regular file", path.display())),
     };
     if !owners.contains(&uid) {
@@ -80,6 +80,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::sys::place::trust;
     use crate::sys::root::tests::Tree;
 
     #[test]
@@ -109,6 +110,11 @@ mod tests {
         mode(&file, 0o757);
         assert!(refusal(&own).ends_with("others may write to it"));
         mode(&file, 0o755);
+        if trust::tests::set_acl(&file) {
+            mode(&file, 0o775);
+            assert!(refusal(&own).ends_with("others may write to it"));
+            mode(&file, 0o755);
+        }
         mode(&folder, 0o777);
         let named = format!("{}: others may write there", folder.display());
         assert_eq!(refusal(&own), named);

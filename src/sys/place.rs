@@ -5,6 +5,7 @@
 
 mod base;
 mod output;
+pub(crate) mod trust;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -21,8 +22,10 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, symlinkat, unlinkat};
 
 use base::Bound;
+use trust::others_write_in;
 
 pub use base::Base;
+pub use trust::others_write;
 
 /// Extended attributes by name. What SELinux calls a file follows its policy, and is left to that.
 pub type Attributes = BTreeMap<String, Vec<u8>>;
@@ -96,7 +99,7 @@ impl Place {
     /// place, CrossesDevices where another file system is mounted and `base` does not allow that, EINVAL for
     /// a path that names no file.
     pub fn open(base: &Base, path: &Path) -> io::Result<Self> {
-        Self::walk(base, path, |_, _| Ok(()))
+        Self::walk(base, path, |_, _, _| Ok(()))
     }
 
     /// The same for changing: every directory on the way from `base` on belongs to root, and nobody
@@ -105,8 +108,8 @@ impl Place {
     /// # Errors
     /// As [`Place::open`], and EPERM with the directory's name.
     pub fn open_trusted(base: &Base, path: &Path) -> io::Result<Self> {
-        Self::walk(base, path, |at, stat| {
-            if stat.st_uid != 0 || others_write(stat.st_mode, stat.st_gid) {
+        Self::walk(base, path, |at, directory, stat| {
+            if stat.st_uid != 0 || others_write_in(directory, stat, at)? {
                 let what = format!("{}: others than root may write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
             }
@@ -120,8 +123,8 @@ impl Place {
     /// As [`Place::open_trusted`].
     pub fn open_own(base: &Base, path: &Path) -> io::Result<Self> {
         let own = nix::unistd::geteuid().as_raw();
-        Self::walk(base, path, |at, stat| {
-            if ![0, own].contains(&stat.st_uid) || others_write(stat.st_mode, stat.st_gid) {
+        Self::walk(base, path, |at, directory, stat| {
+            if ![0, own].contains(&stat.st_uid) || others_write_in(directory, stat, at)? {
                 let what = format!("{}: others than root may write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
             }
@@ -136,12 +139,12 @@ impl Place {
     /// # Errors
     /// As [`Place::open`], and EPERM with the directory's name.
     pub fn open_of(owners: &[u32], path: &Path) -> io::Result<Self> {
-        Self::walk(&Base::open(Path::new("/"))?, path, |at, stat| {
+        Self::walk(&Base::open(Path::new("/"))?, path, |at, directory, stat| {
             let sticky = stat.st_mode & libc::S_ISVTX != 0;
             let who = match owners.contains(&stat.st_uid) {
                 false => format!("it belongs to uid {}", stat.st_uid),
                 // There each name belongs to its owner, whom the next step, or the caller, looks at.
-                true if others_write(stat.st_mode, stat.st_gid) && !sticky => {
+                true if !sticky && others_write_in(directory, stat, at)? => {
                     "others may write there".to_owned()
                 }
                 true => return Ok(()),
@@ -154,7 +157,7 @@ impl Place {
     fn walk(
         base: &Base,
         path: &Path,
-        trust: impl Fn(&Path, &FileStat) -> io::Result<()>,
+        trust: impl Fn(&Path, &OwnedFd, &FileStat) -> io::Result<()>,
     ) -> io::Result<Self> {
         let named = |component| match component {
             Component::Normal(name) => Some(name),
@@ -167,12 +170,12 @@ impl Place {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut directory = base.directory.try_clone()?;
         let mut at = base.path().to_owned();
-        trust(&at, &fstat(&directory)?)?;
+        trust(&at, &directory, &fstat(&directory)?)?;
         for name in names {
             directory = openat(&directory, name, flags | OFlag::O_NOFOLLOW, Mode::empty())?;
             at.push(name);
             base.bound.check(&directory, &at)?;
-            trust(&at, &fstat(&directory)?)?;
+            trust(&at, &directory, &fstat(&directory)?)?;
         }
         Ok(Self {
             directory,
@@ -460,11 +463,6 @@ fn must_be_own(file: &Metadata) -> io::Result<()> {
         _ => return Ok(()),
     };
     Err(io::Error::new(io::ErrorKind::InvalidData, what))
-}
-
-/// Whether others than the owner may write, with this mode and group. Root's group is root.
-pub fn others_write(mode: u32, gid: u32) -> bool {
-    mode & 0o002 != 0 || mode & 0o020 != 0 && gid != 0
 }
 
 fn attributes(file: &File) -> io::Result<Attributes> {

@@ -32,3 +32,18 @@ pub fn get(file: &Path, name: &CStr) -> io::Result<Option<Vec<u8>>> {
         },
     }
 }
+
+/// Whether the file has an extended attribute of that name; not where its file system has none.
+///
+/// # Errors
+/// What `getxattr(2)` answers, ENODATA and ENOTSUP excepted.
+pub fn has(file: &Path, name: &CStr) -> io::Result<bool> {
+    let file = CString::new(file.as_os_str().as_bytes())?;
+    // SAFETY: two C strings, and no buffer: only the length is returned.
+    let len = unsafe { libc::getxattr(file.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) };
+    match io::Error::last_os_error() {
+        _ if len >= 0 => Ok(true),
+        error if matches!(error.raw_os_error(), Some(libc::ENODATA | libc::ENOTSUP)) => Ok(false),
+        error => Err(error),
+    }
+}

@@ -1,0 +1,120 @@
+//! Who else may write to a file or into a directory.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::Path;
+
+use nix::sys::stat::FileStat;
+
+use super::Attributes;
+use crate::sys::xattr;
+
+/// POSIX ACL (acl(5)): users and groups that may do more than the mode shows.
+const ACL: &CStr = c"system.posix_acl_access";
+
+/// Whether others than the owner may write to a file with this mode, group and attributes. Root's group is
+/// root, but with an ACL the group's bits are the most that any user or group named there may do.
+pub fn others_write(mode: u32, gid: u32, attributes: &Attributes) -> bool {
+    let has_acl = || {
+        attributes
+            .keys()
+            .any(|name| name.as_bytes() == ACL.to_bytes())
+    };
+    writes(mode, gid) || mode & libc::S_IWGRP != 0 && has_acl()
+}
+
+/// The same for a directory.
+pub(super) fn others_write_in(directory: &OwnedFd, stat: &FileStat, at: &Path) -> io::Result<bool> {
+    let (mode, gid) = (stat.st_mode, stat.st_gid);
+    if writes(mode, gid) || mode & libc::S_IWGRP == 0 {
+        return Ok(writes(mode, gid));
+    }
+    // It is open with O_PATH, for which fgetxattr(2) answers EBADF.
+    let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    // That /proc is missing does not mean that the directory is.
+    let failed =
+        |error| io::Error::other(format!("{}: its ACL cannot be read: {error}", at.display()));
+    xattr::has(Path::new(&link), ACL).map_err(failed)
+}
+
+fn writes(mode: u32, gid: u32) -> bool {
+    mode & libc::S_IWOTH != 0 || mode & libc::S_IWGRP != 0 && gid != 0
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::fs::{self, File, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::super::{Base, Place, set_attribute};
+    use super::*;
+    use crate::sys::root::tests::Tree;
+
+    /// Lets user 65534 do what the owner may, as far as the group's bits of the mode allow. `false` where
+    /// that cannot be: only root gives files to root's group, and not each file system has ACLs.
+    pub(crate) fn set_acl(path: &Path) -> bool {
+        let entries: [(u16, u16, u32); 5] = [
+            (0x01, 7, u32::MAX),
+            (0x02, 7, 65534),
+            (0x04, 5, u32::MAX),
+            (0x10, 7, u32::MAX),
+            (0x20, 5, u32::MAX),
+        ];
+        let mut acl = 2_u32.to_le_bytes().to_vec();
+        for (tag, bits, id) in entries {
+            acl.extend([tag.to_le_bytes(), bits.to_le_bytes()].concat());
+            acl.extend(id.to_le_bytes());
+        }
+        let file = File::open(path).unwrap();
+        nix::unistd::geteuid().is_root()
+            && nix::unistd::getegid().as_raw() == 0
+            && set_attribute(&file, ACL.to_str().unwrap(), &acl).is_ok()
+    }
+
+    #[test]
+    fn an_acl_lets_others_write_where_the_mode_shows_roots_group() {
+        let tree = Tree::with(&[("/folder/x", "")]);
+        let folder = tree.at.join("folder");
+        let mode =
+            |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let base = Base::open(&tree.at).unwrap();
+        let open = |trusted: bool| {
+            let path = Path::new("folder/x");
+            let walks = [
+                Place::open_trusted(&base, path),
+                Place::open_own(&base, path),
+            ];
+            for place in walks {
+                assert_eq!(place.is_ok(), trusted, "{:?}", place.err());
+            }
+            // From the root of the machine on, where /tmp is one for all.
+            let owners = [0];
+            let place = Place::open_of(&owners, &folder.join("x"));
+            assert_eq!(place.is_ok(), trusted, "{:?}", place.err());
+        };
+        mode(&tree.at, 0o755);
+        mode(&folder, 0o775);
+        if !set_acl(&folder) {
+            return;
+        }
+        open(false);
+        mode(&folder, 0o755);
+        open(true);
+        fs::remove_dir_all(&folder).unwrap();
+        tree.write("/folder/x", b"");
+        mode(&folder, 0o775);
+        open(true);
+    }
+
+    #[test]
+    fn of_a_file_the_mode_and_the_acl_count() {
+        let none = Attributes::new();
+        let acl = Attributes::from([(ACL.to_str().unwrap().to_owned(), Vec::new())]);
+        assert!(!others_write(0o664, 0, &none));
+        assert!(others_write(0o664, 0, &acl));
+        assert!(!others_write(0o644, 0, &acl));
+        assert!(others_write(0o664, 1, &none));
+        assert!(others_write(0o646, 0, &none));
+    }
+}
