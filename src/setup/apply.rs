@@ -9,6 +9,7 @@ use super::look::{Item, Standing, Survey, survey};
 use super::plan::{Wish, holds};
 use super::state::{State, Target};
 use super::touch::{System, state};
+use super::undo::clear;
 use crate::sys::place::Entry;
 
 /// Ends the process at the Nth boundary between two acts, to test what is then found.
@@ -97,19 +98,22 @@ fn finish_interrupted(system: &System) -> Result<(), SetupError> {
         return Ok(());
     }
     let mut journal = Journal::open(system.base())?;
-    let interrupted: Vec<_> = journal
+    let changes: Vec<_> = journal
         .changes()
         .iter()
-        .filter(|change| change.interrupted && system.has(&change.target))
+        .filter(|change| system.has(&change.target))
         .cloned()
         .collect();
-    for change in interrupted {
+    for change in changes {
         let failed = |source| SetupError::Change {
             setup: system.command(),
             what: change.target.to_string(),
             source,
         };
-        system.clear(&change.target).map_err(failed)?;
+        clear(system, &change).map_err(failed)?;
+        if !change.interrupted {
+            continue;
+        }
         let now = system.observe(&change.target).map_err(failed)?;
         if holds(&change.wanted, &now) {
             journal.done(&change.target)?;

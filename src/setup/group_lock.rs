@@ -18,11 +18,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 const ALL: &str = "/etc/.pwd.lock";
 const EACH: [&str; 2] = ["/etc/group.lock", "/etc/gshadow.lock"];
 
+/// What [`ALL`] contains if denet made it, so that it is known after a kill as well. lckpwdf leaves it empty,
+/// and nothing reads it.
+const MARK: &[u8] = b"denet setup\n";
+
 /// Held until it is dropped.
 pub(super) struct GroupLock {
     all: File,
     each: Vec<Place>,
-    /// What this process made, where nobody else can be waiting for it.
+    /// What denet made, where nobody else can be waiting for it.
     made: Option<Place>,
 }
 
@@ -33,20 +37,21 @@ impl GroupLock {
     /// `ResourceBusy` with the name of the lock if they do not, and what the system answers.
     pub(super) fn take(system: &System) -> io::Result<Self> {
         let end = Instant::now() + PATIENCE;
-        let place = system.trusted(Path::new(ALL))?;
-        let is_new = place.look().map_err(named(ALL))?.is_none();
+        let (all, made) = open_all(system).map_err(named(ALL))?;
         let mut lock = Self {
-            all: place.open_private().map_err(named(ALL))?,
+            all,
             each: Vec::new(),
-            // A system that runs keeps it, as after groupadd; an image is as it was.
-            made: (is_new && !system.is_live()).then_some(place),
+            made: None,
         };
         until(end, || {
-            lock_whole(&lock.all).map(|locked| (!locked).then(|| busy(ALL, None)))
+            lock_whole(&lock.all).map(|locked| (!locked).then(|| busy(system, ALL, None)))
         })?;
+        lock.made = made;
         for path in EACH {
             let place = system.trusted(Path::new(path))?;
-            until(end, || lock_beside(path, &place).map_err(named(path)))?;
+            until(end, || {
+                lock_beside(system, path, &place).map_err(named(path))
+            })?;
             lock.each.push(place);
         }
         Ok(lock)
@@ -62,6 +67,32 @@ impl Drop for GroupLock {
     }
 }
 
+/// The file that is locked as a whole, and its place if it is to be removed at the end. A system that runs
+/// keeps it, as after groupadd: another process may be waiting for it. An image is left as it was.
+fn open_all(system: &System) -> io::Result<(File, Option<Place>)> {
+    let place = system.trusted(Path::new(ALL))?;
+    if system.is_live() {
+        return Ok((place.open_private()?, None));
+    }
+    place.clear()?;
+    place.put_new(private(MARK))?;
+    let file = place.open_private()?;
+    let made = matches!(place.look()?, Some(Entry::File { bytes, .. }) if bytes == MARK);
+    Ok((file, made.then_some(place)))
+}
+
+/// A file of root's that nobody else reads.
+fn private(bytes: &[u8]) -> Wanted<'_> {
+    static NONE: Attributes = Attributes::new();
+    Wanted {
+        bytes,
+        mode: 0o600,
+        uid: 0,
+        gid: 0,
+        attributes: &NONE,
+    }
+}
+
 /// What the system answers is explained as it is elsewhere.
 fn named(path: &str) -> impl Fn(io::Error) -> io::Error + '_ {
     move |error| match error.raw_os_error() {
@@ -70,9 +101,16 @@ fn named(path: &str) -> impl Fn(io::Error) -> io::Error + '_ {
     }
 }
 
-fn busy(path: &str, holder: Option<i32>) -> io::Error {
-    let holder = holder.map_or("another process".to_owned(), |pid| format!("process {pid}"));
-    let what = format!("{holder} has locked {path}: run this again when it has ended");
+fn busy(system: &System, path: &str, holder: Option<i32>) -> io::Error {
+    let who = holder.map_or("another process".to_owned(), |pid| format!("process {pid}"));
+    let mut what = format!("{who} has locked {path}: run this again when it has ended");
+    if let (Some(image), Some(_)) = (system.image(), holder) {
+        let file = image.join(path.trim_start_matches('/'));
+        what += &format!(
+            ", or remove {} if it does not change the image",
+            file.display()
+        );
+    }
     io::Error::new(io::ErrorKind::ResourceBusy, what)
 }
 
@@ -107,23 +145,19 @@ fn lock_whole(file: &File) -> io::Result<bool> {
 }
 
 /// Who is in the way, if somebody is. A lock whose process has ended is taken away, as shadow-utils do.
-fn lock_beside(path: &str, place: &Place) -> io::Result<Option<io::Error>> {
-    static NONE: Attributes = Attributes::new();
-    let own = std::process::id().to_string();
+///
+/// In an image as well, the process is one of this machine: a groupadd that runs in it with chroot(1) has
+/// such an id. Another denet setup of the image cannot be at work, for it holds the journal's lock. So a lock
+/// that came from another machine is taken away, unless a process here happens to have its id.
+fn lock_beside(system: &System, path: &str, place: &Place) -> io::Result<Option<io::Error>> {
+    let own = std::process::id();
     place.clear()?;
-    let wanted = Wanted {
-        bytes: own.as_bytes(),
-        mode: 0o600,
-        uid: 0,
-        gid: 0,
-        attributes: &NONE,
-    };
-    if place.put_new(wanted)? {
+    if place.put_new(private(own.to_string().as_bytes()))? {
         return Ok(None);
     }
     let holder = match place.look()? {
         // It has just been given back.
-        None => return Ok(Some(busy(path, None))),
+        None => return Ok(Some(busy(system, path, None))),
         Some(Entry::File { bytes, .. }) => holder(&bytes),
         Some(_) => {
             return Err(io::Error::new(
@@ -132,11 +166,13 @@ fn lock_beside(path: &str, place: &Place) -> io::Result<Option<io::Error>> {
             ));
         }
     };
-    if let Some(pid) = holder.filter(|pid| has_ended(*pid)) {
+    // One with our id that we do not hold is of an earlier process.
+    let is_stale = |pid: &i32| has_ended(*pid) || u32::try_from(*pid) == Ok(own);
+    if let Some(pid) = holder.filter(is_stale) {
         tracing::debug!(pid, path, "the lock of a process that has ended");
         place.remove()?;
     }
-    Ok(Some(busy(path, holder)))
+    Ok(Some(busy(system, path, holder)))
 }
 
 /// As they write it: a decimal number, and perhaps a NUL.

@@ -205,18 +205,31 @@ impl System {
 
     /// Removes what was left of a write that did not end.
     pub(super) fn clear(&self, target: &Target) -> io::Result<()> {
-        let paths: &[&Path] = match target {
-            Target::Path(path) => &[path.as_path()],
-            Target::Group(_) | Target::Member { .. } => &[Path::new(GROUP), Path::new(GSHADOW)],
-            _ => &[],
-        };
-        for path in paths {
-            match self.trusted(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                place => place?.clear()?,
-            }
+        match target {
+            Target::Path(path) => self.clear_at(path),
+            Target::Group(_) | Target::Member { .. } => self.clear_groups(),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    fn clear_groups(&self) -> io::Result<()> {
+        // To take the locks is to remove those of a process that was killed.
+        let _lock = match GroupLock::take(self) {
+            // Where nothing can be written, nothing was left.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            lock => lock?,
+        };
+        [GROUP, GSHADOW]
+            .iter()
+            .try_for_each(|path| self.clear_at(Path::new(path)))
+    }
+
+    fn clear_at(&self, path: &Path) -> io::Result<()> {
+        match self.trusted(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            place => place?.clear(),
+        }
     }
 
     fn put_file(&self, path: &Path, file: &FileState, bytes: &[u8]) -> io::Result<()> {
@@ -380,6 +393,8 @@ fn decoded(file: &FileState) -> io::Result<Attributes> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::sys::root::tests::Tree;
 
@@ -395,5 +410,43 @@ mod tests {
         assert_eq!(system.observe(&target).unwrap_err().to_string(), words);
         fs::remove_file(tree.at.join("other")).unwrap();
         assert!(system.text(GROUP).unwrap().is_some());
+    }
+
+    /// Only root may change accounts.
+    #[test]
+    fn what_a_kill_left_beside_the_groups_is_removed() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let tree = Tree::with(&[("/etc/group", "root:x:0:\n")]);
+        for folder in ["", "etc"] {
+            let at = tree.at.join(folder);
+            fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let system = System::new(&tree.at).unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let target = Target::Group("tracing".to_owned());
+        for holder in [ended.id(), std::process::id()] {
+            for (name, content) in [
+                ("..pwd.lock.denet-setup", "denet"),
+                (".pwd.lock", "denet setup\n"),
+                ("group.lock", &holder.to_string()),
+                ("gshadow.lock", &holder.to_string()),
+                (".gshadow.lock.denet-setup", ""),
+                (".group.denet-setup", "root"),
+            ] {
+                tree.write(&format!("/etc/{name}"), content.as_bytes());
+                let at = tree.at.join("etc").join(name);
+                fs::set_permissions(at, fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            system.clear(&target).unwrap();
+            let left = tree.root().read_dir("/etc").unwrap();
+            assert_eq!(left, ["group"], "{holder}");
+        }
+        // Not made by denet.
+        tree.write("/etc/.pwd.lock", b"");
+        system.clear(&target).unwrap();
+        assert!(tree.at.join("etc/.pwd.lock").exists());
     }
 }

@@ -1,6 +1,8 @@
 //! Going through the journal backwards: what setup changed is put back, what others changed since is
 //! left alone.
 
+use std::io;
+
 use super::SetupError;
 use super::apply::{Boundaries, reload_units};
 use super::journal::{self, Change, Journal};
@@ -55,9 +57,7 @@ fn undo(system: &System, journal: &Journal, change: &Change) -> Result<Undone, S
         what: target.to_string(),
         source,
     };
-    if change.interrupted {
-        system.clear(target).map_err(failed)?;
-    }
+    clear(system, change).map_err(failed)?;
     let now = system.observe(target).map_err(failed)?;
     if now == change.before {
         return Ok(Undone::WasSo);
@@ -76,5 +76,17 @@ fn undo(system: &System, journal: &Journal, change: &Change) -> Result<Undone, S
             Ok(Undone::Left(error.to_string()))
         }
         done => done.map(|()| Undone::Restored).map_err(failed),
+    }
+}
+
+/// Removes what a kill left of a change. The journal does not say which change a rollback was at when it was
+/// killed, so this is done for each; that it fails matters where one is known to have been interrupted.
+pub(super) fn clear(system: &System, change: &Change) -> io::Result<()> {
+    match system.clear(&change.target) {
+        Err(error) if !change.interrupted => {
+            tracing::debug!(%error, target = %change.target, "what a kill may have left");
+            Ok(())
+        }
+        cleared => cleared,
     }
 }

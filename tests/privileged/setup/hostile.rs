@@ -197,9 +197,28 @@ fn groups_are_written_under_the_locks_of_shadow_utils() {
         .spawn()
         .and_then(|mut it| it.wait().map(|_| it.id()));
     let lock = root.join("etc/group.lock");
-    fs::write(&lock, format!("{}\0", ended.expect("true"))).expect("ours");
+    let ended = ended.expect("true");
+    fs::write(&lock, format!("{ended}\0")).expect("ours");
     done(&root, &APPLY);
     assert!(!lock.exists() && !root.join("etc/.pwd.lock").exists());
+    // What a rollback leaves that is killed within a change.
+    let applied = snapshot(&root);
+    let killed = || {
+        for (name, content) in [
+            (".pwd.lock", "denet setup\n"),
+            ("group.lock", &ended.to_string()),
+            (".group.denet-setup", ""),
+            ("systemd/system/.denet-tracefs.service.denet-setup", ""),
+        ] {
+            let at = root.join("etc").join(name);
+            fs::write(&at, content).expect("ours");
+            fs::set_permissions(&at, fs::Permissions::from_mode(0o600)).expect("ours");
+        }
+    };
+    killed();
+    done(&root, &APPLY);
+    assert_eq!(snapshot(&root), applied);
+    killed();
     done(&root, &["--rollback"]);
     assert_eq!(snapshot(&root), before);
     // Of one that runs: waited for, and refused by name.
