@@ -89,6 +89,9 @@ pub(super) fn with_member(text: &str, group: &str, user: &str, member: bool) -> 
             return line.to_owned();
         };
         let mut members: Vec<&str> = list.split(',').filter(|name| !name.is_empty()).collect();
+        if members.contains(&user) == member {
+            return line.to_owned();
+        }
         members.retain(|name| *name != user);
         if member {
             members.push(user);

@@ -207,12 +207,12 @@ impl System {
     pub(super) fn clear(&self, target: &Target) -> io::Result<()> {
         match target {
             Target::Path(path) => self.clear_at(path),
-            Target::Group(_) | Target::Member { .. } => self.clear_groups(),
+            Target::Group(_) | Target::Member { .. } => self.clear_groups(target),
             _ => Ok(()),
         }
     }
 
-    fn clear_groups(&self) -> io::Result<()> {
+    fn clear_groups(&self, target: &Target) -> io::Result<()> {
         // To take the locks is to remove those of a process that was killed.
         let _lock = match GroupLock::take(self) {
             // Where nothing can be written, nothing was left.
@@ -222,7 +222,26 @@ impl System {
         };
         [GROUP, GSHADOW]
             .iter()
-            .try_for_each(|path| self.clear_at(Path::new(path)))
+            .try_for_each(|path| self.clear_at(Path::new(path)))?;
+        self.align_shadow(target)
+    }
+
+    /// [`GSHADOW`] is written last: what [`GROUP`] contains counts.
+    fn align_shadow(&self, target: &Target) -> io::Result<()> {
+        match target {
+            Target::Group(name) => match self.group(name)? {
+                Some(_) => self.edit(GSHADOW, |text| with_shadow(text, name)),
+                None => self.edit(GSHADOW, |text| accounts::removed(text, name)),
+            },
+            Target::Member { user, group } => {
+                let members = self.group(group)?.map(|(_, members)| members);
+                let member = members.is_some_and(|all| all.contains(user));
+                self.edit(GSHADOW, |text| {
+                    accounts::with_member(text, group, user, member)
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn clear_at(&self, path: &Path) -> io::Result<()> {
@@ -257,30 +276,20 @@ impl System {
     }
 
     fn add_group(&self, name: &str, gid: u32) -> io::Result<()> {
-        let has = |text: &str| {
-            text.lines()
-                .any(|line| line.split(':').next() == Some(name))
-        };
         // Since it was planned, a group may have been added.
         let text = self.text(GROUP)?.unwrap_or_default();
-        if !has(&text) && accounts::has_number(&text, gid) {
+        if !has_group(&text, name) && accounts::has_number(&text, gid) {
             let what = format!("another group got the number {gid} meanwhile: run this again");
             return Err(io::Error::other(what));
         }
         self.edit(GROUP, |text| {
-            if has(text) {
+            if has_group(text, name) {
                 text.to_owned()
             } else {
                 accounts::added(text, name, gid)
             }
         })?;
-        self.edit(GSHADOW, |text| {
-            if has(text) {
-                text.to_owned()
-            } else {
-                accounts::added_shadow(text, name)
-            }
-        })
+        self.edit(GSHADOW, |text| with_shadow(text, name))
     }
 
     fn edit_groups(&self, edit: impl Fn(&str) -> String) -> io::Result<()> {
@@ -323,6 +332,20 @@ impl System {
         let table = mounts::parse(&text).map_err(|line| invalid(format!("{path}: {line}")))?;
         let mut there = table.iter().filter(|mount| Path::new(&mount.point) == at);
         Ok(there.any(|mount| mount.kind == kind))
+    }
+}
+
+fn has_group(text: &str, name: &str) -> bool {
+    text.lines()
+        .any(|line| line.split(':').next() == Some(name))
+}
+
+/// The text of [`GSHADOW`] with this group.
+fn with_shadow(text: &str, name: &str) -> String {
+    if has_group(text, name) {
+        text.to_owned()
+    } else {
+        accounts::added_shadow(text, name)
     }
 }
 
@@ -412,18 +435,73 @@ mod tests {
         assert!(system.text(GROUP).unwrap().is_some());
     }
 
+    fn with_etc(files: &[(&str, &str)]) -> (Tree, System) {
+        let tree = Tree::with(files);
+        for folder in ["", "etc"] {
+            let at = tree.at.join(folder);
+            fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let system = System::new(&tree.at).unwrap();
+        (tree, system)
+    }
+
+    /// Only root may change accounts.
+    #[test]
+    fn a_kill_between_group_and_gshadow_is_made_good() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let group = Target::Group("tracing".to_owned());
+        let member = Target::Member {
+            user: "bob".to_owned(),
+            group: "users".to_owned(),
+        };
+        let cases = [
+            (
+                &group,
+                "tracing:x:999:\n",
+                "a:!::\n",
+                "a:!::\ntracing:!::\n",
+            ),
+            (&group, "a:x:1:\n", "a:!::\ntracing:!::\n", "a:!::\n"),
+            (
+                &member,
+                "users:x:9:bob,al\n",
+                "users:!::al\n",
+                "users:!::al,bob\n",
+            ),
+            (
+                &member,
+                "users:x:9:bob,al\n",
+                "users:!::bob,al\n",
+                "users:!::bob,al\n",
+            ),
+            (
+                &member,
+                "users:x:9:al\n",
+                "users:!::al,bob\n",
+                "users:!::al\n",
+            ),
+        ];
+        for (target, group, before, after) in cases {
+            let files = [("/etc/group", group), ("/etc/gshadow", before)];
+            let (tree, system) = with_etc(&files);
+            system.clear(target).unwrap();
+            let text = |path| tree.root().text(path).unwrap();
+            assert_eq!(
+                (text(GROUP), text(GSHADOW)),
+                (group.to_owned(), after.to_owned())
+            );
+        }
+    }
+
     /// Only root may change accounts.
     #[test]
     fn what_a_kill_left_beside_the_groups_is_removed() {
         if !nix::unistd::geteuid().is_root() {
             return;
         }
-        let tree = Tree::with(&[("/etc/group", "root:x:0:\n")]);
-        for folder in ["", "etc"] {
-            let at = tree.at.join(folder);
-            fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        let system = System::new(&tree.at).unwrap();
+        let (tree, system) = with_etc(&[("/etc/group", "root:x:0:\n")]);
         let mut ended = std::process::Command::new("true").spawn().unwrap();
         ended.wait().unwrap();
         let target = Target::Group("tracing".to_owned());
