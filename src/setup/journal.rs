@@ -22,6 +22,7 @@ pub const SCHEMA: u32 = 2;
 
 /// Where it lies, below the root of the system.
 pub const FOLDER: &str = "var/lib/denet";
+const FOLDER_MODE: u32 = 0o700;
 const NAME: &str = "setup.journal";
 const LOCK: &str = "setup.lock";
 const CONTENTS: &str = "contents";
@@ -216,6 +217,35 @@ pub fn read(base: &Base) -> Result<Option<Recorded>, JournalError> {
     Ok(parsed.map(|parsed| parsed.recorded))
 }
 
+/// Removes the directory of the journal if a setup that was killed left it without one.
+///
+/// # Errors
+/// Another process is at it, or what the system answers.
+pub fn clear(base: &Base) -> Result<(), JournalError> {
+    match is_left(base)? {
+        true => Journal::open(base)?.remove(),
+        false => Ok(()),
+    }
+}
+
+/// Whether the directory is as denet makes it, and nothing is in it but a lock and an empty journal.
+fn is_left(base: &Base) -> Result<bool, JournalError> {
+    let path = base.join(FOLDER);
+    let place = match place(base, Path::new(FOLDER)) {
+        Err(JournalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(false);
+        }
+        place => place?,
+    };
+    match place.look().map_err(at(&path))? {
+        Some(Entry::Directory { mode, .. }) if mode == FOLDER_MODE => {}
+        _ => return Ok(false),
+    }
+    let names = place.names().map_err(at(&path))?;
+    let only_own = names.iter().all(|name| name == LOCK || name == NAME);
+    Ok(only_own && read(base)?.is_none())
+}
+
 impl Journal {
     /// Opens it, or begins one.
     ///
@@ -229,6 +259,7 @@ impl Journal {
         let file = private(base, NAME)?;
         let parsed = parse(&path, &text)?;
         let fresh = parsed.is_none();
+        let made_folder = made_folder || fresh && is_left(base)?;
         let parsed = parsed.unwrap_or_else(|| Parsed {
             header: Header {
                 schema: SCHEMA,
@@ -375,7 +406,7 @@ impl Journal {
 fn make_folder(base: &Base, folder: &Path) -> Result<bool, JournalError> {
     let place = place(base, folder)?;
     let made = match place.look() {
-        Ok(None) => place.make_directory(0o700).map(|()| true),
+        Ok(None) => place.make_directory(FOLDER_MODE).map(|()| true),
         there => there.map(|_| false),
     };
     match made {

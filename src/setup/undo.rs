@@ -33,6 +33,7 @@ pub fn rollback(
         return Err(SetupError::NotRoot);
     }
     if journal::read(system.base())?.is_none() {
+        journal::clear(system.base())?;
         return Ok(false);
     }
     let journal = Journal::open(system.base())?;

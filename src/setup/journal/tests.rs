@@ -217,3 +217,33 @@ fn a_lock_or_journal_with_another_name_or_owner_is_left_alone() {
     }
     drop(Journal::open(&base(root)).unwrap());
 }
+
+#[test]
+fn a_directory_that_a_kill_left_is_removed() {
+    let tree = tree();
+    let root = &tree.at;
+    let folder = root.join(FOLDER);
+    let make = |mode, names: &[&str]| {
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, Permissions::from_mode(mode)).unwrap();
+        for name in names {
+            std::fs::write(folder.join(name), "").unwrap();
+        }
+    };
+    for names in [&[][..], &[LOCK], &[LOCK, NAME]] {
+        make(0o700, names);
+        clear(&base(root)).unwrap();
+        assert!(!folder.exists(), "{names:?}");
+        make(0o700, names);
+        Journal::open(&base(root)).unwrap().remove().unwrap();
+        assert!(!folder.exists(), "{names:?}");
+    }
+    clear(&base(root)).unwrap();
+    for (mode, names) in [(0o755, &[][..]), (0o700, &["x"])] {
+        make(mode, names);
+        clear(&base(root)).unwrap();
+        Journal::open(&base(root)).unwrap().remove().unwrap();
+        assert!(folder.exists(), "{mode:o} {names:?}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
