@@ -4,8 +4,9 @@
 //! that only the running kernel could answer is asked.
 
 use std::ffi::{CStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -105,15 +106,7 @@ impl Root {
     /// # Errors
     /// As [`Root::read`].
     pub fn read_at_most(&self, path: impl AsRef<Path>, mib: u64) -> io::Result<Vec<u8>> {
-        // A FIFO that somebody left there is not waited for.
-        let mut options = File::options();
-        options.read(true).custom_flags(libc::O_NONBLOCK);
-        let file = options.open(self.resolve(path.as_ref())?)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            let what = "no regular file";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-        }
+        let (file, metadata) = open_regular(&self.resolve(path.as_ref())?)?;
         let most = mib << 20;
         let mut bytes = Vec::new();
         if metadata.len() <= most {
@@ -140,9 +133,7 @@ impl Root {
     /// # Errors
     /// As [`Root::read`].
     pub fn head(&self, path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
-        let mut options = File::options();
-        options.read(true).custom_flags(libc::O_NONBLOCK);
-        let file = options.open(self.resolve(path.as_ref())?)?;
+        let (file, _) = open_regular(&self.resolve(path.as_ref())?)?;
         let mut bytes = Vec::new();
         file.take(most).read_to_end(&mut bytes)?;
         Ok(bytes)
@@ -259,6 +250,34 @@ impl Root {
     }
 }
 
+/// A regular file. To open something else is to do something to it: a tape is rewound, a watchdog starts, a
+/// FIFO's writer goes on. So it is looked at first, through a descriptor that opens nothing, and then opened by
+/// way of that descriptor.
+fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
+    let open = |path: &Path, flag| File::options().read(true).custom_flags(flag).open(path);
+    let found = open(path, libc::O_PATH)?;
+    check_regular(&found)?;
+    let link = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let file = match open(Path::new(&link), libc::O_NONBLOCK) {
+        // There is no /proc: by its name again, which somebody may have given to something else meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open(path, libc::O_NONBLOCK)?,
+        file => file?,
+    };
+    let metadata = check_regular(&file)?;
+    Ok((file, metadata))
+}
+
+fn check_regular(file: &File) -> io::Result<Metadata> {
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok(metadata),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "no regular file",
+        )),
+    }
+}
+
 /// The names in a path, the last one first.
 fn words(path: &Path) -> Vec<OsString> {
     let named = path
@@ -294,6 +313,9 @@ fn kind_of(file_type: fs::FileType) -> FileKind {
 pub(crate) mod tests {
     use std::os::unix::fs::symlink;
     use std::sync::atomic::{AtomicU32, Ordering};
+
+    use nix::fcntl::OFlag;
+    use nix::sys::stat::Mode;
 
     use super::*;
 
@@ -371,6 +393,45 @@ pub(crate) mod tests {
         assert!(tree.root().read("/zero").is_err());
         assert!(tree.root().read("/").is_err());
         assert!(Root::default().read("/dev/zero").is_err());
+        for path in ["/fifo", "/zero", "/"] {
+            assert!(tree.root().head(path, 1).is_err(), "{path}");
+        }
+        assert!(Root::default().head("/dev/zero", 1).is_err());
+        assert_eq!(
+            Root::default().head("/proc/self/exe", 4).unwrap(),
+            b"\x7fELF"
+        );
         assert_eq!(tree.root().stat("/fifo").unwrap().kind, FileKind::Fifo);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let tree = Tree::empty();
+        let path = tree.at.join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        // A writer waits in openat(2) until a reader opens the FIFO, however briefly.
+        let (send, receive) = std::sync::mpsc::channel();
+        let writing = path.clone();
+        let writer = std::thread::spawn(move || {
+            send.send(nix::unistd::gettid()).unwrap();
+            let (flags, mode) = (OFlag::O_WRONLY, Mode::empty());
+            nix::fcntl::openat(nix::fcntl::AT_FDCWD, &writing, flags, mode).map(drop)
+        });
+        let of_writer = format!("/proc/self/task/{}/syscall", receive.recv().unwrap());
+        let waits = || {
+            let now = fs::read_to_string(&of_writer).unwrap();
+            now.starts_with(&format!("{} ", libc::SYS_openat))
+        };
+        while !waits() {
+            std::thread::yield_now();
+        }
+        assert!(tree.root().read("/fifo").is_err());
+        assert!(tree.root().head("/fifo", 1).is_err());
+        let opened = !waits();
+        let mut reader = File::options();
+        let reader = reader.read(true).custom_flags(libc::O_NONBLOCK);
+        let _reader = reader.open(&path).unwrap();
+        writer.join().unwrap().unwrap();
+        assert!(!opened, "the FIFO was opened");
     }
 }
