@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::follow::{Follower, Stream, give_up_capabilities};
+use super::follow::{Follower, Stream};
 use super::model::{Backend, End, Run};
 use super::sampling::{Closeness, Sampling, Sink};
 use super::session::{Ebpf, SessionError};
@@ -21,8 +21,8 @@ use crate::process::population::Scope;
 use crate::process::sampler::{Options as SamplerOptions, Sampler};
 use crate::process::surroundings::{Counted, Surroundings};
 use crate::process::{cgroup, seen};
-use crate::sys::processes;
 use crate::sys::signals::Signals;
+use crate::sys::{capabilities, processes};
 
 /// Whom to watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Attached {
         };
         // A follower has done so. Hardware counters are opened as the user alone could open them.
         if follower.is_none() && access.is_limited() {
-            give_up_capabilities();
+            capabilities::give_up();
         }
         let surroundings = surroundings(&scope);
         let looked_at = SamplerOptions {

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::facts::privileges::CapSet;
+use crate::facts::kernel::Release;
+use crate::facts::privileges::{Cap, CapSet};
 
 /// `_LINUX_CAPABILITY_VERSION_3`: two words each.
 const VERSION_3: u32 = 0x2008_0522;
@@ -21,11 +22,29 @@ struct Sets {
     inheritable: u32,
 }
 
-/// Gives up every capability of the calling thread but these, for good. They must be held.
+/// Kernels from here on ask for CAP_BPF only to make maps and to load programs, not to read maps.
+const READS_UNPRIVILEGED: Release = Release(5, 19);
+
+/// Once everything is attached, descriptors and mapped memory are enough, except on kernels that ask for
+/// CAP_BPF to read maps. Root keeps its capabilities: it could get them back.
+pub fn give_up() {
+    if nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let kept = match READS_UNPRIVILEGED.is_reached() {
+        true => CapSet::default(),
+        false => CapSet::of(Cap::Bpf),
+    };
+    let given_up = keep_only(kept);
+    tracing::debug!(%kept, error = ?given_up.err(), "capabilities given up");
+}
+
+/// Gives up every capability of the calling thread but these, for good. Those that are not held stay so.
 ///
 /// # Errors
 /// What `capset(2)` answers.
 pub fn keep_only(kept: CapSet) -> io::Result<()> {
+    let kept = CapSet(kept.0 & permitted(std::process::id())?.0);
     let header = Header {
         version: VERSION_3,
         pid: 0,

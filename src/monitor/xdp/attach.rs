@@ -18,9 +18,8 @@ use crate::facts::Fact;
 use crate::facts::interfaces::{Interface, XdpProgram};
 use crate::facts::loaded::HungAt;
 use crate::finding::Finding;
-use crate::profile::follow;
-use crate::sys::account;
 use crate::sys::root::Root;
+use crate::sys::{account, capabilities};
 
 /// include/uapi/linux/if_link.h
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
@@ -71,7 +70,7 @@ impl Attached {
         if let Some(pinning) = pinning {
             pinning.done();
         }
-        follow::give_up_capabilities();
+        capabilities::give_up();
         Ok(Self {
             about,
             link,
@@ -96,7 +95,7 @@ impl Attached {
         let (link, counters) = (kept.link, kept.counters);
         let first = read(&counters)?;
         about.resumed = Some(Counts::sum(&first).frames());
-        follow::give_up_capabilities();
+        capabilities::give_up();
         Ok(Self {
             about,
             link,

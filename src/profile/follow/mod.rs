@@ -24,7 +24,6 @@ use crate::bpf::tables::Tables;
 use crate::checks::{WAITING, explain};
 use crate::facts::Facts;
 use crate::facts::kernel::{PREEMPTS_PROGRAMS, Release};
-use crate::facts::privileges::{Cap, CapSet};
 use crate::sys::account;
 use crate::sys::capabilities;
 use crate::sys::gate::{Execution, Gate, GateError};
@@ -43,8 +42,6 @@ const OVERFLOW_AHEAD: u32 = 10_240;
 /// they warn, and a table allocated ahead is the only safe one.
 pub(crate) const ALLOCATES_SAFELY: Release = Release(6, 1);
 pub(crate) const BPF_F_NO_PREALLOC: u32 = 1;
-/// Kernels from here on ask for CAP_BPF only to make maps and to load programs, not to read maps.
-const READS_UNPRIVILEGED: Release = Release(5, 19);
 
 /// A program runs for microseconds; after this long none that began before is left.
 const SETTLED: Duration = Duration::from_millis(20);
@@ -130,7 +127,7 @@ impl Follower {
         follower.enroll(root)?;
         follower.tables.set_started(1);
         follower.tell_who_is_followed()?;
-        give_up_capabilities();
+        capabilities::give_up();
         Ok(follower)
     }
 
@@ -283,21 +280,6 @@ impl AsFd for Follower {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.tables.as_fd()
     }
-}
-
-/// From here on descriptors and mapped memory are enough, but for kernels that ask for CAP_BPF also of
-/// who reads maps. Root remains root: it would only pretend.
-pub(crate) fn give_up_capabilities() {
-    if nix::unistd::geteuid().is_root() {
-        return;
-    }
-    let kept = if READS_UNPRIVILEGED.is_reached() {
-        CapSet::default()
-    } else {
-        CapSet::of(Cap::Bpf)
-    };
-    let given_up = capabilities::keep_only(kept);
-    tracing::debug!(%kept, error = ?given_up.err(), "capabilities given up");
 }
 
 /// Says what is behind a refusal.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use super::super::ways::Whom;
 use super::super::{Limits, StartError, Target};
 use super::took::Took;
-use super::{Cost, Follower, SETTLED, Stream, give_up_capabilities, refused};
+use super::{Cost, Follower, SETTLED, Stream, refused};
 use crate::access::Access;
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
@@ -15,7 +15,7 @@ use crate::checks::{CHECKS, backend};
 use crate::facts::Facts;
 use crate::finding::Finding;
 use crate::process::stat::Stat;
-use crate::sys::{account, processes};
+use crate::sys::{account, capabilities, processes};
 use crate::syscalls::{Abi, Call};
 
 /// As many fit into the kernel's table of them, and more.
@@ -80,7 +80,7 @@ impl Follower {
         if follower.stream.is_none() {
             follower.look_at_calls()?;
         }
-        give_up_capabilities();
+        capabilities::give_up();
         Ok(follower)
     }
 
