@@ -31,14 +31,6 @@ fn invalid(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-/// What is wrong with a file itself is said without its name.
-fn named(path: &str, error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::InvalidData => invalid(format!("{path}: {error}")),
-        _ => error,
-    }
-}
-
 impl System {
     /// The system whose root is this directory. Of an image nothing is touched that is mounted below it,
     /// as the host's `/dev` may be.
@@ -97,11 +89,7 @@ impl System {
 
     /// The text of a file of accounts; `None` if there is none.
     pub(super) fn text(&self, path: &str) -> io::Result<Option<String>> {
-        let found = match self.place(Path::new(path)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            place => place?.look_own().map_err(|error| named(path, error))?,
-        };
-        match found {
+        match self.look(Path::new(path))? {
             None => Ok(None),
             Some(Entry::File { bytes, .. }) => {
                 let text = String::from_utf8(bytes);
@@ -300,8 +288,7 @@ impl System {
     /// A system without shadowed groups has no second file, and needs none.
     fn edit(&self, path: &str, edit: impl Fn(&str) -> String) -> io::Result<()> {
         let place = self.trusted(Path::new(path))?;
-        let found = place.look_own().map_err(|error| named(path, error))?;
-        let (bytes, mode, uid, gid, attributes) = match found {
+        let (bytes, mode, uid, gid, attributes) = match place.look()? {
             None if path == GSHADOW => return Ok(()),
             Some(Entry::File {
                 bytes,
@@ -420,20 +407,6 @@ mod tests {
 
     use super::*;
     use crate::sys::root::tests::Tree;
-
-    #[test]
-    fn account_files_with_another_name_are_left_alone() {
-        let tree = Tree::with(&[("/other", "root:x:0:\n"), ("/etc/x", "")]);
-        let group = tree.at.join("etc/group");
-        fs::hard_link(tree.at.join("other"), &group).unwrap();
-        let system = System::new(&tree.at).unwrap();
-        let words = "/etc/group: it has 2 names (hard links)";
-        assert_eq!(system.text(GROUP).unwrap_err().to_string(), words);
-        let target = Target::Group("tracing".to_owned());
-        assert_eq!(system.observe(&target).unwrap_err().to_string(), words);
-        fs::remove_file(tree.at.join("other")).unwrap();
-        assert!(system.text(GROUP).unwrap().is_some());
-    }
 
     fn with_etc(files: &[(&str, &str)]) -> (Tree, System) {
         let tree = Tree::with(files);
