@@ -23,9 +23,9 @@
 #define DENET_EXIT_OF_GROUP 2 /* of the whole process, whichever thread this is */
 #define DENET_EXIT_LAST 4 /* no thread of the process is left */
 #define DENET_EXIT_ORPHAN 8 /* nobody who is followed is its parent */
-/* And, while it lives already: its memory is not read, because it executed what made it more than the user's. */
+/* Also set while the task runs: the user may not trace it, so its memory is not read. */
 #define DENET_EXIT_PRIVATE 16
-/* It is the child of denet's own that waits to execute the command: what it passes on is the user's. */
+/* It is denet's own child, which waits to execute the command: the arguments that it passes are the user's. */
 #define DENET_EXIT_WAITING 32
 
 /* A followed task (a thread, as the kernel means it) and what it called. */
@@ -118,7 +118,7 @@ struct denet_birth {
 #define DENET_EXEC_ARGS_FAULT 16 /* not all arguments could be read */
 #define DENET_EXEC_ARGS_CUT 32 /* there were more */
 #define DENET_EXEC_PATH_KERNELS 64 /* the path is as the kernel resolved it, not as it was given */
-#define DENET_EXEC_PRIVATE 128 /* not all was read: its task is not the user's */
+#define DENET_EXEC_PRIVATE 128 /* not everything was read: the user may not trace its task */
 
 struct denet_exec {
 	struct denet_event head;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * Whose memory may be read. Where denet has its privileges from its file, its user sees what ptrace(2) would show
- * them (__ptrace_may_access, PTRACE_MODE_READ_REALCREDS): tasks whose ids are theirs, that are dumpable, and
- * that have no capability. Otherwise any task's memory may be read, and the verifier removes all of this from the
- * programs, since access_is_limited is then a constant 0.
+ * Whose memory may be read. If denet gets its privileges from its file, its user sees only what ptrace(2) would show
+ * them (__ptrace_may_access, PTRACE_MODE_READ_REALCREDS): tasks that have the user's ids, are dumpable, and have
+ * no capability. Otherwise any task's memory may be read, and the verifier removes all of this from the programs,
+ * since access_is_limited is then a constant 0.
  */
 #ifndef DENET_ACCESS_H
 #define DENET_ACCESS_H
@@ -11,18 +11,18 @@
 #include "task.h"
 
 const volatile __u32 access_is_limited = 0;
-/* The user's: real, saved and effective. */
+/* Of the user. A task's real, saved and effective ids must all equal these. */
 const volatile __u32 access_uid = 0;
 const volatile __u32 access_gid = 0;
-/* By BTF. 0: it is not known, so nobody's memory may be read. */
+/* Offset from BTF. 0: not known, so no memory may be read. */
 const volatile __u32 task_real_cred_offset = 0;
-/* In cred: uid, gid, suid, sgid, euid, egid follow each other. */
+/* In cred, uid, gid, suid, sgid, euid and egid are adjacent. */
 const volatile __u32 cred_uid_offset = 0;
 const volatile __u32 cred_permitted_offset = 0;
 const volatile __u32 cred_user_ns_offset = 0;
 const volatile __u32 user_ns_level_offset = 0;
 const volatile __u32 user_ns_owner_offset = 0;
-/* In task_struct, of what says whether it is dumpable: mm_struct, or task_exec_state. */
+/* In task_struct, of the pointer to what holds the dumpable flag: mm_struct or task_exec_state. */
 const volatile __u32 task_dumpable_in_offset = 0;
 const volatile __u32 dumpable_offset = 0;
 
@@ -44,7 +44,7 @@ static __always_inline int ids_are_the_users(const void *cred)
 	return !differs;
 }
 
-/* In a user namespace that the user made, all capabilities are the user's; in the initial one they have none. */
+/* In a user namespace that the user created, the user has all capabilities; in the initial one, none. */
 static __always_inline int capabilities_are_the_users(const void *cred)
 {
 	const void *namespace = pointer_at(cred, cred_user_ns_offset);
@@ -58,7 +58,7 @@ static __always_inline int capabilities_are_the_users(const void *cred)
 	return level == 1 && word_at(namespace, user_ns_owner_offset) == access_uid;
 }
 
-/* The credentials of a task, by which its memory may be read; 0: it may not. */
+/* The credentials of a task whose memory may be read; 0 if it may not. */
 static __noinline __u64 credentials_of_users(const void *task)
 {
 	const void *cred, *holder;
@@ -78,7 +78,7 @@ static __noinline __u64 credentials_of_users(const void *task)
 
 #define CRED_OF_ANYBODY 1
 
-/* What memory is read by: 0 if it may not be. */
+/* The credentials by which the current task's memory may be read; 0 if it may not. */
 static __always_inline __u64 may_read(void)
 {
 	return access_is_limited ? credentials_of_users(current_task()) : CRED_OF_ANYBODY;
@@ -90,7 +90,7 @@ static __always_inline __u64 may_read_of(const struct denet_task *task)
 	return access_is_limited && task->exit_flags & DENET_EXIT_WAITING ? CRED_OF_ANYBODY : may_read();
 }
 
-/* After reading: whether they are the same still, and what was read may be told. */
+/* After reading: whether the credentials are still the same, so that what was read may be reported. */
 static __always_inline int might_read(__u64 cred)
 {
 	if (!access_is_limited || cred == CRED_OF_ANYBODY)
@@ -98,15 +98,15 @@ static __always_inline int might_read(__u64 cred)
 	return cred && (__u64)credentials_of(current_task()) == cred;
 }
 
-/* 0, or all ones: of an address with these bits nothing is read (EFAULT). */
+/* 0, or all ones: reading at an address with these bits fails (EFAULT). */
 static __always_inline __u64 hidden_by(__u64 cred)
 {
 	return cred ? 0 : ~0ULL;
 }
 
 /*
- * bpf_probe_read_user() unless it is hidden. No branch: the verifier would walk both sides, of each read in each
- * turn of a loop.
+ * bpf_probe_read_user() unless it is hidden. Without a branch: the verifier would follow both sides for each read in
+ * each iteration of a loop.
  */
 #define read_user(to, size, from, hidden) bpf_probe_read_user(to, size, (const void *)((__u64)(from) | (hidden)))
 

@@ -264,7 +264,7 @@ static __always_inline int exec_ends(__u64 regs, __s64 result)
 		it->args_bytes = 0;
 		it->flags |= DENET_EXEC_ARGS_FAULT | DENET_EXEC_PRIVATE;
 	} else if (it->path_len) {
-		/* It is the user's now, and the kernel had the path. */
+		/* The task is the user's now, and the path is known. */
 		it->flags &= ~DENET_EXEC_PRIVATE;
 	}
 	count_by_command(begun, result);

@@ -40,7 +40,7 @@
 #define DENET_NET_ADDRESS_BYTES 112
 
 #define DENET_NET_OTHERS 2 /* of a process, all for which there was no room */
-#define DENET_NET_PRIVATE 4 /* not the user's process: no address is told */
+#define DENET_NET_PRIVATE 4 /* the user may not trace the process: no address is reported */
 #define DENET_NET_SEVERAL 1 /* the messages of one call went to, or came from, more than one */
 
 /* Whose traffic, through which socket, with whom. */

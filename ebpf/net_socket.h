@@ -54,8 +54,8 @@ struct call {
 	struct denet_net_event event;
 	__u64 args[ARGUMENTS];
 	struct layout layout;
-	__u64 cred; /* by which the program's memory may be read; 0: it may not */
-	__u64 hidden; /* what then keeps it from being read, see access.h */
+	__u64 cred; /* credentials by which the task's memory may be read; 0: it may not */
+	__u64 hidden; /* 0, or all ones where nothing may be read: see hidden_by() */
 	__u64 sk;
 	__u32 op;
 	__u32 flags; /* MSG_ */

@@ -92,7 +92,7 @@ static __always_inline void tell_call(struct denet_call *call, struct denet_task
 	tell(call, bytes_of(call));
 }
 
-/* Neither what its arguments point to nor they themselves are told. */
+/* Reports neither the arguments nor what they point to. */
 static __always_inline void keep_private(struct denet_call *call)
 {
 	for (int i = 0; i < ARGUMENTS; i++)
@@ -300,7 +300,7 @@ static __always_inline int signal_comes(__u64 regs, __s32 number, const struct s
 	if (!task)
 		return 0;
 	began = task->call;
-	/* It may hold an address of its memory. */
+	/* It may contain an address in the task's memory. */
 	if (!may_read()) {
 		info = &NO_INFORMATION;
 		known = 0;

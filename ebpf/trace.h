@@ -68,7 +68,7 @@ struct denet_piece {
 #define DENET_CALL_COMPAT 1
 #define DENET_CALL_UNFINISHED 2 /* its thread ended in it, or it never returns */
 #define DENET_CALL_UNSHOWN 4 /* a filter keeps it from being shown */
-#define DENET_CALL_PRIVATE 8 /* nothing of its arguments is told: its task is not the user's */
+#define DENET_CALL_PRIVATE 8 /* no arguments are reported: the user may not trace its task */
 
 struct denet_call {
 	struct denet_event head;

@@ -1,6 +1,6 @@
-//! Whose processes denet shows. Root, and a user whose capabilities come from sudo or the ambient set, may
-//! look at the whole machine without denet. Where capabilities come from denet's file, everybody who executes
-//! it has them: it shows them only what ptrace(2) would, unless the administrator decides otherwise.
+//! Whose processes denet shows. Root, and users whose capabilities come from sudo or the ambient set, may
+//! observe the whole machine without denet. If the capabilities come from denet's file, every user who executes
+//! it has them: denet then shows only what ptrace(2) would, unless the administrator allows more.
 
 use std::io;
 use std::path::Path;
@@ -16,23 +16,23 @@ use crate::step::Step;
 use crate::sys::place::{Base, Entry, Place, others_write};
 use crate::sys::{capabilities, environment, processes};
 
-/// The administrator's decision.
+/// The administrator's configuration.
 pub const CONFIG: &str = "/etc/denet.toml";
 
 /// The finding about a process that the user may not observe.
 pub const NOT_YOURS: &str = "not-yours";
 
-/// It holds a line or two.
+/// Largest configuration file that is read; a usual one has a line or two.
 const LONGEST: usize = 64 << 10;
 
-/// Whose processes are shown with privileges from the file.
+/// Whose processes denet shows if it gets its privileges from its file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Processes that the user may trace with ptrace(2).
     #[default]
     Own,
-    /// All.
+    /// Processes of all users.
     Any,
 }
 
@@ -46,12 +46,12 @@ impl Scope {
     }
 }
 
-/// What a denet that has its privileges from its file may show.
+/// What denet may show if it gets its privileges from its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
     /// Whose processes.
     pub scope: Scope,
-    /// Why the administrator's file does not count, if there is one that does not.
+    /// Why the administrator's configuration is ignored, if it is.
     pub ignored: Option<String>,
 }
 
@@ -61,8 +61,8 @@ struct Config {
     scope: Option<Scope>,
 }
 
-/// Where privileges come from the file; `None` for root, for users who have them themselves, and where
-/// there are none. Decided when it is first asked for, while they are still held.
+/// What denet may show with privileges from its file. `None` for root, for users who have the privileges
+/// themselves, and if there are none. Determined at the first call, which has to be made while they are held.
 pub fn granted() -> Option<&'static Granted> {
     static GRANTED: OnceLock<Option<Granted>> = OnceLock::new();
     let decide = || {
@@ -85,10 +85,10 @@ pub fn granted() -> Option<&'static Granted> {
     GRANTED.get_or_init(decide).as_ref()
 }
 
-/// The scope that root decided on, below this root; `None` if root did not.
+/// The scope that is configured below this root directory; `None` if there is no configuration.
 ///
 /// # Errors
-/// Why the file does not count.
+/// Why the configuration is ignored.
 pub fn configured(root: &Path) -> Result<Option<Scope>, String> {
     let place = Base::open(root).and_then(|base| Place::open_trusted(&base, Path::new(CONFIG)));
     let place = match place {
@@ -112,42 +112,42 @@ pub fn configured(root: &Path) -> Result<Option<Scope>, String> {
                 return ignored(&format!("it belongs to uid {uid}, not to root"));
             }
             if others_write(mode, gid, &attributes) {
-                return ignored("others than root may write to it");
+                return ignored("users other than root can write to it");
             }
             if bytes.len() > LONGEST {
                 return ignored(&format!("it is larger than {} KiB", LONGEST >> 10));
             }
             parse(&bytes).map(Some).or_else(|why| ignored(&why))
         }
-        Ok(Some(_)) => ignored("it is no regular file"),
+        Ok(Some(_)) => ignored("it is not a regular file"),
     }
 }
 
 fn parse(bytes: &[u8]) -> Result<Scope, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let config: Config = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     Ok(config.scope.unwrap_or_default())
 }
 
-/// What the user may observe, or not, with privileges from the file.
+/// What the user may observe with privileges from the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
     own_only: bool,
 }
 
 impl Access {
-    /// That of whoever runs this process.
+    /// The access of the user who runs this process.
     pub fn of_user() -> Self {
         let own_only = granted().is_some_and(|granted| granted.scope == Scope::Own);
         Self { own_only }
     }
 
-    /// Not everyone may be observed.
+    /// Only the user's own processes may be observed.
     pub fn is_limited(self) -> bool {
         self.own_only
     }
 
-    /// Whether the user may observe this process. One that has ended is reached: attaching to it fails.
+    /// Whether the user may observe this process. True for one that has ended: attaching to it fails anyway.
     pub fn reaches(self, pid: u32) -> bool {
         self.obstacle(pid).is_none()
     }
@@ -161,7 +161,9 @@ impl Access {
         match processes::may_trace(pid) {
             Ok(true) => match more_permitted(pid) {
                 Ok(false) => None,
-                Ok(true) => Some(format!("process {pid} has capabilities that you have not")),
+                Ok(true) => Some(format!(
+                    "process {pid} has capabilities that you do not have"
+                )),
                 Err(error) if has_ended(&error) => None,
                 Err(error) => Some(format!("capabilities of process {pid}: {error}")),
             },
@@ -199,16 +201,16 @@ impl Access {
                 }
             }
             Whom::All => Err(not_yours(
-                "the whole machine is not yours",
-                "processes of all users would be shown".to_owned(),
+                "not all processes of this machine are yours",
+                "this would show the processes of all users".to_owned(),
             )),
         }
     }
 }
 
-/// Whether a process has capabilities that the user has not. ptrace(2) compares them with what denet itself
-/// is permitted; without its file, its user would be permitted none. Those within another user namespace
-/// count for nothing here: whether that namespace is the user's, ptrace(2) has answered.
+/// Whether a process has capabilities that the user does not have. The kernel's ptrace(2) check compares them
+/// with denet's own permitted set, but without its file the user would have none. Capabilities within another
+/// user namespace are ignored here: the kernel has already checked whether that namespace is the user's.
 fn more_permitted(pid: u32) -> io::Result<bool> {
     let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/user"));
     if capabilities::permitted(pid)? == CapSet::default() {
@@ -220,7 +222,7 @@ fn more_permitted(pid: u32) -> io::Result<bool> {
 /// The refusal of a target that the user may not observe.
 pub(crate) fn not_yours(cause: &str, evidence: String) -> Box<Finding> {
     let cause = format!(
-        "{cause}: this denet has its privileges from its file, and shows with them what ptrace(2) would show you"
+        "{cause}: denet gets its privileges from its file, so it shows you only what ptrace(2) would"
     );
     Box::new(Finding {
         id: NOT_YOURS,
@@ -229,8 +231,8 @@ pub(crate) fn not_yours(cause: &str, evidence: String) -> Box<Finding> {
         fix: vec![
             Step::Run("run denet with sudo".to_owned()),
             Step::Manual {
-                what: format!("or let root decide: denet setup --apply --with scope=any writes {CONFIG}"),
-                risk: "all who may execute denet then see what the programs of all users call, and with what"
+                what: format!("or, as root, lift this limit: denet setup --apply --with scope=any (writes {CONFIG})"),
+                risk: "everyone who may execute denet then sees the system calls of all users' programs, with arguments"
                     .into(),
             },
         ],
@@ -266,7 +268,7 @@ mod tests {
 
     /// Only root may give files away.
     #[test]
-    fn only_what_root_alone_writes_counts() {
+    fn a_configuration_that_others_can_write_is_ignored() {
         if !nix::unistd::geteuid().is_root() {
             return;
         }
@@ -289,14 +291,14 @@ mod tests {
             );
         };
         mode(&config, 0o646);
-        refused("others than root may write to it");
+        refused("users other than root can write to it");
         mode(&config, 0o644);
         mode(&folder, 0o777);
-        refused("others than root may write there");
+        refused("users other than root can write there");
         mode(&folder, 0o755);
         if trust::tests::set_acl(&config) {
             mode(&config, 0o664);
-            refused("others than root may write to it");
+            refused("users other than root can write to it");
             mode(&config, 0o644);
             assert_eq!(configured(&tree.at), Ok(Some(Scope::Any)));
         }
@@ -310,6 +312,6 @@ mod tests {
         refused("symbolic link");
         fs::remove_file(&config).unwrap();
         nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        refused("no regular file");
+        refused("not a regular file");
     }
 }

@@ -1,4 +1,4 @@
-//! Errors as every program of denet's writes them to stderr: its name, then what is wrong.
+//! Error messages of denet's programs on stderr: the program's name, then what is wrong.
 
 use std::io::Write as _;
 
@@ -12,6 +12,6 @@ pub fn complain(program: &str, what: &str) {
 /// Writes an error whose line breaks are denet's own.
 pub fn complain_in_lines(program: &str, what: &str) {
     let what = printable_lines(what);
-    // Where it fails there is nobody to tell.
+    // If this fails, there is nowhere to report it.
     let _ = writeln!(anstream::stderr(), "{program}: {what}");
 }

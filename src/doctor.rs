@@ -170,7 +170,7 @@ fn look(root: &Root, target: &Target) -> Facts {
     Facts::read(root, target)
 }
 
-/// Facts of a machine take some 40 kB.
+/// Most that is read; the facts of a machine take about 40 kB.
 const FACTS_MIB: u64 = 16;
 
 fn saved(path: &Path) -> Result<Facts, DoctorError> {
@@ -181,7 +181,7 @@ fn saved(path: &Path) -> Result<Facts, DoctorError> {
     let bytes = Root::default()
         .read_at_most(path, FACTS_MIB)
         .map_err(failed)?;
-    let not_text = |_| failed(io::Error::new(io::ErrorKind::InvalidData, "no text"));
+    let not_text = |_| failed(io::Error::new(io::ErrorKind::InvalidData, "not UTF-8"));
     let text = String::from_utf8(bytes).map_err(not_text)?;
     Facts::from_json(&text).map_err(|source| DoctorError::Facts {
         path: path.to_owned(),

@@ -1,14 +1,14 @@
-//! What comes from outside, made harmless before it is printed: a terminal obeys what it is sent, and people
-//! believe what they see.
+//! Escapes text from outside before it is printed: control characters would act on the terminal, and invisible
+//! or reordered text would mislead its readers.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Whether a terminal shows the character, in its place, and does nothing else. Harmful are control
-/// characters, separators of lines, what changes the direction of writing, what is invisible
+/// characters, line separators, characters that change the text direction, invisible characters
 /// (`Default_Ignorable_Code_Point` of Unicode, with joiners and variation selectors), and noncharacters.
 pub fn is_harmless(c: char) -> bool {
-    // Nearly always, and fast.
+    // The usual case, and fast.
     if (' '..='~').contains(&c) {
         return true;
     }
@@ -39,8 +39,8 @@ pub fn is_harmless(c: char) -> bool {
     !(is_noncharacter || is_harmful)
 }
 
-/// Text on one line: what is not harmless is escaped. Backslashes stay, so that text that is escaped already
-/// stays the same.
+/// Text on one line: whatever is not harmless is escaped. Backslashes stay, so text that is already escaped
+/// does not change.
 pub fn printable(text: &str) -> String {
     replaced(text, is_harmless, escape).into_owned()
 }
@@ -53,8 +53,8 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     replaced(text, is_harmless_or_break, escape)
 }
 
-/// JSON with the same value. Its own syntax is ASCII, and what is not harmless stands within strings; line
-/// breaks between values stay.
+/// JSON with the same value. Its syntax is ASCII, so harmful characters occur only within strings; line breaks
+/// between values stay.
 pub fn json(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
@@ -66,7 +66,8 @@ pub fn json(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Records and lines are nearly always, by the million: this has no branch for each byte.
+/// Only printable ASCII and line breaks, as in nearly all records and lines. There are millions of them, so
+/// this has no branch per byte.
 fn is_plain(text: &str) -> bool {
     let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) | (byte == b'\n');
     text.bytes()
@@ -107,8 +108,8 @@ fn escape(out: &mut String, c: char) {
     };
 }
 
-/// Bytes as a C string has them, without quotes: what is harmless UTF-8 stays, all else is escaped, the
-/// backslash as well.
+/// Bytes as in a C string literal, without quotes: harmless UTF-8 stays, everything else is escaped, including
+/// the backslash.
 pub fn escaped(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -174,7 +175,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_seen_is_harmless() {
+    fn visible_text_is_harmless() {
         let text = " ~\\naïve ÿ 漢字 עברית العربية ไทย 🦀 \u{301} \u{a0} \u{fffd} ✓·…█";
         assert!(text.chars().all(is_harmless));
         assert!(!HARMFUL.into_iter().any(is_harmless));
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_escaped_and_once_only() {
+    fn everything_else_is_escaped_once() {
         let text: String = HARMFUL.iter().collect();
         let shown = printable(&text);
         assert!(
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_escaped_as_c_does() {
+    fn bytes_are_escaped_as_in_c() {
         assert_eq!(escaped(b"/usr/bin/ls"), "/usr/bin/ls");
         assert_eq!(escaped("naïve".as_bytes()), "naïve");
         assert_eq!(escaped(b"a\x1b[31m\n\xff\\"), "a\\x1b[31m\\n\\xff\\\\");
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn escaped_json_means_the_same() {
+    fn escaped_json_has_the_same_value() {
         let text: String = HARMFUL.iter().collect();
         let value = serde_json::json!({ text.clone() + "ü": text });
         let written = value.to_string();

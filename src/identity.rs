@@ -1,9 +1,9 @@
-//! What each of denet's programs says of itself in an ELF note, where another one reads it without
-//! running it: `denet setup` gives capabilities to nothing else.
+//! An ELF note by which each of denet's programs can be identified without running it. `denet setup` gives
+//! capabilities only to programs that have it.
 
-/// Where the note is. The linker keeps sections of notes.
+/// Section of the note. The linker keeps note sections.
 pub const SECTION: &str = ".note.denet";
-/// Its type: there is one.
+/// Type of the note; there is only one.
 pub const KIND: u32 = 1;
 
 /// An ELF note of the owner "denet".
@@ -18,7 +18,7 @@ pub struct Note<const N: usize> {
 }
 
 impl<const N: usize> Note<N> {
-    /// The note that says this.
+    /// A note with this text.
     pub const fn new(text: &[u8; N]) -> Self {
         Self {
             name_length: 6,
@@ -30,7 +30,7 @@ impl<const N: usize> Note<N> {
     }
 }
 
-/// Puts the note into a program: its name and version.
+/// Adds a note with the program's name and version.
 #[macro_export]
 macro_rules! identify {
     ($name:literal) => {

@@ -19,7 +19,7 @@ use crate::setup::undo::rollback;
 use crate::setup::verify::{Proof, verify};
 use crate::setup::{SetupError, command};
 
-/// How errors begin.
+/// The name before error messages.
 const NAME: &str = "denet setup";
 
 /// Which verb.
@@ -75,7 +75,7 @@ pub fn run(mut options: Options, to: &mut dyn Write, columns: usize) -> u8 {
         Err(error) => {
             let text = error.to_string();
             match error {
-                // On lines of their own, each of which is escaped.
+                // Several lines, each of which is already escaped.
                 SetupError::Conflicts(_) | SetupError::Change { .. } => {
                     complain_in_lines(NAME, &text);
                 }

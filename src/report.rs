@@ -30,8 +30,8 @@ pub fn ids() -> impl Iterator<Item = &'static str> {
     goals.chain(CHECKS.iter().map(|check| check.id))
 }
 
-/// A machine on which users see only their own processes lacks nothing: what it would take to show them
-/// more is said to those who ask for it by name.
+/// Reported only if they are named with `--only`: nothing is wrong with a machine on which users see only their
+/// own processes.
 const BY_NAME_ONLY: [&str; 2] = ["other-processes", NOT_YOURS];
 
 impl Selection {
@@ -58,7 +58,7 @@ impl Selection {
             .collect();
         let skipped = |id: &str| self.skip.iter().any(|named| named == id);
         let refusals = |id: &str| !of_goals.is_empty() && id == goals::UNEXPLAINED;
-        // What root decided, and does not count.
+        // Root's configuration, if it is ignored.
         let ignored =
             |id: &str| id == NOT_YOURS && self.only.is_empty() && is_ignored(&facts.scope);
         all.filter(|id| {
@@ -85,7 +85,7 @@ pub struct Subject {
     pub groups: Vec<u32>,
     /// Capabilities that are effective once the binary runs, of those that matter here.
     pub caps: Vec<&'static str>,
-    /// Whose processes denet shows them, where it has its capabilities from its file.
+    /// Whose processes denet shows this user, if it gets its capabilities from its file.
     pub scope: Option<Scope>,
     /// The binary.
     pub binary: Option<String>,

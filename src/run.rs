@@ -152,7 +152,7 @@ fn mode(ebpf: Ebpf) -> Option<&'static str> {
     }
 }
 
-/// Whose processes are shown with privileges from denet's file. Says why the administrator's decision does not count.
+/// Whose processes are shown with privileges from denet's file. Reports why the configuration is ignored, if it is.
 pub(crate) fn scope() -> Option<Scope> {
     let granted = access::granted()?;
     if let Some(ignored) = &granted.ignored {

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use crate::escape::is_harmless;
 
-/// The word, quoted where a shell would see more in it, and escaped where a terminal would.
+/// The word, quoted if a shell would interpret it, and escaped if a terminal would.
 pub fn quoted(word: &str) -> String {
     quoted_bytes(word.as_bytes())
 }
 
-/// The same of a word that need not be text. `$'…'` is known to all shells but the smallest.
+/// The same for a word that may not be UTF-8. All but the smallest shells know `$'…'`.
 pub fn quoted_bytes(word: &[u8]) -> String {
     let harmless = str::from_utf8(word).ok();
     let Some(word) = harmless.filter(|word| word.chars().all(is_harmless)) else {
@@ -23,7 +23,7 @@ pub fn quoted_bytes(word: &[u8]) -> String {
     }
 }
 
-/// As it stands within `$'…'`.
+/// Escaped for use within `$'…'`.
 fn escaped(word: &[u8]) -> String {
     let mut out = String::with_capacity(word.len() + 16);
     for chunk in word.utf8_chunks() {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped() {
+    fn control_and_invisible_characters_are_escaped() {
         assert_eq!(quoted("it's\n\\"), r"$'it\'s\n\\'");
         assert_eq!(quoted("\u{1b}[31m\u{202e}"), r"$'\x1b[31m\u202e'");
         assert_eq!(quoted("\u{e0041}1"), r"$'\U000e00411'");

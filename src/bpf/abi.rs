@@ -16,9 +16,9 @@ pub const EXIT_OF_GROUP: u32 = 2;
 pub const EXIT_LAST: u32 = 4;
 /// Nobody who is followed is its parent.
 pub const EXIT_ORPHAN: u32 = 8;
-/// Its memory is not read, because it executed what made it more than the user's.
+/// The user may not trace it, so its memory is not read.
 pub const EXIT_PRIVATE: u32 = 16;
-/// It waits to execute the command: what it passes on is the user's.
+/// It is denet's own child, which waits to execute the command: the arguments that it passes are the user's.
 pub const EXIT_WAITING: u32 = 32;
 /// Bytes of a `task_struct` that a sample holds.
 pub const SAMPLE_BYTES: usize = 8192;
@@ -177,7 +177,7 @@ pub const EXEC_ARGS_FAULT: u32 = 16;
 pub const EXEC_ARGS_CUT: u32 = 32;
 /// The path is as the kernel resolved it, not as it was given.
 pub const EXEC_PATH_KERNELS: u32 = 64;
-/// Not all was read: its task is not the user's.
+/// Not everything was read: the user may not trace its task.
 pub const EXEC_PRIVATE: u32 = 128;
 /// Most bytes of a path.
 pub const EXEC_PATH_BYTES: usize = 1024;

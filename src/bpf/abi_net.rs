@@ -12,7 +12,7 @@ pub const ADDRESS_BYTES: usize = 112;
 pub const SHORT_BYTES: usize = 16;
 /// All of a process for which there was no room.
 pub const OTHERS: u16 = 2;
-/// Not the user's process: no address is told.
+/// The user may not trace the process: no address is reported.
 pub const PRIVATE: u16 = 4;
 /// The messages of one call went to, or came from, more than one address.
 pub const SEVERAL: u16 = 1;

@@ -50,7 +50,7 @@ pub const CALL_COMPAT: u32 = 1;
 pub const CALL_UNFINISHED: u32 = 2;
 /// Not to be shown.
 pub const CALL_UNSHOWN: u32 = 4;
-/// Nothing of its arguments is told: its task is not the user's.
+/// No arguments are reported: the user may not trace its task.
 pub const CALL_PRIVATE: u32 = 8;
 
 /// First word of a [`Delivered`] signal.

@@ -1,8 +1,8 @@
-//! Where this kernel keeps what decides whether the user may look at a task.
+//! Offsets in kernel structures by which `ebpf/access.h` decides whether the user may trace a task.
 
 use crate::facts::btf::Btf;
 
-/// What `ebpf/access.h` has to be told, in bytes, so that a task can be the user's at all.
+/// Constants of `ebpf/access.h`, in bytes. `None` if one is not known: no task's memory may be read then.
 pub(crate) fn offsets(btf: &Btf<'_>) -> Option<Vec<(&'static str, u32)>> {
     let of = |structure, member| btf.member_path(structure, &[member]);
     let first = of("cred", "uid")?;
@@ -10,7 +10,7 @@ pub(crate) fn offsets(btf: &Btf<'_>) -> Option<Vec<(&'static str, u32)>> {
     let follow = (0..)
         .zip(ids)
         .all(|(at, id)| of("cred", id) == Some(first + 4 * at));
-    // Since Linux 7.1 not of the memory, but of what was executed.
+    // From Linux 7.1 on in task_exec_state, before that in mm_struct.
     let (holder, dumpable) = match of("task_struct", "exec_state") {
         Some(holder) => (holder, of("task_exec_state", "dumpable")?),
         None => (of("task_struct", "mm")?, of("mm_struct", "flags")?),
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_kernel_says_where_they_are() {
+    fn all_offsets_of_this_kernel_are_found() {
         let Ok(bytes) = std::fs::read(crate::bpf::types::VMLINUX_BTF) else {
             return;
         };

@@ -47,8 +47,8 @@ pub(super) fn names(caps: &[Cap]) -> String {
     names.join(" and ")
 }
 
-/// Whose processes its user is shown; `None` where that is nobody's to decide, because its privileges are
-/// its user's own, or it has none.
+/// Whose processes the user is shown; `None` if there is no such limit, because the privileges are the user's
+/// own, or there are none.
 pub(crate) fn scope(facts: &Facts) -> Option<Scope> {
     let who = subject(facts)?;
     let of_its_file = who.real_uid != 0
@@ -57,23 +57,23 @@ pub(crate) fn scope(facts: &Facts) -> Option<Scope> {
     of_its_file.then(|| facts.scope.known().copied().unwrap_or_default())
 }
 
-/// Privileges of the file reach only what its user may trace without them, unless root decided otherwise.
+/// With privileges from the file, denet shows only what the user may trace without them, unless root allows more.
 pub(super) fn reaches_others(facts: &Facts) -> Verdict {
     let Some(who) = subject(facts) else {
-        return Verdict::without(&facts.privileges, "nobody knows who runs it");
+        return Verdict::without(&facts.privileges, "the subject's privileges are not known");
     };
     match scope(facts) {
         Some(Scope::Any) => return Verdict::ok(format!("{CONFIG}: scope any")),
         Some(Scope::Own) => {}
         None if who.real_uid == 0 => return Verdict::ok("root"),
         None if who.effective.lacks_for_tracing().is_empty() => {
-            return Verdict::ok("its capabilities are its user's, not the file's");
+            return Verdict::ok("its capabilities come from its user, not from its file");
         }
-        None => return Verdict::not_applicable("it has no privileges that could reach them"),
+        None => return Verdict::not_applicable("it has no privileges to observe them"),
     }
     let evidence = match &facts.scope {
         Fact::Known(scope) => format!("{CONFIG}: scope {}", scope.name()),
-        Fact::Absent => format!("{CONFIG}: there is none"),
+        Fact::Absent => format!("{CONFIG}: does not exist"),
         Fact::Denied(why) | Fact::Failed(why) => why.clone(),
     };
     let cause = "processes of other users are not yours";
@@ -262,7 +262,7 @@ fn cannot_carry(facts: &Facts) -> Option<String> {
             "{path} is a script: {interpreter} runs it, and that program's capabilities count"
         )),
         Format::Directory => Some(format!("{path} is a directory")),
-        Format::Special => Some(format!("{path} is no regular file")),
+        Format::Special => Some(format!("{path} is not a regular file")),
         Format::Other => Some(format!("{path} is no program of this system")),
         Format::Elf { .. } => None,
     }

@@ -187,7 +187,7 @@ pub const CHECKS: &[Check] = &[
     check(
         PRIVILEGES,
         "not-yours",
-        "processes of others",
+        "other users' processes",
         privileges::reaches_others,
         &[],
     ),

@@ -100,9 +100,9 @@ pub enum Verb {
 
 const ATTACH_HELP: &str = "\
 Exit status: 0 the process has ended, or --duration is over; 130 interrupted by Ctrl-C; 125 denet failed, \
-or there is nobody to attach to; 3 eBPF required and unavailable, or the target is not yours; 2 wrong usage.
+or there is no process to attach to; 3 eBPF required and unavailable, or the target is not yours; 2 wrong usage.
 
-A denet that has its capabilities from its file shows with them only what ptrace(2) would show you: see \
+If denet gets its capabilities from its file, it shows you only what ptrace(2) would: see \
 ebpf_diag --explain not-yours.
 
 Examples:
@@ -114,8 +114,8 @@ const TRACE_HELP: &str = "\
 A call is shown when it returns, with the time at which it began, or when it has lasted a tenth of a second. \
 Lines go to stderr; --json writes records to stdout instead.
 
-Of a process that is not yours, as after the exec of a setuid file, calls and times are shown, but no \
-arguments: see ebpf_diag --explain not-yours.
+If a process is not yours, for example after it executed a setuid file, its calls and times are shown, but \
+not their arguments: see ebpf_diag --explain not-yours.
 
 Exit status: as of denet monitor.
 

@@ -26,7 +26,7 @@ pub struct Setup {
     /// Who is to profile: added to the group `tracing` (the user behind sudo)
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
-    /// More than the user's own syscalls: xdp (cap_net_admin), kernel-symbols (cap_syslog), scope=any
+    /// More than profiling the user's own processes: xdp (cap_net_admin), kernel-symbols (cap_syslog), scope=any
     /// (processes of all users), sysctl=KEY=VALUE
     #[arg(long, value_name = "WHAT", value_parser = with)]
     pub with: Vec<With>,

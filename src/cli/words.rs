@@ -1,5 +1,5 @@
-//! Words as they are typed. The parser repeats them in its errors and in its help, so those come from words
-//! that are escaped.
+//! Arguments of the command line. The parser repeats them in its errors and its help, so these are made from
+//! escaped arguments.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::escape::{escaped, printable, printable_lines};
 
-/// Parses what was typed. What is wrong, or help that was asked for, is shown.
+/// Parses the arguments. Prints the parser's error, or the help that was requested.
 ///
 /// # Errors
-/// The exit code: `usage` for what is wrong, 0 for help.
+/// The exit code: `usage` for an error, 0 for help.
 pub fn parsed<T>(
     words: impl IntoIterator<Item = OsString>,
     parse: impl Fn(Vec<OsString>) -> Result<T, clap::Error>,
@@ -25,7 +25,7 @@ pub fn parsed<T>(
         } else if let Some(error) = parse(shown).err().filter(same) {
             error.print()
         } else {
-            // Escaped, the words mean something else.
+            // The parser reads the escaped arguments differently.
             let text = error.render().to_string();
             write!(anstream::stderr(), "{}", printable_lines(&text))
         };
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_not_harmless_is_escaped() {
+    fn only_harmful_characters_are_escaped() {
         let shown = |word: &[u8]| harmless(OsStr::from_bytes(word));
         assert_eq!(shown(br"--top=3\x"), r"--top=3\x");
         assert_eq!(shown("ü\u{1b}\u{202e}".as_bytes()), "ü\\x1b\\u{202e}");

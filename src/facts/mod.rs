@@ -80,8 +80,8 @@ pub struct Facts {
     pub privileges: Fact<Privileges>,
     /// The file that it runs from.
     pub binary: Binary,
-    /// To whom privileges from that file reach, as root decided; `Absent` if root did not, `Denied` if the
-    /// file does not count.
+    /// Whose processes denet shows with privileges from that file, as root configured it; `Absent` if root did
+    /// not, `Denied` if the configuration is ignored.
     #[serde(default = "undecided")]
     pub scope: Fact<Scope>,
     /// The kernel, and what it forbids to everyone.
@@ -177,7 +177,7 @@ impl Facts {
     }
 }
 
-/// As in facts that were saved before there was one.
+/// For facts that were saved before this field existed.
 fn undecided() -> Fact<Scope> {
     Fact::Absent
 }

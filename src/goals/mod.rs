@@ -30,7 +30,7 @@ pub struct Goal {
     pub title: &'static str,
     /// Best first.
     pub ways: &'static [Way],
-    /// Checks that stand in the way of all of them: denet itself does not go there.
+    /// Checks that block the goal whichever way is open: limits that denet sets itself.
     pub limits: &'static [&'static str],
 }
 
@@ -284,7 +284,7 @@ pub fn outcome(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
     }
 }
 
-/// What becomes of it by the best of its ways.
+/// The outcome by the best of its ways, before [`Goal::limits`].
 fn by_ways(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
     let made = |status, via: Option<&Way>, proven, because| Outcome {
         id: goal.id,

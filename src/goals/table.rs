@@ -1,8 +1,8 @@
 //! The goals and their ways, best first.
 //!
 //! denet's commands: `run` and `attach` are `syscall-profiling`, `monitor exec` is `exec-monitor`,
-//! `monitor net` is `network-monitor`, `monitor xdp` is `xdp-counters`, `trace` is `syscall-trace`; the four that
-//! follow processes are for those of others only where `other-processes` is reached. A way
+//! `monitor net` is `network-monitor`, `monitor xdp` is `xdp-counters`, `trace` is `syscall-trace`. The four that
+//! follow processes include other users' processes only if the goal `other-processes` is ready. A way
 //! asks for what that command loads first on such a kernel; sizes are those of its tables. What is taken
 //! only where it is asked for (`--hook`) is no way: its refusal has its own finding.
 

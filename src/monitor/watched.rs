@@ -57,7 +57,7 @@ impl Lines {
     }
 }
 
-/// In one write. Lines have been escaped, each in its own way; this is to be sure.
+/// In one write. Each line has already been escaped in its own way; this is a safeguard.
 fn show(text: &str) -> io::Result<()> {
     Patient(io::stderr()).write_all(printable_lines(text).as_bytes())
 }

@@ -38,7 +38,7 @@ pub fn folder(named: &Path) -> Result<PathBuf, String> {
         let relative = named.strip_prefix("/").unwrap_or(named);
         Path::new(&mount.point).join(relative)
     });
-    // In another file system anybody may write down who is in it.
+    // In another file system, any user could make a file `cgroup.procs`.
     let is_of_kernel = |folder: &PathBuf| {
         let kind = statfs(folder).map(|it| it.filesystem_type());
         kind.is_ok_and(|kind| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&kind))

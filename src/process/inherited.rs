@@ -16,7 +16,7 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Opens this process' own account. To be used by this thread alone, while it is the only one, and
+    /// Opens this process's own account. To be used by this thread alone, while it is the only one, and
     /// before capabilities are given up.
     pub fn open() -> Self {
         let files = environment::with_own_proc_files(|| -> io::Result<(File, File)> {

@@ -87,8 +87,8 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Looks for the first time: what was used up to now is not counted. `inherited` is of who is the
-    /// parent of the command, and wants to know of its children as well.
+    /// Takes the first sample: what was used up to now is not counted. `inherited` is given if this process is
+    /// the parent of the command, and the command's children are sampled as well.
     ///
     /// # Errors
     /// There is no such process.

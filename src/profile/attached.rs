@@ -124,7 +124,7 @@ impl Attached {
                 }
             },
         };
-        // Until now its id meant the process that was looked at.
+        // If the process has ended, its id may have been reused since it was checked.
         if let Whom::Process(pid) = options.whom
             && access.is_limited()
             && ends.as_ref().is_some_and(has_ended)
@@ -137,7 +137,7 @@ impl Attached {
             Scope::Cgroup(folder) if options.closeness.interval.is_none() => Some(folder.clone()),
             _ => None,
         };
-        // A follower has done so. Hardware counters are opened as the user alone could open them.
+        // A follower has already given them up. Hardware counters are opened with the user's own rights.
         if follower.is_none() && access.is_limited() {
             capabilities::give_up();
         }

@@ -19,7 +19,7 @@ pub struct Process {
     pub command: String,
     /// It had not ended when the profile did.
     pub running: bool,
-    /// It executed, or descends from who executed, what made it more than the user's: its memory was not read.
+    /// The user may not trace it, for example after it executed a setuid file: its memory was not read.
     pub private: bool,
     /// Calls by kind, each at least once.
     pub calls: Vec<(Call, u64)>,

@@ -66,8 +66,8 @@ pub enum SessionError {
     /// eBPF was required; the finding says what is missing.
     #[error("eBPF is required and cannot be used here")]
     Refused(Box<Finding>),
-    /// The user may not observe what they named; the finding says why.
-    #[error("denet does not show you this")]
+    /// The user may not observe the target; the finding says why.
+    #[error("you may not observe this target")]
     NotYours(Box<Finding>),
     /// There is nobody to attach to; why.
     #[error("{0}")]
@@ -81,7 +81,7 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// That eBPF cannot be used, or not for this target.
+    /// The error for a finding: eBPF cannot be used at all, or not for this target.
     pub(super) fn refused(finding: Box<Finding>) -> Self {
         match finding.id {
             NOT_YOURS => Self::NotYours(finding),

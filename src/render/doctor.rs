@@ -99,7 +99,7 @@ fn header(to: &mut dyn Write, diagnosis: &Diagnosis<'_>, width: usize) -> io::Re
     lines(to, "user", format!("{user}; {caps}"), width)?;
     match subject.scope {
         Some(Scope::Own) => {
-            let more = "own: processes that ptrace(2) would show (--explain not-yours)";
+            let more = "own: processes that this user may trace (--explain not-yours)";
             lines(to, "scope", more, width)?;
         }
         Some(Scope::Any) => lines(to, "scope", "any: processes of all users", width)?,

@@ -48,7 +48,7 @@ pub struct EbpfMetadata<'a> {
     pub backend: Option<&'a Backend>,
     /// Why nothing does.
     pub refused: Option<&'a Finding>,
-    /// Whom it reaches, where denet has its privileges from its file.
+    /// Whose processes denet shows, if it gets its privileges from its file.
     pub scope: Option<Scope>,
 }
 

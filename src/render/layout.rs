@@ -70,13 +70,13 @@ pub(super) fn behind(
     writeln!(to, "{line}")
 }
 
-/// What a report is about, below an empty line.
+/// The subject of a report, after an empty line.
 pub(super) fn heading(to: &mut dyn Write, what: &str) -> io::Result<()> {
     writeln!(to)?;
     line(to, paint(FAINT, "denet:") + " " + what)
 }
 
-/// One line, never broken: rows of tables, and commands that are to be copied.
+/// One line, never broken: table rows, and commands to be copied.
 pub(super) fn line(to: &mut dyn Write, text: impl Into<Styled>) -> io::Result<()> {
     writeln!(to, "{}", text.into())
 }
@@ -137,7 +137,7 @@ pub(super) fn signal_name(signal: i32) -> String {
         .map_or_else(|_| format!("signal {signal}"), |name| name.to_string())
 }
 
-/// Text, escaped, in a cell of a table.
+/// Escaped text, shortened to fit a table cell.
 pub(super) fn shortened(text: &str, room: usize) -> String {
     let text = printable(text);
     if text.width() <= room {

@@ -239,10 +239,7 @@ pub fn undone(
         let (symbol, what) = match undone {
             Undone::Restored => (paint(GOOD, "✓"), "as it was before".to_owned()),
             Undone::WasSo => (paint(GOOD, "✓"), "was as before already".to_owned()),
-            Undone::Left(why) => (
-                paint(BAD, "!"),
-                format!("left alone, somebody else changed it: {why}"),
-            ),
+            Undone::Left(why) => (paint(BAD, "!"), format!("left alone: {why}")),
         };
         lines(to, "", symbol + format!(" {target}: {what}"), width)?;
     }

@@ -443,7 +443,7 @@ fn quality(to: &mut dyn Write, calls: &Calls, width: usize) -> io::Result<()> {
         .collect();
     let text = match (calls.complete, losses.is_empty()) {
         (Some(true), true) => paint(GOOD, "complete") + ": no syscall was lost",
-        (None, true) => "not told".into(),
+        (None, true) => "not recorded".into(),
         (Some(false), true) => paint(BAD, "incomplete"),
         (_, false) => paint(BAD, "incomplete") + ": " + losses.join(", "),
     };

@@ -1,4 +1,4 @@
-//! Text with styles: these are denet's own, so whatever is made text of is escaped.
+//! Text with styles. Only denet itself adds styles: all text that they are added to is escaped.
 
 use std::fmt::{self, Display};
 use std::ops::Add;
@@ -7,18 +7,18 @@ use anstyle::Style;
 
 use crate::escape::printable;
 
-/// Text for a terminal, on one line.
+/// One line of text for a terminal.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Styled(String);
 
-/// In this style.
+/// The text in this style.
 pub(super) fn paint(style: Style, text: impl Display) -> Styled {
     let text = printable(&text.to_string());
     Styled(format!("{style}{text}{style:#}"))
 }
 
 impl Styled {
-    /// All of them, with this between.
+    /// All parts, separated by `between`.
     pub(super) fn joined(parts: impl IntoIterator<Item = Self>, between: &str) -> Self {
         let mut parts = parts.into_iter();
         let first = parts.next().unwrap_or_default();

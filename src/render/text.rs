@@ -54,7 +54,7 @@ pub struct Report<'a> {
     pub run: &'a Run,
     /// Syscalls were to be counted and could not.
     pub refused: bool,
-    /// Whom the syscall profile reaches, where denet has its privileges from its file.
+    /// Whose processes the syscall profile shows, if denet gets its privileges from its file.
     pub scope: Option<Scope>,
     /// Better ways to count that the kernel did not allow, best first.
     pub why_not: &'a [WhyNot],
@@ -124,7 +124,7 @@ pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     own_cost(to, &cost, &report.own, width)
 }
 
-/// Whose memory was not read.
+/// Whose processes are shown, and of how many the memory was not read.
 fn scope(
     to: &mut dyn Write,
     scope: Option<Scope>,
@@ -139,7 +139,7 @@ fn scope(
         (Scope::Any, _) => String::new(),
         (Scope::Own, 0) => ": only what ptrace(2) would show you".to_owned(),
         (Scope::Own, some) => format!(
-            ": only what ptrace(2) would show you; of {} only calls were counted",
+            ": only what ptrace(2) would show you; for {}, only calls were counted",
             plural(
                 some,
                 "process that is not yours",

@@ -102,8 +102,8 @@ pub fn report(to: &mut dyn Write, about: &About, whole: &Whole, columns: usize) 
         End::Duration => " (--duration is over)".into(),
         End::Interrupted(signal) => format!(" ({} ended the watch)", signal_name(signal)).into(),
         End::InterfaceGone => paint(BAD, " (the interface is gone)"),
-        End::TakenOff => paint(BAD, " (somebody took the program off)"),
-        End::Unread => " (nobody reads the records)".into(),
+        End::TakenOff => paint(BAD, " (another process removed the program)"),
+        End::Unread => " (the reader of the records is gone)".into(),
     };
     lines(to, "time", Styled::from(time(wall)) + ended, width)?;
     let added = whole.added();

@@ -32,7 +32,7 @@ pub(super) fn find(text: &str, name: &str) -> Option<(u32, Vec<String>)> {
     Some((found.gid?, members.collect()))
 }
 
-/// Whether a group has this number.
+/// Whether a group has this id.
 pub(super) fn has_number(text: &str, gid: u32) -> bool {
     text.lines()
         .filter_map(parse)
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_taken_is_found() {
+    fn a_group_id_in_use_is_found() {
         assert!(has_number(GROUP, 999) && !has_number(GROUP, 99));
     }
 

@@ -55,7 +55,7 @@ pub fn apply(
         return Ok(found);
     }
     let mut journal = Journal::open(system.base())?;
-    // Another setup may have ended just now.
+    // Another setup may have finished in the meantime.
     let found = unobstructed(system, wish)?;
     let todo = todo(&found);
     for item in &todo {
@@ -68,7 +68,7 @@ pub fn apply(
     Ok(found)
 }
 
-/// The survey, if nothing is in the way.
+/// The survey, if there are no conflicts.
 fn unobstructed(system: &System, wish: &Wish) -> Result<Survey, SetupError> {
     let found = survey(system, wish)?;
     let conflicts: Vec<String> = found.items.iter().filter_map(obstacle).collect();

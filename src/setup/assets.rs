@@ -59,11 +59,11 @@ pub const RULE: Asset = asset!(
     ""
 );
 
-/// Everybody's processes are shown to who may execute denet.
+/// Everyone who may execute denet sees the processes of all users.
 pub const SCOPE: Asset = asset!(
     "denet.toml" => "/etc/denet.toml",
-    "who may execute denet sees the processes of all users",
-    "members of the group see what all users' programs call, root's too, with file names and what is written"
+    "everyone who may execute denet sees the processes of all users",
+    "members of the group see the system calls of all users' programs, including root's, with file names and data"
 );
 
 /// debugfs as the classic guides want it.

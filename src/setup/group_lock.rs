@@ -1,5 +1,5 @@
 //! The locks under which shadow-utils change `/etc/group` and `/etc/gshadow`, taken as `groupadd(8)` takes
-//! them: `/etc/.pwd.lock` as `lckpwdf(3)` does, then a file `.lock` with the process id beside each.
+//! them: `/etc/.pwd.lock` as `lckpwdf(3)` does, then for each file a `.lock` file that contains the process id.
 
 use std::fs::File;
 use std::io;
@@ -11,32 +11,32 @@ use nix::fcntl::{FcntlArg, fcntl};
 use super::touch::System;
 use crate::sys::place::{Attributes, Entry, Place, Wanted};
 
-/// groupadd takes milliseconds, and gives up after 15 s itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// groupadd takes milliseconds, and itself gives up after 15 s.
+const TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
 const ALL: &str = "/etc/.pwd.lock";
 const EACH: [&str; 2] = ["/etc/group.lock", "/etc/gshadow.lock"];
 
-/// What [`ALL`] contains if denet made it, so that it is known after a kill as well. lckpwdf leaves it empty,
-/// and nothing reads it.
+/// What [`ALL`] contains if denet made it, by which denet recognises it after a kill. lckpwdf leaves the file
+/// empty, and no program reads it.
 const MARK: &[u8] = b"denet setup\n";
 
 /// Held until it is dropped.
 pub(super) struct GroupLock {
     all: File,
     each: Vec<Place>,
-    /// What denet made, where nobody else can be waiting for it.
+    /// [`ALL`], if denet made it and no other process can be waiting for it.
     made: Option<Place>,
 }
 
 impl GroupLock {
-    /// Waits for others to end.
+    /// Waits until other processes have released the locks.
     ///
     /// # Errors
-    /// `ResourceBusy` with the name of the lock if they do not, and what the system answers.
+    /// `ResourceBusy` with the name of a lock that is not released in time, and what the system answers.
     pub(super) fn take(system: &System) -> io::Result<Self> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         let (all, made) = open_all(system).map_err(named(ALL))?;
         let mut lock = Self {
             all,
@@ -61,13 +61,13 @@ impl GroupLock {
 impl Drop for GroupLock {
     fn drop(&mut self) {
         for place in self.each.iter().rev().chain(&self.made) {
-            // Left there, it names a process that has ended, and so locks nothing.
+            // If it stays there, it names a process that has ended, and so locks nothing.
             let _ = place.remove();
         }
     }
 }
 
-/// The file that is locked as a whole, and its place if it is to be removed at the end. A system that runs
+/// The file that is locked as a whole, and its place if it is to be removed at the end. A running system
 /// keeps it, as after groupadd: another process may be waiting for it. An image is left as it was.
 fn open_all(system: &System) -> io::Result<(File, Option<Place>)> {
     let place = system.trusted(Path::new(ALL))?;
@@ -81,7 +81,7 @@ fn open_all(system: &System) -> io::Result<(File, Option<Place>)> {
     Ok((file, made.then_some(place)))
 }
 
-/// A file of root's that nobody else reads.
+/// A file that only root can read.
 fn private(bytes: &[u8]) -> Wanted<'_> {
     static NONE: Attributes = Attributes::new();
     Wanted {
@@ -93,7 +93,7 @@ fn private(bytes: &[u8]) -> Wanted<'_> {
     }
 }
 
-/// What the system answers is explained as it is elsewhere.
+/// Adds the path to errors that do not come from a system call; callers explain those that do.
 fn named(path: &str) -> impl Fn(io::Error) -> io::Error + '_ {
     move |error| match error.raw_os_error() {
         Some(_) => error,
@@ -103,18 +103,18 @@ fn named(path: &str) -> impl Fn(io::Error) -> io::Error + '_ {
 
 fn busy(system: &System, path: &str, holder: Option<i32>) -> io::Error {
     let who = holder.map_or("another process".to_owned(), |pid| format!("process {pid}"));
-    let mut what = format!("{who} has locked {path}: run this again when it has ended");
+    let mut what = format!("{who} has locked {path}: run this again after it has ended");
     if let (Some(image), Some(_)) = (system.image(), holder) {
         let file = image.join(path.trim_start_matches('/'));
         what += &format!(
-            ", or remove {} if it does not change the image",
+            ", or remove {} if that process is not changing the image",
             file.display()
         );
     }
     io::Error::new(io::ErrorKind::ResourceBusy, what)
 }
 
-/// Tries until there is nobody in the way, who is returned if they stay.
+/// Retries while `attempt` returns that a lock is busy; from `end` on, fails with that error.
 fn until(
     end: Instant,
     mut attempt: impl FnMut() -> io::Result<Option<io::Error>>,
@@ -128,7 +128,8 @@ fn until(
     Ok(())
 }
 
-/// Of the open file, so that no other descriptor of ours gives it back; locks of processes respect it.
+/// Locks the open file description: closing another descriptor of ours does not release it, and it conflicts
+/// with locks of processes (`F_SETLK`).
 fn lock_whole(file: &File) -> io::Result<bool> {
     let whole = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
@@ -144,11 +145,12 @@ fn lock_whole(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Who is in the way, if somebody is. A lock whose process has ended is taken away, as shadow-utils do.
+/// Takes a `.lock` file; returns an error if another process holds it. The lock of a process that has ended is
+/// removed, as shadow-utils do.
 ///
-/// In an image as well, the process is one of this machine: a groupadd that runs in it with chroot(1) has
-/// such an id. Another denet setup of the image cannot be at work, for it holds the journal's lock. So a lock
-/// that came from another machine is taken away, unless a process here happens to have its id.
+/// In an image, too, the process id is one of this machine: a groupadd that was started with chroot(1) has such
+/// an id. Another denet setup of the image cannot be running, because it would hold the journal's lock. So a
+/// lock that came from another machine is removed, unless a process here happens to have its id.
 fn lock_beside(system: &System, path: &str, place: &Place) -> io::Result<Option<io::Error>> {
     let own = std::process::id();
     place.clear()?;
@@ -156,26 +158,26 @@ fn lock_beside(system: &System, path: &str, place: &Place) -> io::Result<Option<
         return Ok(None);
     }
     let holder = match place.look()? {
-        // It has just been given back.
+        // It has just been released.
         None => return Ok(Some(busy(system, path, None))),
         Some(Entry::File { bytes, .. }) => holder(&bytes),
         Some(_) => {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                "no regular file",
+                "not a regular file",
             ));
         }
     };
-    // One with our id that we do not hold is of an earlier process.
+    // A lock with our id that we do not hold was left by an earlier process.
     let is_stale = |pid: &i32| has_ended(*pid) || u32::try_from(*pid) == Ok(own);
     if let Some(pid) = holder.filter(is_stale) {
-        tracing::debug!(pid, path, "the lock of a process that has ended");
+        tracing::debug!(pid, path, "removing the lock of a process that has ended");
         place.remove()?;
     }
     Ok(Some(busy(system, path, holder)))
 }
 
-/// As they write it: a decimal number, and perhaps a NUL.
+/// The process id, as shadow-utils write it: a decimal number, and perhaps a NUL.
 fn holder(bytes: &[u8]) -> Option<i32> {
     let text = std::str::from_utf8(bytes).ok()?;
     text.trim_end_matches(['\0', '\n'])

@@ -50,7 +50,7 @@ enum Line {
     Done {
         target: Target,
     },
-    /// All that was asked for is done.
+    /// Everything that was requested is done.
     Complete,
 }
 
@@ -67,12 +67,12 @@ pub struct Change {
     pub interrupted: bool,
 }
 
-/// What a journal says.
+/// The contents of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// In the order of the first changes.
     pub changes: Vec<Change>,
-    /// The last setup came to its end.
+    /// The last setup ran to its end.
     pub complete: bool,
 }
 
@@ -100,18 +100,18 @@ pub enum JournalError {
         /// What it says.
         found: u64,
     },
-    /// Its contents are kept under names that prove nothing.
-    #[error("{}: written by an older denet (version {version}); undo it with that one", path.display())]
+    /// An older denet wrote it, and named the contents that it keeps by a weaker digest.
+    #[error("{}: written by an older denet (version {version}); use that version to undo it", path.display())]
     Older {
         /// The journal.
         path: PathBuf,
         /// Which denet.
         version: String,
     },
-    /// It names what setup never changes.
+    /// It names something that setup never changes.
     #[error(
-        "{}: line {line} names what denet setup never changes ({what}), so it is not denet's own; nothing was done. \
-             Move the journal away, and undo by hand what `denet setup` lists",
+        "{}: line {line} names something that denet setup never changes ({what}), so denet did not write it; nothing \
+             was done. Move the journal away, and undo by hand what `denet setup` lists",
         path.display()
     )]
     Foreign {
@@ -198,9 +198,9 @@ fn text(base: &Base) -> Result<Option<String>, JournalError> {
     match place.look_own().map_err(at(&path))? {
         None => Ok(None),
         Some(Entry::File { bytes, .. }) => {
-            String::from_utf8(bytes).map_or_else(|_| invalid("no text"), |text| Ok(Some(text)))
+            String::from_utf8(bytes).map_or_else(|_| invalid("not UTF-8"), |text| Ok(Some(text)))
         }
-        Some(_) => invalid("no regular file"),
+        Some(_) => invalid("not a regular file"),
     }
 }
 
@@ -217,10 +217,10 @@ pub fn read(base: &Base) -> Result<Option<Recorded>, JournalError> {
     Ok(parsed.map(|parsed| parsed.recorded))
 }
 
-/// Removes the directory of the journal if a setup that was killed left it without one.
+/// Removes the journal's directory if a setup that was killed left it without a journal.
 ///
 /// # Errors
-/// Another process is at it, or what the system answers.
+/// Another setup is running, or what the system answers.
 pub fn clear(base: &Base) -> Result<(), JournalError> {
     match is_left(base)? {
         true => Journal::open(base)?.remove(),
@@ -228,7 +228,7 @@ pub fn clear(base: &Base) -> Result<(), JournalError> {
     }
 }
 
-/// Whether the directory is as denet makes it, and nothing is in it but a lock and an empty journal.
+/// Whether the directory is as denet makes it, and contains nothing but a lock and an empty journal.
 fn is_left(base: &Base) -> Result<bool, JournalError> {
     let path = base.join(FOLDER);
     let place = match place(base, Path::new(FOLDER)) {
@@ -328,7 +328,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Notes that all that was asked for is done.
+    /// Records that everything that was requested is done.
     ///
     /// # Errors
     /// It cannot be written; setup counts as interrupted.
@@ -423,7 +423,7 @@ fn private(base: &Base, name: &str) -> Result<File, JournalError> {
     file.map_err(at(&base.join(path)))
 }
 
-/// The lock, held: the file that has its name now, not one that a rollback has just removed.
+/// Takes the lock: on the file that has this name now, not on one that a rollback has just removed.
 fn locked(base: &Base) -> Result<File, JournalError> {
     let path = base.join(FOLDER).join(LOCK);
     let lock = private(base, LOCK)?;
@@ -477,11 +477,11 @@ fn done(changes: &mut [Change], target: &Target) {
 struct Parsed {
     header: Header,
     recorded: Recorded,
-    /// How many bytes are whole lines.
+    /// Bytes in complete lines.
     whole: usize,
 }
 
-/// `None` for an empty one.
+/// `None` for an empty journal.
 fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
     let damaged = |line| JournalError::Damaged {
         path: path.to_owned(),

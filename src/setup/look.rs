@@ -162,7 +162,7 @@ fn known(system: &System, wish: &Wish) -> Result<(Known, Vec<String>), SetupErro
     };
     let mounts_too = may_mount();
     let group = look("/etc/group", system.group(GROUP))?;
-    // Before anything is changed; a user who only plans may not read it.
+    // Read before anything is changed. A user who only plans is not permitted to.
     match system.text(GSHADOW) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         text => {
@@ -354,7 +354,7 @@ fn standing(system: &System, action: &Action, now: &State, ours: bool) -> Standi
             ))
         }
         (Target::Sysctl(key), _, State::Value(now)) if !is_value(now) => Some(format!(
-            "{key} is {now}, and not a number: it is left to who set it"
+            "{key} is {now}, which is not a number: denet does not change it"
         )),
         (Target::Sysctl(key), _, State::Absent) => Some(format!("this kernel has no {key}")),
         _ => None,

@@ -54,8 +54,8 @@ pub enum SetupError {
     Journal(#[from] JournalError),
     /// A change did not work.
     #[error(
-        "{}: {}\nwhat was done before that stands in the journal: \
-             `{setup} --apply` goes on, `{setup} --rollback` undoes it",
+        "{}: {}\nthe changes before that are in the journal: \
+             `{setup} --apply` continues, `{setup} --rollback` undoes them",
         printable(.what),
         printable(&.source.to_string())
     )]

@@ -1,5 +1,5 @@
-//! Which files are installed with capabilities: those that nobody put there but root or the user behind
-//! sudo, and that say themselves that they are this denet.
+//! Which files may be installed with capabilities: those that only root or the user behind sudo can have put
+//! there, and whose ELF note identifies them as programs of this denet.
 
 use std::io;
 use std::path::Path;
@@ -10,10 +10,11 @@ use crate::identity;
 use crate::sys::place::{Entry, Place, others_write};
 
 /// What to do where one is refused.
-pub(super) const ADVICE: &str = "Installed with capabilities is only what root or you own, in folders that root or you own, and \
-     that nobody else can write: copy denet, ebpf_diag and ebpf_test into such a folder and run it from there";
+pub(super) const ADVICE: &str = "Only files that root or you own are installed with capabilities, from \
+     directories that root or you own and to which no other user can write: copy denet, ebpf_diag and ebpf_test \
+     into such a directory, and run denet from there";
 
-/// Root, and who is to become root: the user behind sudo.
+/// Whose files are trusted: root's, this user's, and those of the user behind sudo.
 pub(super) fn owners() -> Vec<u32> {
     let own = nix::unistd::geteuid().as_raw();
     let behind = std::env::var("SUDO_UID").ok().filter(|_| own == 0);
@@ -21,13 +22,13 @@ pub(super) fn owners() -> Vec<u32> {
     [Some(0), Some(own), behind].into_iter().flatten().collect()
 }
 
-/// The content of one of denet's programs, looked at and read through one descriptor; `None` if there is none.
+/// The content of one of denet's programs, checked and read through one descriptor; `None` if there is none.
 ///
 /// # Errors
 /// Why it is not installed.
 pub(super) fn read(path: &Path, name: &str, owners: &[u32]) -> Result<Option<Vec<u8>>, String> {
     let named = |error: io::Error| match error.raw_os_error() {
-        // What `Place` found out names its place itself.
+        // Errors of `Place` itself already name the path.
         None if error.kind() == io::ErrorKind::PermissionDenied => error.to_string(),
         _ => format!("{}: {error}", path.display()),
     };
@@ -41,13 +42,13 @@ pub(super) fn read(path: &Path, name: &str, owners: &[u32]) -> Result<Option<Vec
             gid,
             attributes,
         }) => (bytes, others_write(mode, gid, &attributes), uid),
-        Some(_) => return Err(format!("{}: no regular file", path.display())),
+        Some(_) => return Err(format!("{}: not a regular file", path.display())),
     };
     if !owners.contains(&uid) {
         return Err(format!("{}: it belongs to uid {uid}", path.display()));
     }
     if open {
-        return Err(format!("{}: others may write to it", path.display()));
+        return Err(format!("{}: other users can write to it", path.display()));
     }
     match is_program(&bytes, name) {
         Ok(()) => Ok(Some(bytes)),
@@ -59,13 +60,13 @@ pub(super) fn read(path: &Path, name: &str, owners: &[u32]) -> Result<Option<Vec
 fn is_program(bytes: &[u8], name: &str) -> Result<(), String> {
     let own = env!("CARGO_PKG_VERSION");
     match identity(bytes).as_deref() {
-        None => Err("it is none of denet's programs".to_owned()),
+        None => Err("it is not one of denet's programs".to_owned()),
         Some(identity) if identity == format!("{name} {own}") => Ok(()),
         Some(other) => Err(format!("it is {}, not {name} {own}", other.escape_debug())),
     }
 }
 
-/// What its note says.
+/// The text of its note.
 fn identity(bytes: &[u8]) -> Option<String> {
     let elf = Elf::parse(bytes).ok()?;
     let mut notes = elf.iter_note_sections(bytes, Some(identity::SECTION))?;
@@ -84,17 +85,17 @@ mod tests {
     use crate::sys::root::tests::Tree;
 
     #[test]
-    fn what_is_no_denet_is_refused() {
+    fn other_programs_are_refused() {
         let exe = fs::read("/proc/self/exe").unwrap();
         let refused = is_program(&exe, "denet").unwrap_err();
-        assert_eq!(refused, "it is none of denet's programs");
+        assert_eq!(refused, "it is not one of denet's programs");
         for odd in [&b""[..], b"#!/bin/sh\n", b"\x7fELF", &exe[..64]] {
             assert!(is_program(odd, "denet").is_err());
         }
     }
 
     #[test]
-    fn who_else_may_write_is_named() {
+    fn files_that_others_can_write_are_refused() {
         let tree = Tree::with(&[("/own/denet", "x")]);
         let own = [0, nix::unistd::geteuid().as_raw()];
         let file = tree.at.join("own/denet");
@@ -106,24 +107,24 @@ mod tests {
             mode(path, 0o755);
         }
         mode(&file, 0o755);
-        assert!(refusal(&own).ends_with("none of denet's programs"));
+        assert!(refusal(&own).ends_with("not one of denet's programs"));
         mode(&file, 0o757);
-        assert!(refusal(&own).ends_with("others may write to it"));
+        assert!(refusal(&own).ends_with("other users can write to it"));
         mode(&file, 0o755);
         if trust::tests::set_acl(&file) {
             mode(&file, 0o775);
-            assert!(refusal(&own).ends_with("others may write to it"));
+            assert!(refusal(&own).ends_with("other users can write to it"));
             mode(&file, 0o755);
         }
         mode(&folder, 0o777);
-        let named = format!("{}: others may write there", folder.display());
+        let named = format!("{}: other users can write there", folder.display());
         assert_eq!(refusal(&own), named);
         mode(&folder, 0o1777);
-        assert!(refusal(&own).ends_with("none of denet's programs"));
+        assert!(refusal(&own).ends_with("not one of denet's programs"));
         assert!(refusal(&[4_000_000]).contains("belongs to uid"));
         assert_eq!(read(&folder.join("none"), "denet", &own), Ok(None));
         fs::remove_file(&file).unwrap();
         nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(refusal(&own).ends_with("no regular file"));
+        assert!(refusal(&own).ends_with("not a regular file"));
     }
 }

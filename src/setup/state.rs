@@ -96,13 +96,13 @@ pub struct FileState {
     pub digest: String,
 }
 
-/// SHA-256, in lower-case hexadecimal: a content that is put back cannot be another one.
+/// SHA-256 in lower-case hexadecimal, so that kept contents cannot be exchanged unnoticed.
 pub fn digest(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Whether it looks like a [`digest`], which is also the name of a file.
+/// Whether it has the form of a [`digest`], which is also used as a file name.
 pub fn is_digest(text: &str) -> bool {
     text.len() == 64
         && text
@@ -183,7 +183,7 @@ impl fmt::Display for State {
                 write!(f, "directory, owner {uid}:{gid}, mode {mode:04o}")
             }
             Self::Link(to) => write!(f, "link to {to}"),
-            Self::Special => f.write_str("no regular file"),
+            Self::Special => f.write_str("not a regular file"),
             Self::Group { gid, members } if members.is_empty() => write!(f, "gid {gid}"),
             Self::Group { gid, members } => write!(f, "gid {gid}: {}", members.join(", ")),
             Self::Value(value) => f.write_str(value),

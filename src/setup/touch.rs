@@ -20,8 +20,8 @@ pub struct System {
     base: Base,
 }
 
-/// What is said of a target of a running system, for an image.
-pub(super) const NOT_OF_AN_IMAGE: &str = "it is of a running system, which an image is not";
+/// Why a target of a running system is left alone in an image.
+pub(super) const NOT_OF_AN_IMAGE: &str = "it belongs to a running system, not to an image";
 
 const GROUP: &str = "/etc/group";
 pub(super) const GSHADOW: &str = "/etc/gshadow";
@@ -32,8 +32,8 @@ fn invalid(what: String) -> io::Error {
 }
 
 impl System {
-    /// The system whose root is this directory. Of an image nothing is touched that is mounted below it,
-    /// as the host's `/dev` may be.
+    /// The system whose root is this directory. In an image, nothing is touched that is mounted below it, such
+    /// as the host's `/dev`.
     ///
     /// # Errors
     /// As [`Base::open_within_mount`].
@@ -60,7 +60,7 @@ impl System {
         super::command(self.image())
     }
 
-    /// What its files are reached from, the journal's as well.
+    /// The directory from which its files are opened, including the journal.
     pub(super) fn base(&self) -> &Base {
         &self.base
     }
@@ -87,20 +87,20 @@ impl System {
         }
     }
 
-    /// The text of a file of accounts; `None` if there is none.
+    /// The text of an account file; `None` if there is none.
     pub(super) fn text(&self, path: &str) -> io::Result<Option<String>> {
         match self.look(Path::new(path))? {
             None => Ok(None),
             Some(Entry::File { bytes, .. }) => {
                 let text = String::from_utf8(bytes);
                 text.map(Some)
-                    .map_err(|_| invalid(format!("{path}: no text")))
+                    .map_err(|_| invalid(format!("{path}: not UTF-8")))
             }
-            Some(_) => Err(invalid(format!("{path}: no regular file"))),
+            Some(_) => Err(invalid(format!("{path}: not a regular file"))),
         }
     }
 
-    /// Whether such a target is part of it: a running kernel is none of an image.
+    /// Whether it has such a target: an image has no running kernel.
     pub(super) fn has(&self, target: &Target) -> bool {
         self.is_live() || !target.is_of_running_system()
     }
@@ -115,7 +115,7 @@ impl System {
     /// What a target is now.
     ///
     /// # Errors
-    /// What the system answers; a target that does not exist is no error, one that an image does not have is.
+    /// What the system answers. A target that does not exist is not an error; one that an image cannot have is.
     pub fn observe(&self, target: &Target) -> io::Result<State> {
         self.must_have(target)?;
         match target {
@@ -201,9 +201,9 @@ impl System {
     }
 
     fn clear_groups(&self, target: &Target) -> io::Result<()> {
-        // To take the locks is to remove those of a process that was killed.
+        // Taking the locks removes those of a process that was killed.
         let _lock = match GroupLock::take(self) {
-            // Where nothing can be written, nothing was left.
+            // Nothing can have been left where nothing can be written.
             Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             lock => lock?,
@@ -214,7 +214,7 @@ impl System {
         self.align_shadow(target)
     }
 
-    /// [`GSHADOW`] is written last: what [`GROUP`] contains counts.
+    /// Makes [`GSHADOW`] agree with [`GROUP`], which is written first.
     fn align_shadow(&self, target: &Target) -> io::Result<()> {
         match target {
             Target::Group(name) => match self.group(name)? {
@@ -264,10 +264,11 @@ impl System {
     }
 
     fn add_group(&self, name: &str, gid: u32) -> io::Result<()> {
-        // Since it was planned, a group may have been added.
+        // A group may have been added since this was planned.
         let text = self.text(GROUP)?.unwrap_or_default();
         if !has_group(&text, name) && accounts::has_number(&text, gid) {
-            let what = format!("another group got the number {gid} meanwhile: run this again");
+            let what =
+                format!("another group has taken the id {gid} in the meantime: run this again");
             return Err(io::Error::other(what));
         }
         self.edit(GROUP, |text| {
@@ -297,9 +298,9 @@ impl System {
                 gid,
                 attributes,
             }) => (bytes, mode, uid, gid, attributes),
-            _ => return Err(invalid(format!("{path}: no regular file"))),
+            _ => return Err(invalid(format!("{path}: not a regular file"))),
         };
-        let text = String::from_utf8(bytes).map_err(|_| invalid(format!("{path}: no text")))?;
+        let text = String::from_utf8(bytes).map_err(|_| invalid(format!("{path}: not UTF-8")))?;
         let edited = edit(&text);
         if edited == text {
             return Ok(());
@@ -327,7 +328,7 @@ fn has_group(text: &str, name: &str) -> bool {
         .any(|line| line.split(':').next() == Some(name))
 }
 
-/// The text of [`GSHADOW`] with this group.
+/// The text of [`GSHADOW`], with this group.
 fn with_shadow(text: &str, name: &str) -> String {
     if has_group(text, name) {
         text.to_owned()
@@ -341,7 +342,7 @@ fn presence(there: bool) -> State {
 }
 
 fn setting(key: &str) -> io::Result<PathBuf> {
-    let file = sysctl(key).ok_or_else(|| invalid(format!("{key} is no name of a setting")))?;
+    let file = sysctl(key).ok_or_else(|| invalid(format!("{key} is not the name of a sysctl")))?;
     Ok(Path::new("/proc/sys").join(file))
 }
 
@@ -420,7 +421,7 @@ mod tests {
 
     /// Only root may change accounts.
     #[test]
-    fn a_kill_between_group_and_gshadow_is_made_good() {
+    fn a_kill_between_group_and_gshadow_is_repaired() {
         if !nix::unistd::geteuid().is_root() {
             return;
         }
@@ -470,7 +471,7 @@ mod tests {
 
     /// Only root may change accounts.
     #[test]
-    fn what_a_kill_left_beside_the_groups_is_removed() {
+    fn locks_and_files_left_by_a_kill_are_removed() {
         if !nix::unistd::geteuid().is_root() {
             return;
         }

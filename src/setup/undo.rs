@@ -16,7 +16,7 @@ pub enum Undone {
     Restored,
     /// It was so already.
     WasSo,
-    /// Somebody else changed it since: it was left as it is.
+    /// It was left as it is; why.
     Left(String),
 }
 
@@ -65,7 +65,9 @@ fn undo(system: &System, journal: &Journal, change: &Change) -> Result<Undone, S
     }
     let ours = now == change.wanted || change.interrupted;
     if !ours {
-        return Ok(Undone::Left(format!("it is {now} now")));
+        return Ok(Undone::Left(format!(
+            "it was changed since, and is {now} now"
+        )));
     }
     let content = match &change.before {
         State::File(file) => journal.content(&file.digest)?,
@@ -80,12 +82,12 @@ fn undo(system: &System, journal: &Journal, change: &Change) -> Result<Undone, S
     }
 }
 
-/// Removes what a kill left of a change. The journal does not say which change a rollback was at when it was
-/// killed, so this is done for each; that it fails matters where one is known to have been interrupted.
+/// Removes what a kill left of a change. The journal does not record at which change a rollback was killed, so
+/// this is done for every change. A failure is an error only for a change that is known to have been interrupted.
 pub(super) fn clear(system: &System, change: &Change) -> io::Result<()> {
     match system.clear(&change.target) {
         Err(error) if !change.interrupted => {
-            tracing::debug!(%error, target = %change.target, "what a kill may have left");
+            tracing::debug!(%error, target = %change.target, "cannot remove what a kill may have left");
             Ok(())
         }
         cleared => cleared,

@@ -1,12 +1,12 @@
-//! What a journal may name. It lies where root alone writes, but root of an image may have been anybody:
-//! its lines are validated as what a user asks for is, before anything is looked at or changed.
+//! What a journal may name. Only root can write to it, but anybody may have been root in an image. So its lines
+//! are validated like a user's input, before anything is read or changed.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::plan::{DEBUG, GROUP, TRACING};
 use super::state::{FileState, State, Target, is_digest};
 
-/// Why setup never makes such a change, if it never does.
+/// What setup never changes in this way; `None` if it may make such a change.
 pub(super) fn refusal(target: &Target, states: [&State; 2]) -> Option<String> {
     let odd_state = || states.into_iter().find(|state| !fits(target, state));
     if is_a_target(target) {
@@ -50,7 +50,7 @@ fn is_file(file: &FileState) -> bool {
     file.mode <= 0o7777 && is_digest(&file.digest) && file.attributes.iter().all(named)
 }
 
-/// An absolute path that goes down only.
+/// An absolute path without `..`.
 fn is_plain(path: &Path) -> bool {
     let mut parts = path.components();
     let below = |part| matches!(part, Component::Normal(_));
@@ -60,20 +60,20 @@ fn is_plain(path: &Path) -> bool {
         && parts.all(below)
 }
 
-/// A name that is one field, and one member, of a line of `/etc/group`.
+/// A name that cannot be more than one field, or one member, in a line of `/etc/group`.
 fn is_account(name: &str) -> bool {
     let odd = |c: char| c.is_control() || c.is_whitespace() || ":,/".contains(c);
     !name.is_empty() && !name.starts_with(['-', '+']) && !name.contains(odd)
 }
 
-/// A number or several, as a file below `/proc/sys` holds them.
+/// One or more numbers, as in a file below `/proc/sys`.
 pub(super) fn is_value(value: &str) -> bool {
     let number = |word: &str| word.parse::<i64>().is_ok();
     !value.is_empty() && value.split(['\t', ' ']).all(number)
 }
 
-/// The file below `/proc/sys` of a key, as `sysctl.d(5)` writes them: where a slash comes first, dots are
-/// part of names; otherwise dots separate, and a slash stands for a dot. `None` for what is no such key.
+/// The file below `/proc/sys` for a key in the form of `sysctl.d(5)`: if the first separator is a slash, dots are
+/// part of names; otherwise dots separate names, and a slash stands for a dot. `None` if the key is not valid.
 pub fn sysctl(key: &str) -> Option<PathBuf> {
     let swapped = |c| match c {
         '.' => '/',
@@ -97,7 +97,7 @@ mod tests {
     use crate::setup::state::digest;
 
     #[test]
-    fn keys_are_names_below_proc_sys_and_no_paths() {
+    fn keys_name_only_files_below_proc_sys() {
         let file = |key| sysctl(key).map(|path| path.display().to_string());
         let some = |path: &str| Some(path.to_owned());
         assert_eq!(file("kernel.kptr_restrict"), some("kernel/kptr_restrict"));

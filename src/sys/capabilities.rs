@@ -1,4 +1,4 @@
-//! Capabilities beyond what `/proc` says: giving up what is no longer needed, and what others have.
+//! Capabilities by system calls: giving up what is no longer needed, and reading those of other processes.
 
 use std::io;
 
@@ -62,7 +62,7 @@ pub fn keep_only(kept: CapSet) -> io::Result<()> {
     }
 }
 
-/// What another process is permitted, within its own user namespace.
+/// The permitted capabilities of a process, within its own user namespace.
 ///
 /// # Errors
 /// ESRCH if there is no such process.
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_process_is_permitted_is_what_proc_says() {
+    fn permitted_capabilities_are_those_in_proc() {
         let own = std::process::id();
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("CapPrm:"));

@@ -61,9 +61,9 @@ pub fn lookup(environment: &[OsString], name: &str) -> Option<OsString> {
     })
 }
 
-/// A process with file capabilities is not dumpable, and root owns its files in `/proc`. It may lift that
-/// for itself for a moment. To be called while it still has the capabilities: only somebody who has them
-/// as well can trace it then (`ptrace_may_access`).
+/// A process with file capabilities is not dumpable, and root owns its files in `/proc`. This makes it dumpable
+/// for a moment. To be called while it still has the capabilities: only a process that has them as well can trace
+/// it then (`ptrace_may_access`).
 pub(crate) fn with_own_proc_files<T>(read: impl FnOnce() -> T) -> T {
     if !gained_privileges() {
         return read();

@@ -86,7 +86,7 @@ pub struct Wanted<'a> {
 pub struct Place {
     directory: OwnedFd,
     name: OsString,
-    /// Whole, to show.
+    /// The whole path, for messages.
     at: PathBuf,
     bound: Bound,
 }
@@ -97,7 +97,7 @@ impl Place {
     /// # Errors
     /// ENOENT where a directory is missing, ENOTDIR or ELOOP where something else or a link is in its
     /// place, CrossesDevices where another file system is mounted and `base` does not allow that, EINVAL for
-    /// a path that names no file.
+    /// a path that does not name a file.
     pub fn open(base: &Base, path: &Path) -> io::Result<Self> {
         Self::walk(base, path, |_, _, _| Ok(()))
     }
@@ -110,7 +110,7 @@ impl Place {
     pub fn open_trusted(base: &Base, path: &Path) -> io::Result<Self> {
         Self::walk(base, path, |at, directory, stat| {
             if stat.st_uid != 0 || others_write_in(directory, stat, at)? {
-                let what = format!("{}: others than root may write there", at.display());
+                let what = format!("{}: users other than root can write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
             }
             Ok(())
@@ -125,16 +125,16 @@ impl Place {
         let own = nix::unistd::geteuid().as_raw();
         Self::walk(base, path, |at, directory, stat| {
             if ![0, own].contains(&stat.st_uid) || others_write_in(directory, stat, at)? {
-                let what = format!("{}: others than root may write there", at.display());
+                let what = format!("{}: users other than root can write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
             }
             Ok(())
         })
     }
 
-    /// The same for a file that is executed later with more privileges than those of the users who might
-    /// have put it there: every directory on the way belongs to one of these, and nobody else can put
-    /// something in the place of the next one, or of the file itself.
+    /// The same for a file that will be executed with more privileges than the users have who might have put it
+    /// there: every directory on the way belongs to one of `owners`, and no other user can replace the next
+    /// directory, or the file itself.
     ///
     /// # Errors
     /// As [`Place::open`], and EPERM with the directory's name.
@@ -143,9 +143,9 @@ impl Place {
             let sticky = stat.st_mode & libc::S_ISVTX != 0;
             let who = match owners.contains(&stat.st_uid) {
                 false => format!("it belongs to uid {}", stat.st_uid),
-                // There each name belongs to its owner, whom the next step, or the caller, looks at.
+                // If it is sticky, only an entry's owner can replace it; the next step, or the caller, checks that owner.
                 true if !sticky && others_write_in(directory, stat, at)? => {
-                    "others may write there".to_owned()
+                    "other users can write there".to_owned()
                 }
                 true => return Ok(()),
             };
@@ -193,11 +193,11 @@ impl Place {
         self.entry(|_| Ok(()))
     }
 
-    /// The same for what is relied on, or changed next: a regular file has no other name, under which
-    /// others might change it, and belongs to root or to us.
+    /// The same for what is relied on, or changed next: a regular file must not have another name, through which
+    /// other users might change it, and must belong to root or to us.
     ///
     /// # Errors
-    /// As [`Place::look`]; InvalidData for a file with several names, or of another user.
+    /// As [`Place::look`]; InvalidData for a file with several names, or another user's file.
     pub fn look_own(&self) -> io::Result<Option<Entry>> {
         self.entry(must_be_own)
     }
@@ -223,7 +223,7 @@ impl Place {
         self.bound.check(&file, &self.at)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(no_regular_file());
+            return Err(not_a_regular_file());
         }
         check(&metadata)?;
         let mut bytes = Vec::new();
@@ -245,15 +245,15 @@ impl Place {
     /// A file that is written to at its end, and that nobody else reads; made where there is none.
     ///
     /// # Errors
-    /// What `openat(2)` answers; InvalidData for what is no regular file, which is not waited for, and for
-    /// a file with several names, or of another user.
+    /// What `openat(2)` answers; InvalidData for anything but a regular file, without waiting for it, and for a
+    /// file with several names, or another user's file.
     pub fn open_private(&self) -> io::Result<File> {
-        // To open a device, or a FIFO, is to do something to it.
+        // Opening a device or a FIFO can have side effects.
         if self
             .stat()?
             .is_some_and(|stat| kind_of(&stat) != SFlag::S_IFREG)
         {
-            return Err(no_regular_file());
+            return Err(not_a_regular_file());
         }
         let flags = OFlag::O_WRONLY
             | OFlag::O_APPEND
@@ -271,13 +271,13 @@ impl Place {
         self.bound.check(&file, &self.at)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            return Err(no_regular_file());
+            return Err(not_a_regular_file());
         }
         must_be_own(&metadata)?;
         Ok(file)
     }
 
-    /// What is there, which is not opened for anything else.
+    /// Metadata of what is there, which is not opened for reading or writing.
     fn stat(&self) -> io::Result<Option<FileStat>> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let name = self.name.as_os_str();
@@ -290,7 +290,7 @@ impl Place {
     }
 
     /// Puts a file there, in the place of what is there, at once and for good. What was there is not written
-    /// to: its other names, if it has any, keep it.
+    /// to: its other names, if it has any, still refer to it.
     ///
     /// # Errors
     /// What the system calls answer: ENOSPC, EROFS, ENOTSUP for attributes. Nothing is changed then.
@@ -304,12 +304,12 @@ impl Place {
         made
     }
 
-    /// Takes back what could not be finished.
+    /// Removes what could not be finished.
     fn unlink(&self, name: &OsStr) {
         let _ = unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir);
     }
 
-    /// Puts a file there if nothing is: `false` if something is.
+    /// Puts a file there if nothing is there yet; otherwise returns `false`.
     ///
     /// # Errors
     /// As [`Place::put`].
@@ -368,7 +368,7 @@ impl Place {
         self.sync()
     }
 
-    /// The names in the directory that is there, in no order; none where there is no directory.
+    /// The names in the directory that is there, in no particular order; none if there is no directory.
     ///
     /// # Errors
     /// What `openat(2)` or `getdents(2)` answers.
@@ -450,11 +450,11 @@ fn kind_of(stat: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits())
 }
 
-fn no_regular_file() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "no regular file")
+fn not_a_regular_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not a regular file")
 }
 
-/// Otherwise a hard link to another file, put there by others, would have that file changed or locked.
+/// Otherwise, through a hard link that another user put there, another file would be changed or locked.
 fn must_be_own(file: &Metadata) -> io::Result<()> {
     let own = nix::unistd::geteuid().as_raw();
     let what = match (file.nlink(), file.uid()) {
@@ -586,13 +586,13 @@ mod tests {
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o777)).unwrap();
         let refused = Place::open_trusted(&base(root), Path::new("/x")).unwrap_err();
         assert!(
-            refused.to_string().contains("others than root"),
+            refused.to_string().contains("users other than root"),
             "{refused}"
         );
     }
 
     #[test]
-    fn a_file_with_another_name_or_owner_is_not_written_to() {
+    fn a_file_with_hard_links_or_another_owner_is_not_written_to() {
         let tree = Tree::with(&[("/other", "original"), ("/foreign", "original")]);
         let root = &tree.at;
         std::fs::hard_link(root.join("other"), root.join("linked")).unwrap();

@@ -82,7 +82,7 @@ impl Root {
         Self { at: at.into() }
     }
 
-    /// The directory that it begins at.
+    /// The directory that paths begin at.
     pub fn directory(&self) -> &Path {
         &self.at
     }
@@ -95,13 +95,13 @@ impl Root {
     /// The bytes of a file.
     ///
     /// # Errors
-    /// What `open(2)` or `read(2)` answers, InvalidInput for what is no regular file, which is not waited
-    /// for, FileTooLarge beyond 64 MiB.
+    /// What `open(2)` or `read(2)` answers, InvalidInput for anything but a regular file, without waiting for
+    /// it, FileTooLarge beyond 64 MiB.
     pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         self.read_at_most(path, LONGEST_MIB)
     }
 
-    /// The bytes of a file of so many MiB at most.
+    /// The bytes of a file of at most `mib` MiB.
     ///
     /// # Errors
     /// As [`Root::read`].
@@ -250,16 +250,16 @@ impl Root {
     }
 }
 
-/// A regular file. To open something else is to do something to it: a tape is rewound, a watchdog starts, a
-/// FIFO's writer goes on. So it is looked at first, through a descriptor that opens nothing, and then opened by
-/// way of that descriptor.
+/// Opens a regular file. Opening anything else can have side effects: a tape is rewound, a watchdog starts, a
+/// FIFO's writer goes on. So the file's type is checked first through a descriptor with `O_PATH`, and the file is
+/// then opened through that descriptor.
 fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     let open = |path: &Path, flag| File::options().read(true).custom_flags(flag).open(path);
     let found = open(path, libc::O_PATH)?;
     check_regular(&found)?;
     let link = format!("/proc/self/fd/{}", found.as_raw_fd());
     let file = match open(Path::new(&link), libc::O_NONBLOCK) {
-        // There is no /proc: by its name again, which somebody may have given to something else meanwhile.
+        // Without /proc: by its name again, which may refer to something else by now, so its type is checked again.
         Err(error) if error.kind() == io::ErrorKind::NotFound => open(path, libc::O_NONBLOCK)?,
         file => file?,
     };
@@ -273,7 +273,7 @@ fn check_regular(file: &File) -> io::Result<Metadata> {
         true => Ok(metadata),
         false => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "no regular file",
+            "not a regular file",
         )),
     }
 }
@@ -405,7 +405,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_not_opened() {
+    fn special_files_are_not_opened() {
         let tree = Tree::empty();
         let path = tree.at.join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();

@@ -33,7 +33,7 @@ pub fn get(file: &Path, name: &CStr) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Whether the file has an extended attribute of that name; not where its file system has none.
+/// Whether the file has an extended attribute of that name; `false` if its file system does not support them.
 ///
 /// # Errors
 /// What `getxattr(2)` answers, ENODATA and ENOTSUP excepted.

@@ -25,8 +25,8 @@ pub struct At {
 /// refers to, null where that is not known. `result` is a number, null where the call failed or
 /// never returned; `result_name` says what it stands for, where it is more than a number. `unfinished` is
 /// true where the call never returned or had not when the trace ended; then there is neither result nor
-/// duration. `seq` is the number of the thread's event. `private` is true where nothing is told of the
-/// arguments, because the process is not the user's.
+/// duration. `seq` is the number of the thread's event. `private` is true where the arguments are left out
+/// because the process is not the user's.
 // Written as it is, field by field: a map for each of a million calls a second takes longer than all else.
 #[derive(Serialize)]
 pub struct CallRecord<'a> {

@@ -44,8 +44,8 @@ impl Prefix {
 
 /// A call that returned, or was seen from enter to exit: `name(arguments) = result <seconds>`.
 pub fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
-    let is_told = !matches!(decoded.detail, Detail::None | Detail::Private);
-    if decoded.outcome == Outcome::None && is_told {
+    let has_arguments = !matches!(decoded.detail, Detail::None | Detail::Private);
+    if decoded.outcome == Outcome::None && has_arguments {
         return ended(unfinished(prefix, decoded), decoded, duration_ns);
     }
     let start = format!("{}{}(", prefix.write(), decoded.name);

@@ -46,7 +46,7 @@ fn report(arguments: &[&str]) -> Value {
     serde_json::from_str(&stdout(&done)).expect("one JSON object")
 }
 
-/// Facts of a user whose denet has file capabilities, with root's decision on the scope.
+/// Facts of a user whose denet has file capabilities, with this scope configured by root.
 fn decided(scratch: &Scratch, scope: &Value) -> PathBuf {
     let host = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts/ubuntu-22.04/facts.json");
     let mut facts: Value = serde_json::from_slice(&fs::read(host).expect("facts")).expect("JSON");
@@ -57,7 +57,7 @@ fn decided(scratch: &Scratch, scope: &Value) -> PathBuf {
 }
 
 #[test]
-fn what_it_takes_to_see_others_is_said_to_who_asks() {
+fn other_users_processes_are_judged_only_on_request() {
     let scratch = Scratch::new();
     let judged = |scope: Value, options: &[&str]| {
         let file = decided(&scratch, &scope);
@@ -81,7 +81,7 @@ fn what_it_takes_to_see_others_is_said_to_who_asks() {
     let (scope, goals, causes, _) = judged(json!({"known": "any"}), &asked);
     assert_eq!((scope, goals), (json!("any"), vec![json!("ready")]));
     assert!(!causes.contains(&json!("not-yours")), "{causes:?}");
-    // A machine where it is as it should be lacks nothing.
+    // Without the request, nothing is reported as missing.
     for scope in [own(), json!("absent")] {
         let (scope, _, causes, is_there) = judged(scope, &[]);
         assert_eq!(scope, "own");
@@ -127,9 +127,12 @@ fn what_is_not_there_is_named() {
         &["--object", "/nowhere/x.o"],
         &["/nowhere/x.o: No such file"],
     );
-    usage_error(&["--object", "/dev/null"], &["/dev/null: no regular file"]);
+    usage_error(
+        &["--object", "/dev/null"],
+        &["/dev/null: not a regular file"],
+    );
     usage_error(&["--facts", "/nowhere/f"], &["/nowhere/f: No such file"]);
-    usage_error(&["--facts", "/tmp"], &["/tmp: no regular file"]);
+    usage_error(&["--facts", "/tmp"], &["/tmp: not a regular file"]);
     usage_error(
         &["--sysroot", "/etc/passwd"],
         &["--sysroot takes a directory"],

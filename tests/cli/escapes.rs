@@ -1,5 +1,5 @@
-//! Every text of every program, of hostile facts, objects, recordings, hosts, names and arguments: a terminal
-//! is sent nothing that it obeys, or that reads as something else.
+//! Every program is given hostile facts, objects, recordings, hosts, names and arguments: it sends the terminal no
+//! control characters, and nothing that reads as something else.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,7 +18,7 @@ use crate::support::processes::Blocked;
 use crate::support::wait::wait_until;
 use crate::support::{DENET, EBPF_DIAG, EBPF_TEST, Scratch, denet, executable, output, xdp_object};
 
-/// As a C string has them, as a shell, and as JSON.
+/// [`HOSTILE`] escaped as in C, for a shell, and as JSON.
 const ESCAPED: [&str; 3] = [
     r"\u{202e}\u{9b}\u{200b}\x1b[31m\x07\n",
     r"\u202e\u009b\u200b\x1b[31m\x07\n",
@@ -34,7 +34,7 @@ fn of(program: &str, arguments: &[impl AsRef<OsStr>]) -> Command {
     command
 }
 
-/// What it shows is harmless, and the hostile name is in it.
+/// Its output is harmless, and contains the hostile name.
 fn names_it(command: &mut Command) {
     let text = shown(command);
     let is_named = ESCAPED.iter().any(|escaped| text.contains(escaped));
@@ -42,7 +42,7 @@ fn names_it(command: &mut Command) {
 }
 
 #[test]
-fn parsers_repeat_what_was_typed_escaped() {
+fn arguments_in_parser_errors_are_escaped() {
     let option = format!("--{HOSTILE}");
     let expression = format!("trace={HOSTILE}");
     for arguments in [
@@ -84,7 +84,7 @@ fn parsers_repeat_what_was_typed_escaped() {
 }
 
 #[test]
-fn words_that_are_no_text_are_escaped() {
+fn arguments_that_are_not_utf_8_are_escaped() {
     let raw = [b"\xff\xe2\x80".as_slice(), HOSTILE.as_bytes()].concat();
     let option = [b"--".as_slice(), &raw].concat();
     let (raw, option) = (OsStr::from_bytes(&raw), OsStr::from_bytes(&option));
@@ -102,7 +102,7 @@ fn words_that_are_no_text_are_escaped() {
 }
 
 #[test]
-fn the_name_that_a_program_was_started_by_is_escaped() {
+fn the_programs_own_name_is_escaped() {
     for program in [DENET, EBPF_DIAG, EBPF_TEST] {
         for argument in ["--help", "--version", "--wrong"] {
             shown(of(program, &[argument]).arg0(HOSTILE));
@@ -111,7 +111,7 @@ fn the_name_that_a_program_was_started_by_is_escaped() {
 }
 
 #[test]
-fn what_is_not_there_is_named_escaped() {
+fn names_of_missing_files_are_escaped() {
     let scratch = Scratch::new();
     let missing = scratch.path(HOSTILE).join("x");
     let missing = missing.to_str().expect("text");
@@ -146,7 +146,7 @@ fn what_is_not_there_is_named_escaped() {
     ] {
         names_it(&mut of(EBPF_DIAG, &[option, missing]));
     }
-    // Without privileges it is not reached.
+    // Without privileges, denet does not get that far.
     for options in [&[][..], &["--pin", missing], &["--unpin", missing]] {
         let arguments = [&["--duration", "0.1", "monitor", "xdp", HOSTILE], options].concat();
         shown(&mut of(DENET, &arguments));
@@ -193,7 +193,7 @@ fn commands_are_escaped_in_every_report() {
 }
 
 #[test]
-fn processes_that_are_left_running_are_escaped() {
+fn names_of_processes_left_running_are_escaped() {
     let scratch = Scratch::new();
     let mut child = denet(["run", "--"])
         .arg(script(&scratch.0))
@@ -211,7 +211,7 @@ fn processes_that_are_left_running_are_escaped() {
 }
 
 #[test]
-fn a_process_that_is_attached_to_is_escaped() {
+fn the_name_of_an_attached_process_is_escaped() {
     let scratch = Scratch::new();
     let mut reader = Command::new(script(&scratch.0))
         .arg("read")
@@ -239,7 +239,7 @@ fn a_process_that_is_attached_to_is_escaped() {
     );
 }
 
-/// Everything that is a string.
+/// The places of all strings.
 fn strings(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::String(_) => found.push(at.to_owned()),
@@ -266,7 +266,7 @@ fn add_to(value: &mut Value, places: &[String]) {
     }
 }
 
-/// Adds to as many strings as are not names of variants.
+/// Adds hostile text to as many strings as possible: not to names of enum variants.
 fn add_where_possible(facts: &mut Value, places: &[String]) -> usize {
     let mut altered = facts.clone();
     add_to(&mut altered, places);
@@ -280,7 +280,7 @@ fn add_where_possible(facts: &mut Value, places: &[String]) -> usize {
     }
 }
 
-/// Whatever was known could not be read, and the reason is hostile.
+/// Replaces each known fact by a failure with a hostile reason.
 fn unreadable(value: &mut Value) {
     match value {
         Value::Object(fields) if fields.contains_key("known") => {
@@ -318,7 +318,7 @@ fn facts_are_escaped() {
         let mut facts: Value = serde_json::from_str(&text).expect("facts");
         let mut places = Vec::new();
         strings(&facts, "", &mut places);
-        // What the verifier wrote is shown in its own lines.
+        // The verifier's log is shown line by line.
         places.retain(|place| {
             let text = facts.pointer(place).and_then(Value::as_str);
             text.is_some_and(|text| !text.contains('\n'))
@@ -337,7 +337,7 @@ fn facts_are_escaped() {
 }
 
 #[test]
-fn facts_that_are_none_are_refused_with_escaped_words() {
+fn errors_about_invalid_facts_are_escaped() {
     let scratch = Scratch::new();
     let text = recorded_facts().pop().expect("a host");
     let hostile = json!(HOSTILE).to_string();
@@ -356,7 +356,7 @@ fn facts_that_are_none_are_refused_with_escaped_words() {
 }
 
 #[test]
-fn files_of_a_host_are_escaped() {
+fn text_from_files_of_a_host_is_escaped() {
     let trees = hosts::hosts().into_iter().map(|host| host.join("root"));
     let mut judged = 0;
     for tree in trees.filter(|tree| tree.is_dir()) {
@@ -375,7 +375,7 @@ fn files_of_a_host_are_escaped() {
     assert!(judged > 0, "no tree of files");
 }
 
-/// Each line of each file that is text ends in hostile characters.
+/// Replaces each line break in text files by hostile characters.
 fn make_hostile(folder: &Path) {
     for entry in fs::read_dir(folder).expect("ours").flatten() {
         let (path, kind) = (entry.path(), entry.file_type().expect("ours"));
@@ -431,7 +431,7 @@ fn shows_object(file: &Path, tree: &Path) {
 }
 
 #[test]
-fn a_binary_is_named_escaped() {
+fn the_name_of_a_binary_is_escaped() {
     let scratch = Scratch::new();
     let binary = script(&scratch.0);
     for options in [&[][..], &["--json"], &["--as-user", "0"]] {
@@ -439,7 +439,7 @@ fn a_binary_is_named_escaped() {
     }
 }
 
-/// Strings and names of fields in a recording.
+/// A record with hostile text in strings and in a field's name.
 fn hostile_record(record: &Value) -> Value {
     match record {
         Value::String(text) => format!("{text}{HOSTILE}").into(),
@@ -489,7 +489,7 @@ fn recordings_are_escaped() {
 }
 
 #[test]
-fn setup_shows_what_it_is_told_escaped() {
+fn setup_output_is_escaped() {
     let scratch = Scratch::new();
     let root = scratch.path(HOSTILE);
     for folder in ["etc", "var/lib/denet", "usr/local/bin"] {
@@ -520,13 +520,13 @@ fn setup_shows_what_it_is_told_escaped() {
         &["--with", sysctl.as_str()],
         &["--status"],
         &["--rollback"],
-        // No terminal, no changes.
+        // Without a terminal nothing is changed.
         &["--apply"],
     ] {
         for json in [&[][..], &["--json"]] {
             let mut command = denet(["setup", "--root"]);
             shown(command.arg(&root).args(options).args(json));
-            // This machine is only looked at.
+            // On this machine itself nothing may be changed.
             if !options.contains(&"--apply") && !options.contains(&"--rollback") {
                 let mut command = denet(["setup"]);
                 shown(command.args(options).args(json).env("SUDO_USER", HOSTILE));
@@ -539,7 +539,7 @@ fn setup_shows_what_it_is_told_escaped() {
 
 #[test]
 #[cfg(feature = "test-hooks")]
-fn a_file_of_types_is_named_escaped() {
+fn the_name_of_a_btf_file_is_escaped() {
     shown(&mut of(EBPF_TEST, &["--btf", HOSTILE]));
     shown(&mut of(
         DENET,

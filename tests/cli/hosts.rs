@@ -110,7 +110,7 @@ fn text_not_ok(report: &str) -> String {
     text.trim_end_matches('\n').to_owned() + "\n"
 }
 
-/// Named neither by the doctor nor here, unless asked for.
+/// Reported only if they are named with `--only`.
 const BY_NAME_ONLY: [&str; 2] = ["other-processes", "not-yours"];
 
 /// How the line of a check that is ok begins.

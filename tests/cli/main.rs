@@ -53,7 +53,7 @@ fn usage_errors_say_what_to_do() {
     );
 }
 
-/// Users' denet has no feature test-hooks, and neither has this tier's.
+/// Released binaries are built without the feature test-hooks, and so are those of this tier.
 #[test]
 #[cfg(not(feature = "test-hooks"))]
 fn options_that_only_tests_need_are_rejected() {

@@ -1,5 +1,5 @@
-//! What a denet with file capabilities shows a user: what ptrace(2) would, and of all else only counts,
-//! names, times and ends.
+//! What a denet with file capabilities shows a user: what ptrace(2) would, and of all other processes only
+//! counts, names, times and exits.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -31,14 +31,14 @@ fn copy(from: &Path, to: &Path) -> PathBuf {
     to.to_owned()
 }
 
-/// A cat of the folder, and a file that it can read and the user cannot, or that is what makes it private.
+/// A copy of cat that is private, and a file that it can read: mostly one that the user cannot.
 struct Reader {
     what: &'static str,
     program: PathBuf,
     file: PathBuf,
 }
 
-/// What is more than its user, in each of the ways, or may not be looked at.
+/// Programs with more privileges than their user, of each kind, and one that the user may not read.
 fn readers(scratch: &Scratch) -> Vec<Reader> {
     let make =
         |what, owner: (u32, u32), program_mode, file: (u32, u32, u32), capability: Option<&str>| {
@@ -70,12 +70,12 @@ fn readers(scratch: &Scratch) -> Vec<Reader> {
             (0, 0, 0o600),
             Some("cap_dac_read_search=ep"),
         ),
-        // Whoever may execute it and not read it may not read its memory either.
+        // A user who may execute it but not read it may not read its memory either.
         make("unreadable", (0, 0), 0o711, (0, 0, 0o644), None),
     ]
 }
 
-/// A user's denet, at a place that they reach.
+/// A denet with file capabilities, where the user can execute it.
 fn denet_of(scratch: &Scratch) -> PathBuf {
     mode(&scratch.0, 0o755);
     installed(scratch, CAPABILITIES)
@@ -84,7 +84,7 @@ fn denet_of(scratch: &Scratch) -> PathBuf {
 fn traced(denet: &Path, options: &[&str], program: &Path, file: &Path) -> Output {
     let mut command = as_nobody(denet);
     command.args(options).args(["trace", "--"]);
-    // Of one that reads after another one: what was the user's is shown as before.
+    // In a shell, whose own calls are still shown.
     command
         .args(["sh", "-c", "\"$0\" \"$1\"; :"])
         .arg(program)
@@ -93,7 +93,7 @@ fn traced(denet: &Path, options: &[&str], program: &Path, file: &Path) -> Output
 }
 
 #[test]
-fn of_a_child_that_is_more_than_its_user_nothing_is_read() {
+fn nothing_is_read_from_a_child_with_more_privileges() {
     need_root();
     let scratch = Scratch::new();
     let denet = denet_of(&scratch);
@@ -105,13 +105,9 @@ fn of_a_child_that_is_more_than_its_user_nothing_is_read() {
     {
         let lines = traced(&denet, &[], &program, &file);
         let (out, told) = (stdout(&lines), stderr(&lines));
-        assert_eq!(
-            out.trim(),
-            SECRET,
-            "{what}: it has something to hide: {told}"
-        );
+        assert_eq!(out.trim(), SECRET, "{what}: it reads the secret: {told}");
         assert!(!told.contains(SECRET), "{what}: {told}");
-        // What the shell executes is its user's.
+        // The shell is the user's, and so is the path that it passes.
         assert!(
             told.contains(&format!("execve(\"{}\"", program.display())),
             "{what}: {told}"
@@ -121,7 +117,7 @@ fn of_a_child_that_is_more_than_its_user_nothing_is_read() {
             "{what}: {told}"
         );
         let after = told.rsplit("exited with 0").count();
-        assert!(after >= 3, "{what}: both end, and are told: {told}");
+        assert!(after >= 3, "{what}: both exits are shown: {told}");
         let lines = traced(&denet, &["--json"], &program, &file);
         let records = records(&stdout(&lines).replace(&format!("{SECRET}\n"), ""));
         let is_private = |record: &&Value| record["private"] == true;
@@ -140,7 +136,7 @@ fn of_a_child_that_is_more_than_its_user_nothing_is_read() {
 }
 
 #[test]
-fn of_the_users_own_processes_all_is_read() {
+fn everything_is_read_from_the_users_own_processes() {
     need_root();
     let scratch = Scratch::new();
     let denet = denet_of(&scratch);
@@ -152,7 +148,7 @@ fn of_the_users_own_processes_all_is_read() {
         told.contains("\"visible\\n\"") && !told.contains("<private>"),
         "{told}"
     );
-    // Capabilities in a user namespace are those of who made it.
+    // The user has all capabilities in a user namespace that they created.
     let mut command = as_nobody(&denet);
     command
         .args(["trace", "--", "unshare", "--user", "--map-root-user", "cat"])
@@ -160,7 +156,7 @@ fn of_the_users_own_processes_all_is_read() {
     let done = output(&mut command);
     let told = stderr(&done);
     if done.status.success() {
-        // Between both it is not dumpable, as ptrace(2) would find.
+        // Between unshare and execve it is not dumpable, so ptrace(2) would not be permitted either.
         let (_, executed) = told.rsplit_once("execve(").expect("cat is executed");
         assert!(
             executed.contains("\"visible\\n\"") && !executed.contains("<private>"),
@@ -175,7 +171,7 @@ fn of_the_users_own_processes_all_is_read() {
 }
 
 #[test]
-fn executions_of_what_is_not_the_users_are_told_without_arguments() {
+fn private_executions_are_shown_without_arguments() {
     need_root();
     let scratch = Scratch::new();
     let denet = denet_of(&scratch);
@@ -202,7 +198,10 @@ fn executions_of_what_is_not_the_users_are_told_without_arguments() {
         .filter(|line| line.contains("<private>"))
         .collect();
     assert!(lines.len() >= 2, "{told}");
-    assert!(lines[0].contains("other"), "what the user executes: {told}");
+    assert!(
+        lines[0].contains("other"),
+        "the path that the user's shell passed: {told}"
+    );
     let records = records(&stdout(&watch(&["--json"])));
     let private = records.iter().filter(|record| record["private"] == true);
     let private: Vec<_> = private.collect();
@@ -218,7 +217,7 @@ fn executions_of_what_is_not_the_users_are_told_without_arguments() {
 }
 
 #[test]
-fn calls_of_all_descendants_are_counted_and_whose_they_are_is_marked() {
+fn all_descendants_are_counted_and_private_ones_are_marked() {
     need_root();
     let scratch = Scratch::new();
     let denet = denet_of(&scratch);
@@ -263,7 +262,7 @@ fn calls_of_all_descendants_are_counted_and_whose_they_are_is_marked() {
     assert!(report.contains("1 process that is not yours"), "{report}");
 }
 
-/// What bash does with this script: as the user, or from a copy that is setuid and keeps what it is.
+/// Report and records of bash, which connects as the user and, as a setuid copy, as another user.
 fn connecting(scratch: &Scratch, denet: &Path) -> (String, Vec<Value>) {
     let other = copy(Path::new("/bin/bash"), &scratch.path("other"));
     chown(&other, Some(OTHER), None).expect("root");
@@ -280,7 +279,7 @@ fn connecting(scratch: &Scratch, denet: &Path) -> (String, Vec<Value>) {
 }
 
 #[test]
-fn whom_others_talk_to_is_not_shown() {
+fn addresses_of_private_processes_are_not_shown() {
     need_root();
     if is_locked_down() {
         return;
@@ -307,7 +306,7 @@ fn whom_others_talk_to_is_not_shown() {
 }
 
 #[test]
-fn children_that_run_already_are_marked() {
+fn running_children_that_are_private_are_marked() {
     need_root();
     let scratch = Scratch::new();
     let denet = denet_of(&scratch);
@@ -343,7 +342,7 @@ fn children_that_run_already_are_marked() {
     assert_eq!(marked(shell.id()), Some(false), "{processes:?}");
 }
 
-/// A process that waits, of this user.
+/// A process of this user that waits.
 pub struct Waiting(Child);
 
 impl Waiting {
@@ -351,7 +350,7 @@ impl Waiting {
         Self::of(uid, Path::new("/bin/cat"))
     }
 
-    /// The user's, with capabilities that denet itself has, and the user has not.
+    /// A process of the user, with capabilities that denet has and the user does not.
     fn more_capable() -> Self {
         let caps = "+perfmon,+bpf";
         let nobody = NOBODY.to_string();
@@ -455,13 +454,13 @@ fn only_the_users_own_processes_are_attached_to() {
             stderr(&done)
         );
     }
-    // Without privileges there is nothing to keep from anybody: what /proc shows all.
+    // Without privileges, denet shows only what /proc shows everybody.
     let done = attempt(&["attach"], &others[1].pid());
     assert!(done.status.success(), "{}", stderr(&done));
 }
 
 #[test]
-fn executing_while_denet_attaches_shows_nothing() {
+fn an_exec_while_denet_attaches_reveals_nothing() {
     need_root();
     let scratch = Scratch::new();
     let denet = denet_of(&scratch);
@@ -470,7 +469,7 @@ fn executing_while_denet_attaches_shows_nothing() {
     chown(&others, Some(OTHER), None).expect("root");
     mode(&own, 0o755);
     mode(&others, 0o4755);
-    // Wherever in between it is attached to.
+    // Until denet has attached often enough between two executions.
     let (mut seen, wanted) = (0, if in_guest() { 1 } else { 10 });
     while seen < wanted {
         let mut command = Command::new(&own);
@@ -486,7 +485,7 @@ fn executing_while_denet_attaches_shows_nothing() {
     }
 }
 
-/// In a mount namespace where /etc is a copy, and holds this.
+/// Runs denet in a mount namespace where /etc is a copy that was changed by the commands in `make`.
 fn with_config(scratch: &Scratch, denet: &Path, make: &str, pid: &str) -> Output {
     let script = format!(
         "set -e; mount --make-rprivate /; mkdir -p \"$3\"/etc; cp /etc/passwd /etc/group \"$3\"/etc; cd \"$3\"/etc; \
@@ -504,7 +503,7 @@ fn with_config(scratch: &Scratch, denet: &Path, make: &str, pid: &str) -> Output
 }
 
 #[test]
-fn the_administrator_decides_and_nobody_else() {
+fn only_the_administrator_can_lift_the_limit() {
     need_root();
     let folders = Scratch::new();
     let denet = denet_of(&folders);
@@ -531,7 +530,10 @@ fn the_administrator_decides_and_nobody_else() {
             &format!("/etc/denet.toml is ignored: {words}"),
         );
     };
-    ignored("chmod o+w denet.toml", "others than root may write to it");
+    ignored(
+        "chmod o+w denet.toml",
+        "users other than root can write to it",
+    );
     ignored(
         &format!("chown {NOBODY} denet.toml"),
         &format!("it belongs to uid {NOBODY}"),
@@ -540,7 +542,10 @@ fn the_administrator_decides_and_nobody_else() {
         "mv denet.toml x; ln -s x denet.toml",
         "it is a symbolic link",
     );
-    ignored("rm denet.toml; mkfifo denet.toml", "it is no regular file");
+    ignored(
+        "rm denet.toml; mkfifo denet.toml",
+        "it is not a regular file",
+    );
     ignored("echo 'scope = everyone' >denet.toml", "");
     ignored("chmod o+w .", "");
 }

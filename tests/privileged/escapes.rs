@@ -1,4 +1,4 @@
-//! What reaches terminals of hostile names that programs of eBPF report: the rest is tests/cli/escapes.rs.
+//! Hostile names that eBPF programs report are escaped in all output. The rest is in tests/cli/escapes.rs.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,9 +8,9 @@ use crate::need_root;
 use crate::support::escapes::{HOSTILE, harmless, script, shown};
 use crate::support::{Scratch, denet, output, talker};
 
-/// Those of a thread, of a file that is executed, and of one that is not there.
+/// Names of a thread, of a file that is executed, and of a missing one.
 #[test]
-fn names_that_programs_report_are_escaped() {
+fn names_reported_by_ebpf_programs_are_escaped() {
     need_root();
     let scratch = Scratch::new();
     let program = script(&scratch.0);
@@ -35,7 +35,7 @@ fn names_that_programs_report_are_escaped() {
 }
 
 #[test]
-fn sockets_are_named_escaped() {
+fn socket_names_are_escaped() {
     need_root();
     if is_locked_down() {
         return;
@@ -46,7 +46,7 @@ fn sockets_are_named_escaped() {
     assert!(copied.status.success());
     let mut command = denet(["monitor", "net", "--events", "--"]);
     command.arg(&program).arg("unix").current_dir(&scratch.0);
-    // What the program itself says of its sockets is not denet's.
+    // The program's own output is not denet's.
     let text = harmless(&output(command.stdout(Stdio::null())));
     for name in [r"evil\x1b[31m\n\xff", r"@hid\x1b[2Jden\x00x", r"\u{202e}"] {
         assert!(text.contains(name), "no {name}: {text}");
@@ -54,7 +54,7 @@ fn sockets_are_named_escaped() {
 }
 
 #[test]
-fn a_tree_of_processes_is_recorded_escaped() {
+fn names_in_recordings_are_escaped() {
     need_root();
     let scratch = Scratch::new();
     let program = script(&scratch.0);

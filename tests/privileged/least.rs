@@ -29,7 +29,7 @@ pub fn installed_from(from: &str, scratch: &Scratch, capabilities: Option<&str>)
     binary
 }
 
-/// For a shell in a mount namespace of its own: root decides there that denet shows everybody all processes.
+/// Shell commands, for a mount namespace of its own, by which denet shows every user all processes.
 pub fn scope_any(folder: &Path) -> String {
     format!(
         "mkdir {0} && cp -a /etc/. {0} && echo 'scope = \"any\"' >{0}/denet.toml && chmod 644 {0}/denet.toml && \

@@ -419,8 +419,8 @@ static void execute_oddly(const char *file)
 }
 
 /*
- * Executes itself in turn as its user, and as somebody else from a file that is setuid. That one has a secret,
- * and has it still when it is its user again.
+ * Executes itself alternately as its user and, from a setuid file, as another user. The latter writes a secret, also
+ * after it has become its user again.
  */
 static void execute_in_turn(long rounds, char *own, char *others)
 {

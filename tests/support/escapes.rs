@@ -1,4 +1,4 @@
-//! What a terminal must not be sent, and whether it was.
+//! Hostile text, and a check that it does not reach a terminal unescaped.
 
 use std::process::{Command, Output};
 
@@ -6,10 +6,10 @@ use denet::escape::is_harmless;
 
 use super::output;
 
-/// As the name of a file, a user or a thread: the kernel keeps 15 bytes of a thread's name.
+/// Fits the name of a thread, of which the kernel keeps 15 bytes; also a valid name of a file.
 pub const HOSTILE: &str = "\u{202e}\u{9b}\u{200b}\u{1b}[31m\u{7}\n";
 
-/// Runs a command without styles and with them; what it showed, which is all harmless.
+/// Runs a command without styles and with them, and checks that its output is harmless. Returns the plain one.
 pub fn shown(command: &mut Command) -> String {
     let plain = harmless(&output(command.env_remove("CLICOLOR_FORCE")));
     assert!(!plain.contains('\u{1b}'), "{command:?}: {plain:?}");
@@ -17,7 +17,7 @@ pub fn shown(command: &mut Command) -> String {
     plain
 }
 
-/// Both outputs. Styles and line breaks are denet's own, as no part of [`HOSTILE`] is.
+/// Both outputs, after checking them. Styles and line breaks are denet's own, unless they are parts of [`HOSTILE`].
 pub fn harmless(output: &Output) -> String {
     let both = [output.stdout.as_slice(), &output.stderr].concat();
     let text = String::from_utf8(both).expect("bytes that are no text are escaped");
@@ -45,8 +45,8 @@ fn without_styles(text: &str) -> String {
     out
 }
 
-/// A script of that name, made in `folder`. With `busy` it computes for a while, with `both` in two processes,
-/// with `left` it leaves one behind that reads its standard input, with `read` it reads it itself.
+/// A script named [`HOSTILE`], made in `folder`. With `busy` it computes for a while, with `both` it does so in two
+/// processes, with `left` it leaves a process behind that reads its standard input, with `read` it reads it itself.
 pub fn script(folder: &std::path::Path) -> std::path::PathBuf {
     let path = folder.join(HOSTILE);
     let content = b"#!/bin/sh\ncase $1 in\n\

@@ -61,7 +61,7 @@ fn the_syscall_profile_takes_the_kernel_of_its_ring_buffer() {
         since(&found, "programs in sections raw_tp"),
         Some(Release(4, 17))
     );
-    // One of their ways to find the current task is switched off where the kernel lacks it.
+    // One of the two helpers for the current task is not used if the kernel lacks it.
     for bytes in [samples::lifecycle(), samples::syscalls()] {
         let found = requirements(&own(bytes));
         assert_eq!(found.minimum_kernel(), Some(Release(5, 8)));

@@ -42,7 +42,7 @@ pub struct Execution {
     pub args_bytes: Option<u64>,
     /// The errno of a call that failed.
     pub errno: Option<i32>,
-    /// Not all is told: the process is not the user's.
+    /// Not everything was read: the process is not the user's.
     pub private: bool,
     /// Called through the 32-bit entry.
     pub compat: bool,
@@ -59,7 +59,7 @@ pub enum Path {
     Kernels(Vec<u8>),
     /// It could not be read; its address.
     Fault(u64),
-    /// It is not told.
+    /// Not read: the process is not the user's.
     Private,
 }
 
@@ -152,11 +152,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_private_is_not_told() {
+    fn private_executions_have_neither_path_nor_arguments() {
         let flags = abi::EXEC_PRIVATE | abi::EXEC_PATH_FAULT | abi::EXEC_ARGS_FAULT;
         let read = Execution::of(&record(flags, b"", b"")).unwrap();
         assert_eq!((read.path, read.private), (Path::Private, true));
-        // What the user's own program gave.
+        // A path that the user's own program passed.
         let flags = abi::EXEC_PRIVATE | abi::EXEC_ARGS_FAULT;
         let read = Execution::of(&record(flags, b"/bin/su", b"")).unwrap();
         assert_eq!(

@@ -25,7 +25,7 @@ pub enum Address {
     Abstract(Vec<u8>),
     /// The messages of one call went to, or came from, more than one.
     Several,
-    /// The process is not the user's, who is told of no address.
+    /// Not read: the process is not the user's.
     Private,
     /// All others of the process: there was no room for a row each.
     Others,

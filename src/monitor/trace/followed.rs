@@ -126,7 +126,7 @@ impl Followed {
         }
     }
 
-    /// Nothing is known of its descriptors any more.
+    /// Discards what is known of a process's descriptors.
     pub(super) fn forget(&mut self, process: u32) {
         self.descriptors.ended(process);
         self.read_ns.remove(&process);

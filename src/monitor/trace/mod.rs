@@ -170,7 +170,7 @@ impl Listener {
             descriptors: None,
         };
         let decoded = if view.detail == Detail::Private {
-            // What it does to its descriptors is not known.
+            // How the call changes its descriptors is not known.
             self.followed.forget(head.tgid);
             decode::decode(&call, &view)
         } else {

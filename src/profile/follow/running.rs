@@ -84,7 +84,7 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Follows these as well, from now on: those that the user may observe.
+    /// From now on, follows those of these processes that the user may observe as well.
     pub(crate) fn follow_more(&mut self, tgids: &[u32]) -> Result<(), KernelError> {
         let access = Access::of_user();
         for tgids in tgids.chunks(WANTED_AT_ONCE) {

@@ -23,7 +23,7 @@ pub(crate) struct Kernel {
     types: Option<KernelTypes>,
     // Where births are told of: of `files` in `task_struct`, 0 where that is not known.
     births: Option<u32>,
-    /// Whose memory may be read, where that is not everybody's.
+    /// Constants that limit whose memory may be read; empty if there is no limit.
     pub(super) access: Constants,
 }
 
@@ -85,7 +85,7 @@ impl Kernel {
     }
 }
 
-/// Without types, nobody's memory is read.
+/// Constants that limit whose memory may be read. Without types, no memory is read.
 fn access(btf: &Path) -> Constants {
     if !Access::of_user().is_limited() {
         return Vec::new();

@@ -160,7 +160,7 @@ fn a_journal_is_not_kept_where_others_write() {
             Journal::open(&base(root)).unwrap_err(),
         ] {
             let said = error.to_string();
-            let named = format!("{}: others than root", at.display());
+            let named = format!("{}: users other than root", at.display());
             assert!(said.starts_with(&named), "{said}");
         }
         std::fs::set_permissions(&at, Permissions::from_mode(0o755)).unwrap();
@@ -190,7 +190,7 @@ fn a_journal_stays_in_the_directory_that_was_opened() {
 }
 
 #[test]
-fn a_lock_or_journal_with_another_name_or_owner_is_left_alone() {
+fn a_lock_or_journal_with_hard_links_or_another_owner_is_left_alone() {
     let tree = tree();
     let root = &tree.at;
     let folder = root.join(FOLDER);
@@ -219,7 +219,7 @@ fn a_lock_or_journal_with_another_name_or_owner_is_left_alone() {
 }
 
 #[test]
-fn a_directory_that_a_kill_left_is_removed() {
+fn a_directory_left_by_a_killed_setup_is_removed() {
     let tree = tree();
     let root = &tree.at;
     let folder = root.join(FOLDER);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-/// A directory that is held open: whatever its name is given to later, walks begin at this one.
+/// A directory that is held open: walks begin at it, even if its name refers to another one later.
 #[derive(Clone, Debug)]
 pub struct Base {
     pub(super) directory: Arc<OwnedFd>,
@@ -41,18 +41,18 @@ impl Base {
         Ok(Self { bound, ..base })
     }
 
-    /// Where it was opened, to show.
+    /// The path that it was opened by, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where a relative path below it is, to show.
+    /// The path of something below it, for messages.
     pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
         self.path.join(path)
     }
 }
 
-/// The mount that everything must be in, by its id; any mount if there is none.
+/// The id of the mount that everything must be in; `None` allows any mount.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound(pub(super) Option<u64>);
 
@@ -76,16 +76,16 @@ impl Bound {
     }
 }
 
-/// The id of the mount that an open file is in. statx(2) reports it from Linux 5.8 on only, and openat2(2)
-/// with RESOLVE_NO_XDEV is there from 5.6 on.
+/// The id of the mount that an open file is in. statx(2) reports it only from Linux 5.8 on, and openat2(2)
+/// with RESOLVE_NO_XDEV exists only from 5.6 on.
 fn mount_of(file: &impl AsRawFd) -> io::Result<u64> {
     let path = format!("/proc/self/fdinfo/{}", file.as_raw_fd());
-    // That it is missing does not mean that the file is.
+    // NotFound would mean that the file itself does not exist.
     let failed = |what: String| io::Error::other(format!("{path}: {what}"));
     let text = fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
     let id = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
     id.and_then(|id| id.trim().parse().ok())
-        .ok_or_else(|| failed("it names no mount".to_owned()))
+        .ok_or_else(|| failed("it has no mnt_id".to_owned()))
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::sys::root::tests::Tree;
 
-    /// Runs where mounts are seen by nobody else, and end with it; not without the right to mount.
+    /// Runs the test in a mount namespace of its own; skips it without the right to make one.
     fn in_own_mounts(test: impl FnOnce() + Send) {
         let run = || {
             if unshare(CloneFlags::CLONE_NEWNS).is_err() {

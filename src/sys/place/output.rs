@@ -1,6 +1,6 @@
 //! Files that are written where others may have put something first, as in `/tmp`: what another user put
 //! there is neither followed nor written to, whatever `fs.protected_symlinks`, `protected_regular` and
-//! `protected_fifos` are set to. The rules are theirs (fs/namei.c: `may_follow_link`,
+//! `protected_fifos` are set to. The rules are those of these sysctls (fs/namei.c: `may_follow_link`,
 //! `may_create_in_sticky`).
 
 use std::collections::VecDeque;
@@ -23,7 +23,7 @@ impl Place {
     /// Where an output goes, with links followed.
     ///
     /// # Errors
-    /// What the system answers; EPERM for a link that another user put into a folder where all may write.
+    /// What the system answers; EPERM for a link that another user put into a directory where all users can write.
     pub fn of_output(path: &Path) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut directory = nix::fcntl::open(".", flags, Mode::empty())?;
@@ -65,7 +65,7 @@ impl Place {
                 )?;
             }
         }
-        // A directory itself: "/", or where links led to it.
+        // The path is a directory itself: "/", or where links lead to it.
         Ok(Self {
             directory,
             name: ".".into(),
@@ -74,14 +74,14 @@ impl Place {
         })
     }
 
-    /// A file that is written from its start, made where there is none. A FIFO that nobody reads is an
-    /// error, not something to wait for.
+    /// Opens a file that is written from its start, and makes it if there is none. A FIFO without a reader is an
+    /// error, and is not waited for.
     ///
     /// # Errors
-    /// What `openat(2)` answers; EPERM for a file that another user put into a folder where all may write.
+    /// What `openat(2)` answers; EPERM for a file that another user put into a directory where all users can write.
     pub fn create(&self) -> io::Result<File> {
         let mut flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        // Links of proc name what is open already.
+        // Links in proc refer to files that are already open.
         if !self.is_in_proc()? {
             flags |= OFlag::O_NOFOLLOW;
         }
@@ -93,7 +93,7 @@ impl Place {
         if matches!(kind, SFlag::S_IFREG | SFlag::S_IFIFO)
             && self.is_of_another(&stat, is_link_to_it)?
         {
-            return Err(self.refused("another user's", "written to"));
+            return Err(self.refused("another user's file", "written to"));
         }
         fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))?;
         let file = File::from(file);
@@ -103,8 +103,8 @@ impl Place {
         Ok(file)
     }
 
-    /// Puts a file there, whole or not at all; writes into what is no regular file. A regular file is
-    /// replaced, not written to, so that other names of it keep it.
+    /// Saves a file, whole or not at all. A regular file that is there is replaced, not written to, so that its
+    /// other names keep the old content. Anything else that is there is written to.
     ///
     /// # Errors
     /// As [`Place::create`], and what `write(2)` and `renameat(2)` answer.
@@ -115,7 +115,7 @@ impl Place {
         }
         let mut unfinished = self.name.clone();
         unfinished.push(format!(".{}", std::process::id()));
-        // Made anew: what somebody else put there is not followed and not overwritten.
+        // Always a new file: what another user put there is neither followed nor overwritten.
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
         let mode = Mode::from_bits_truncate(0o666);
         let mut file = File::from(openat(
@@ -146,7 +146,8 @@ impl Place {
         }
     }
 
-    /// Whether another user put it into a folder where all may write; `linked` if its owner need not have.
+    /// Whether another user may have put it into a directory where all users can write. `linked`: it is a hard
+    /// link, which a user other than its owner may have put there.
     fn is_of_another(&self, stat: &FileStat, linked: bool) -> io::Result<bool> {
         let folder = fstat(&self.directory)?;
         let for_all = libc::S_ISVTX | libc::S_IWOTH;
@@ -157,7 +158,7 @@ impl Place {
 
     fn refused(&self, whose: &str, done: &str) -> io::Error {
         let what = format!(
-            "{} is {whose}, in a folder where all may write: it is not {done}",
+            "{} is {whose}, in a directory where all users can write: it is not {done}",
             self.name.display()
         );
         io::Error::new(io::ErrorKind::PermissionDenied, what)
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn own_files_and_links_are_written() {
+    fn own_files_are_written_also_through_links() {
         let tree = Tree::with(&[("/folder/old", "older than new")]);
         let at = |name: &str| tree.at.join(name);
         symlink("folder/old", at("link")).unwrap();
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_that_proc_names_are_written() {
+    fn descriptors_named_by_proc_are_written() {
         let tree = Tree::with(&[("/x", "")]);
         let file = File::options().write(true).open(tree.at.join("x")).unwrap();
         let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
@@ -250,7 +251,7 @@ mod tests {
 
     /// Only root may give files away.
     #[test]
-    fn what_others_put_where_all_may_write_is_left_alone() {
+    fn files_of_others_in_a_shared_directory_are_left_alone() {
         if !nix::unistd::geteuid().is_root() {
             return;
         }
@@ -291,7 +292,7 @@ mod tests {
             assert_eq!(fs::read(at(file)).unwrap(), b"original", "{file}");
         }
         create(&at("tmp/own")).unwrap();
-        // Where only root may write, its links are root's business.
+        // Where only root can write, root is responsible for the links.
         fs::set_permissions(at("tmp"), Permissions::from_mode(0o755)).unwrap();
         create(&at("tmp/link")).unwrap();
         assert_eq!(fs::read(at("target")).unwrap(), b"new");

@@ -1,4 +1,4 @@
-//! Who else may write to a file or into a directory.
+//! Whether other users can write to a file or into a directory.
 
 use std::ffi::CStr;
 use std::io;
@@ -10,11 +10,11 @@ use nix::sys::stat::FileStat;
 use super::Attributes;
 use crate::sys::xattr;
 
-/// POSIX ACL (acl(5)): users and groups that may do more than the mode shows.
+/// POSIX ACL (acl(5)): grants users and groups more than the mode shows.
 const ACL: &CStr = c"system.posix_acl_access";
 
-/// Whether others than the owner may write to a file with this mode, group and attributes. Root's group is
-/// root, but with an ACL the group's bits are the most that any user or group named there may do.
+/// Whether users other than the owner can write to a file with this mode, group and attributes. Root's group
+/// counts as root. But with an ACL, the group's bits are the upper limit for every user and group named in it.
 pub fn others_write(mode: u32, gid: u32, attributes: &Attributes) -> bool {
     let has_acl = || {
         attributes
@@ -30,9 +30,9 @@ pub(super) fn others_write_in(directory: &OwnedFd, stat: &FileStat, at: &Path) -
     if writes(mode, gid) || mode & libc::S_IWGRP == 0 {
         return Ok(writes(mode, gid));
     }
-    // It is open with O_PATH, for which fgetxattr(2) answers EBADF.
+    // It was opened with O_PATH: fgetxattr(2) would fail with EBADF.
     let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
-    // That /proc is missing does not mean that the directory is.
+    // NotFound would mean that the directory itself does not exist.
     let failed =
         |error| io::Error::other(format!("{}: its ACL cannot be read: {error}", at.display()));
     xattr::has(Path::new(&link), ACL).map_err(failed)
@@ -51,8 +51,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::sys::root::tests::Tree;
 
-    /// Lets user 65534 do what the owner may, as far as the group's bits of the mode allow. `false` where
-    /// that cannot be: only root gives files to root's group, and not each file system has ACLs.
+    /// Lets user 65534 do what the owner may, as far as the group's bits of the mode allow. `false` if that is
+    /// not possible: only root can give files to root's group, and not every file system has ACLs.
     pub(crate) fn set_acl(path: &Path) -> bool {
         let entries: [(u16, u16, u32); 5] = [
             (0x01, 7, u32::MAX),
@@ -88,7 +88,7 @@ pub(crate) mod tests {
             for place in walks {
                 assert_eq!(place.is_ok(), trusted, "{:?}", place.err());
             }
-            // From the root of the machine on, where /tmp is one for all.
+            // This also checks the directories above, such as /tmp, where all users can write.
             let owners = [0];
             let place = Place::open_of(&owners, &folder.join("x"));
             assert_eq!(place.is_ok(), trusted, "{:?}", place.err());
@@ -108,7 +108,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn of_a_file_the_mode_and_the_acl_count() {
+    fn mode_and_acl_of_a_file_are_checked() {
         let none = Attributes::new();
         let acl = Attributes::from([(ACL.to_str().unwrap().to_owned(), Vec::new())]);
         assert!(!others_write(0o664, 0, &none));

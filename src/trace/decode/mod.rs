@@ -65,7 +65,7 @@ pub struct Decoded {
     pub name: String,
     /// `i386` and the like, where the call did not come through the machine's own entry.
     pub foreign_abi: Option<&'static str>,
-    /// In order; none of them where nothing is told of them.
+    /// In order; empty for [`Detail::None`] and [`Detail::Private`].
     pub arguments: Vec<Argument>,
     /// What was asked for.
     pub detail: Detail,

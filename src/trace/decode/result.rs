@@ -114,9 +114,9 @@ pub(super) fn outcome(reader: &Reader<'_>) -> Outcome {
         return Outcome::Failed(-result as i32);
     }
     if reader.view.detail == Detail::Private {
-        // Addresses say where things are in its memory.
-        let is_told = reader.entry.is_some() && matches!(returns, Returns::Int | Returns::Fd);
-        let value = match is_told {
+        // Addresses would reveal the layout of its memory.
+        let is_shown = reader.entry.is_some() && matches!(returns, Returns::Int | Returns::Fd);
+        let value = match is_shown {
             true => Value::Int(result),
             false => Value::Word("<private>".into()),
         };

@@ -1,5 +1,5 @@
-# Live apply and rollback, killed at each step that the disk or the kernel sees, two at once, and one during
-# the other: nothing is lost, and setup --status names each half state.
+# Apply and rollback on a running system: killed at each system call that changes the disk or the kernel, two at once,
+# and one during the other. Nothing is lost, and setup --status reports each incomplete state.
 # kernels: 6.12
 . $tests/machine
 
@@ -11,7 +11,7 @@ killed_at() {
     [ $? = 137 ]
 }
 
-# Whatever a kill left.
+# setup --status reports what a kill left incomplete.
 half_states_are_named() {
     "$DENET" setup --status >status 2>&1 || return 0
     grep -q 'nothing was set up' status || is_as applied
@@ -25,8 +25,8 @@ undone() {
 # A guest that prints nothing for minutes counts as one that hangs.
 progress() { echo "killed at $*" >/dev/console; }
 
-# apply_is_killed CALL: at each of its calls of this name. Every fourth time setup goes on, and then what it
-# made is undone.
+# apply_is_killed CALL: at each of its calls of this name. Every fourth time, setup is run to its end before the
+# rollback.
 apply_is_killed() {
     local call=$1 n=1
     while killed_at $call $n --apply --user alice; do
@@ -51,7 +51,7 @@ rollback_is_killed() {
     is_as before && [ $n -gt 1 ]
 }
 
-# together A B: both at once; each succeeds, or says that the other is at work.
+# together A B: both at once; each succeeds, or reports that the other one is running.
 together() {
     "$DENET" setup --yes $1 --user alice >first 2>&1 &
     "$DENET" setup --yes $2 --user alice >second 2>&1
@@ -63,7 +63,7 @@ together() {
     [ $second = 0 ] || grep -q 'another denet setup is at work' second
 }
 
-# Whoever was refused tries again.
+# A command that was refused is run again.
 at_once() {
     local round
     for round in 1 2 3 4 5; do

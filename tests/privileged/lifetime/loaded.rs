@@ -99,7 +99,7 @@ impl Others {
         Self { prefix, ids }
     }
 
-    /// What was loaded since and still exists, except what a process other than ours holds.
+    /// What was loaded since and still exists, except what processes other than ours hold.
     pub fn joined(&self) -> Vec<String> {
         let mut all = named(self.prefix);
         all.retain(|id, _| !self.ids.contains(id));

@@ -1,4 +1,4 @@
-//! What others put in setup's way: journals of images, programs beside denet, locks, and what is no file.
+//! Hostile input of setup: journals in images, programs beside denet, locks, and what is not a regular file.
 
 use std::os::unix::fs::{chown, symlink};
 
@@ -7,7 +7,7 @@ use nix::sys::stat::{Mode, SFlag, mknod};
 use super::*;
 use crate::support::wait::wait_until;
 
-/// With a journal whose second line, and those after it, are these.
+/// Writes a journal with these lines after its header.
 fn with_journal(root: &Path, lines: &[Value]) {
     let folder = root.join("var/lib/denet");
     fs::create_dir_all(&folder).expect("ours");
@@ -24,7 +24,7 @@ fn begun(target: Value, before: Value, wanted: Value) -> Value {
 }
 
 #[test]
-fn what_a_journal_names_outside_its_image_is_not_touched() {
+fn a_journal_cannot_change_anything_outside_its_image() {
     need_root();
     let scratch = Scratch::new();
     let root = image(&scratch);
@@ -66,7 +66,7 @@ fn what_a_journal_names_outside_its_image_is_not_touched() {
             let text = unbroken(&stderr(&refused));
             assert_eq!(refused.status.code(), Some(125), "{target}: {text}");
             assert!(
-                text.contains("line 2 names what denet setup never changes"),
+                text.contains("line 2 names something that denet setup never changes"),
                 "{target}: {text}"
             );
         }
@@ -76,14 +76,14 @@ fn what_a_journal_names_outside_its_image_is_not_touched() {
 }
 
 #[test]
-fn what_belongs_to_a_running_system_is_left_alone_in_an_image() {
+fn targets_of_a_running_system_are_left_alone_in_an_image() {
     need_root();
     let scratch = Scratch::new();
     let root = image(&scratch);
     let key = "/proc/sys/vm/stat_interval";
     let before = fs::read_to_string(key).expect("a setting");
     let value = serde_json::json!({"value": "77"});
-    // As it is in a copy of the disk of a system that setup changed.
+    // As in a copy of the disk of a system that setup has changed.
     let target = serde_json::json!({"sysctl": "vm.stat_interval"});
     let present = || Value::from("present");
     let mount = serde_json::json!({"mount": {"kind": "tracefs", "at": "/sys/kernel/tracing"}});
@@ -103,9 +103,13 @@ fn what_belongs_to_a_running_system_is_left_alone_in_an_image() {
     with_journal(&root, &lines);
     let status = setup(&root, &["--status"]);
     let told = unbroken(&stdout(&status));
-    assert!(told.contains("of a running system"), "{told}");
+    assert!(told.contains("belongs to a running system"), "{told}");
     let told = done(&root, &["--rollback"]);
-    assert_eq!(told.matches("of a running system").count(), 3, "{told}");
+    assert_eq!(
+        told.matches("belongs to a running system").count(),
+        3,
+        "{told}"
+    );
     assert!(!root.join("etc/made").is_symlink());
     assert_eq!(fs::read_to_string(key).expect("a setting"), before);
 }
@@ -137,12 +141,12 @@ fn a_planted_program_is_not_installed() {
     );
     refused(
         &|_, at| mode(at, 0o757),
-        "ebpf_test: others may write to it",
+        "ebpf_test: other users can write to it",
     );
     let folder = |at: &Path| at.parent().expect("a folder").to_owned();
     refused(
         &|_, at| mode(&folder(at), 0o777),
-        "tools: others may write there",
+        "tools: other users can write there",
     );
     refused(
         &|_, at| chown(folder(at), Some(65534), None).expect("root"),
@@ -154,7 +158,7 @@ fn a_planted_program_is_not_installed() {
             again(at);
             fs::copy("/bin/true", at).expect("ours");
         },
-        "ebpf_test: it is none of denet's programs",
+        "ebpf_test: it is not one of denet's programs",
     );
     refused(
         &|scratch, at| {
@@ -175,14 +179,14 @@ fn a_planted_program_is_not_installed() {
             again(at);
             nix::unistd::mkfifo(at, Mode::S_IRWXU).expect("ours");
         },
-        "ebpf_test: no regular file",
+        "ebpf_test: not a regular file",
     );
     refused(
         &|_, at| {
             again(at);
             symlink("denet", at).expect("ours");
         },
-        "ebpf_test: no regular file",
+        "ebpf_test: not a regular file",
     );
 }
 
@@ -192,7 +196,7 @@ fn groups_are_written_under_the_locks_of_shadow_utils() {
     let scratch = Scratch::new();
     let root = image(&scratch);
     let before = snapshot(&root);
-    // Of a process that has ended: taken over, as groupadd does.
+    // A lock of a process that has ended is taken over, as groupadd does.
     let ended = Command::new("true")
         .spawn()
         .and_then(|mut it| it.wait().map(|_| it.id()));
@@ -201,7 +205,7 @@ fn groups_are_written_under_the_locks_of_shadow_utils() {
     fs::write(&lock, format!("{ended}\0")).expect("ours");
     done(&root, &APPLY);
     assert!(!lock.exists() && !root.join("etc/.pwd.lock").exists());
-    // What a rollback leaves that is killed within a change.
+    // Files that a rollback leaves if it is killed during a change.
     let applied = snapshot(&root);
     let killed = || {
         for (name, content) in [
@@ -221,7 +225,7 @@ fn groups_are_written_under_the_locks_of_shadow_utils() {
     killed();
     done(&root, &["--rollback"]);
     assert_eq!(snapshot(&root), before);
-    // Of one that runs: waited for, and refused by name.
+    // A lock of a running process is waited for; if it stays, setup fails and names it.
     for name in ["etc/group.lock", "etc/gshadow.lock"] {
         let lock = root.join(name);
         fs::write(&lock, std::process::id().to_string()).expect("ours");
@@ -274,7 +278,7 @@ fn groups_are_written_under_the_locks_of_shadow_utils() {
 }
 
 #[test]
-fn what_is_no_file_is_refused_without_waiting() {
+fn special_files_are_refused_without_waiting() {
     need_root();
     type Make<'a> = &'a dyn Fn(&Path);
     let kinds: [(&str, Make<'_>); 4] = [
@@ -300,7 +304,7 @@ fn what_is_no_file_is_refused_without_waiting() {
         let at = root.join(path);
         let content = fs::read(&at).ok();
         for (kind, make) in &kinds {
-            // Where there is no journal, a rollback removes it.
+            // A rollback removes it if it contains no journal.
             fs::create_dir_all(&folder).expect("ours");
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).expect("ours");
             let _ = fs::remove_file(&at);
@@ -309,7 +313,7 @@ fn what_is_no_file_is_refused_without_waiting() {
             let text = unbroken(&stderr(&refused));
             assert!(!refused.status.success(), "{path}, {kind}");
             assert!(
-                text.contains(path) && text.contains("no regular file"),
+                text.contains(path) && text.contains("not a regular file"),
                 "{path}, {kind}: {text}"
             );
             if *kind == "a directory" {

@@ -41,7 +41,7 @@ fn image(scratch: &Scratch) -> PathBuf {
     root
 }
 
-/// denet, with small programs beside it that say of themselves what denet's say, and are installed as fast.
+/// denet, and in place of its other programs small ones with the same notes, which are installed faster.
 fn tools(scratch: &Scratch) {
     let folder = scratch.path("tools");
     fs::create_dir(&folder).expect("ours");
@@ -185,7 +185,7 @@ fn killed_at(boundary: u32, then: &[&[&str]]) -> bool {
     let mut arguments = APPLY.to_vec();
     arguments.extend(["--die-at", &number]);
     let ended = setup(&root, &arguments);
-    // Whatever it left is named: all holds only where it came to its end.
+    // An incomplete state is reported as such.
     let status = setup(&root, &["--status"]);
     let text = unbroken(&stdout(&status));
     let all_holds = status.status.success() && !text.contains("nothing was set up");
@@ -195,7 +195,7 @@ fn killed_at(boundary: u32, then: &[&[&str]]) -> bool {
         "killed at boundary {boundary}: {text}"
     );
     if !ended.status.success() && all_holds {
-        // Only what comes after the last line of the journal is missing.
+        // It was killed after the last line of the journal was written, so nothing is left to do.
         assert_eq!(
             done(&root, &APPLY).matches("by ").count(),
             0,
@@ -336,7 +336,7 @@ fn what_is_in_the_way_is_not_overwritten() {
     conflict(
         "usr/local/bin/denet",
         &open,
-        "others than root may write there",
+        "users other than root can write there",
     );
     let elsewhere = |at: &Path| {
         let folder = at.parent().expect("a folder");
@@ -560,7 +560,7 @@ fn a_read_only_system_is_told_and_undone() {
 }
 
 #[test]
-fn what_is_mounted_in_an_image_is_left_alone() {
+fn mounts_in_an_image_are_left_alone() {
     need_root();
     let scratch = Scratch::new();
     let root = image(&scratch);
