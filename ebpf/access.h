@@ -84,10 +84,20 @@ static __always_inline __u64 may_read(void)
 	return access_is_limited ? credentials_of_users(current_task()) : CRED_OF_ANYBODY;
 }
 
-/* The same at the start of a call. */
-static __always_inline __u64 may_read_of(const struct denet_task *task)
+/*
+ * The same at the start of a call. denet's own child, which waits to execute the command, is not dumpable, but what
+ * it passes to its execve is the user's. Only that call is read: it is the first one.
+ */
+static __always_inline __u64 may_read_of(struct denet_task *task, int executes)
 {
-	return access_is_limited && task->exit_flags & DENET_EXIT_WAITING ? CRED_OF_ANYBODY : may_read();
+	if (!access_is_limited)
+		return CRED_OF_ANYBODY;
+	if (!(task->exit_flags & DENET_EXIT_WAITING))
+		return may_read();
+	task->exit_flags &= ~DENET_EXIT_WAITING;
+	if (executes && task_real_cred_offset && ids_are_the_users(credentials_of(current_task())))
+		return CRED_OF_ANYBODY;
+	return may_read();
 }
 
 /* After reading: whether the credentials are still the same, so that what was read may be reported. */

@@ -111,13 +111,14 @@ static __always_inline int exec_begins(__u64 regs, const __u64 *args, __u32 flag
 	it->uid = (__u32)ids;
 	it->gid = ids >> 32;
 	bpf_get_current_comm(it->comm, sizeof(it->comm));
-	cred = may_read_of(task);
+	cred = may_read_of(task, 1);
 	n = cred ? bpf_probe_read_user_str(it->text, sizeof(it->text), (const void *)it->path) : 0;
 	if (!might_read(cred)) {
 		n = 0;
 		it->text[0] = 0;
 		it->path = 0;
-		it->flags |= DENET_EXEC_PRIVATE;
+		it->dirfd = 0;
+		it->flags = DENET_EXEC_PRIVATE;
 	}
 	it->path_len = n > 0 ? n - 1 : 0;
 	if (n <= 0)

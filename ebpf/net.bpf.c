@@ -411,6 +411,8 @@ static __always_inline int net_ends(__u64 regs, __s64 result)
 	if (task)
 		task->call = 0;
 	count_net(ended, 1);
+	if (hidden(call))
+		call->event.fd = -1;
 	tell_event(&call->event);
 	sk = call->sk;
 	bpf_map_delete_elem(&denet_net_calls, &regs);

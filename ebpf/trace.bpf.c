@@ -123,7 +123,7 @@ static __always_inline int call_begins(__u64 regs, __s64 nr, int compat, const _
 		task->events++;
 		return 0;
 	}
-	cred = may_read_of(task);
+	cred = may_read_of(task, (flags & DENET_SPEC_NEW_MEMORY) != 0);
 	for (int i = 0; i < ARGUMENTS; i++)
 		call->args[i] = cred ? args[i] : 0;
 	call->nr = nr;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use denet::cli::{self, Asked, Cli};
 use denet::monitor::xdp;
-use denet::sys::terminal;
+use denet::sys::{environment, terminal};
 use denet::{exit, monitor, provision, run, summarise};
 
 /// Where stdout is no terminal.
@@ -15,6 +15,7 @@ const COLUMNS: usize = 80;
 denet::identify!("denet");
 
 fn main() -> ExitCode {
+    environment::refuse_tracing();
     let words = std::env::args_os();
     let parsed = match cli::parsed(words, Cli::from_words, exit::USAGE) {
         Ok(parsed) => parsed,

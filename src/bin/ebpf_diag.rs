@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use denet::complaint::complain;
 use denet::doctor::{self, DoctorError};
-use denet::sys::{inherited, terminal};
+use denet::sys::{environment, inherited, terminal};
 use denet::{cli, exit, run};
 
 /// Where stdout is no terminal.
@@ -18,6 +18,7 @@ const NAME: &str = "ebpf_diag";
 denet::identify!("ebpf_diag");
 
 fn main() -> ExitCode {
+    environment::refuse_tracing();
     let words = std::env::args_os();
     let parsed = cli::parsed(words, cli::EbpfDiag::try_parse_from, exit::TOOL_USAGE);
     let mut parsed = match parsed {

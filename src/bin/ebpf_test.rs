@@ -8,7 +8,7 @@ use clap::Parser as _;
 use denet::complaint::complain;
 use denet::escape;
 use denet::render::smoke as render;
-use denet::sys::{inherited, terminal};
+use denet::sys::{environment, inherited, terminal};
 use denet::{cli, exit, run, smoke};
 
 /// Where stdout is no terminal.
@@ -17,6 +17,7 @@ const COLUMNS: usize = 80;
 denet::identify!("ebpf_test");
 
 fn main() -> ExitCode {
+    environment::refuse_tracing();
     let words = std::env::args_os();
     let parsed = cli::parsed(words, cli::EbpfTest::try_parse_from, exit::TOOL_USAGE);
     let parsed = match parsed {

@@ -137,8 +137,8 @@ impl Attached {
             Scope::Cgroup(folder) if options.closeness.interval.is_none() => Some(folder.clone()),
             _ => None,
         };
-        // A follower has already given them up. Hardware counters are opened with the user's own rights.
-        if follower.is_none() && access.is_limited() {
+        // Hardware counters of processes that run already are opened with the user's own rights.
+        if follower.is_some() || access.is_limited() {
             capabilities::give_up();
         }
         let surroundings = surroundings(&scope);

@@ -14,17 +14,16 @@ use super::model::{Backend, Run};
 use super::sampling::{Closeness, Sampling, Sink};
 use super::watch::Watch;
 use super::{Limits, StartError};
-use crate::access::NOT_YOURS;
+use crate::access::{Access, NOT_YOURS};
 use crate::finding::Finding;
 use crate::process::inherited::Inherited;
 use crate::process::population::Scope;
 use crate::process::sampler::{self, Sampler};
 use crate::process::surroundings::{Counted, Surroundings};
-use crate::sys::account;
-use crate::sys::environment;
 use crate::sys::gate::{Execution, Gate, GateError};
 use crate::sys::program::{self, Unrunnable};
 use crate::sys::signals::Signals;
+use crate::sys::{account, capabilities, environment};
 
 /// How much the user wants the syscall profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +157,9 @@ impl Prepared {
         let gate = gate.map_err(|error| not_started(&executable, error))?;
         let pid = gate.pid.as_raw() as u32;
         let surroundings = Surroundings::of(pid, None, &Counted::FromExec(pid));
+        if follower.is_some() || Access::of_user().is_limited() {
+            capabilities::give_up();
+        }
         Ok(Self {
             options,
             executable,

@@ -15,6 +15,19 @@ pub fn gained_privileges() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
+/// Keeps others from tracing this process, and from reading its memory, if it gained privileges: also once it has
+/// given them up, and where `fs.suid_dumpable` would allow it.
+pub fn refuse_tracing() {
+    if gained_privileges() {
+        set_dumpable(0);
+    }
+}
+
+fn set_dumpable(dumpable: libc::c_ulong) {
+    // SAFETY: PR_SET_DUMPABLE takes one integer.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0) };
+}
+
 /// Every entry, `NAME=value` as a rule, in its order.
 ///
 /// # Errors
@@ -68,12 +81,8 @@ pub(crate) fn with_own_proc_files<T>(read: impl FnOnce() -> T) -> T {
     if !gained_privileges() {
         return read();
     }
-    let set = |dumpable: libc::c_ulong| {
-        // SAFETY: PR_SET_DUMPABLE takes one integer.
-        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0) }
-    };
-    set(1);
+    set_dumpable(1);
     let result = read();
-    set(0);
+    set_dumpable(0);
     result
 }

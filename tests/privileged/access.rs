@@ -2,7 +2,7 @@
 //! counts, names, times and exits.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -340,6 +340,35 @@ fn running_children_that_are_private_are_marked() {
     let marked = |pid| of(pid).map(|it| it["private"] == true);
     assert_eq!(marked(child), Some(true), "{processes:?}");
     assert_eq!(marked(shell.id()), Some(false), "{processes:?}");
+}
+
+#[test]
+fn once_the_command_runs_denet_has_no_privileges_and_cannot_be_traced() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    for options in [&[][..], &["--enable-ebpf"]] {
+        let mut command = as_nobody(&denet);
+        command.args(options).args(["run", "--", "cat"]);
+        command.stdin(Stdio::piped()).stderr(Stdio::null());
+        let mut running = command.spawn().expect("it starts");
+        let pid = running.id();
+        wait_until("the command reads", || {
+            let path = format!("/proc/{pid}/task/{pid}/children");
+            let children = fs::read_to_string(path).unwrap_or_default();
+            let mut children = children.split_whitespace().filter_map(|id| id.parse().ok());
+            children.any(|child| blocks_in(child, "cat", libc::SYS_read))
+        });
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let permitted = status.lines().find_map(|it| it.strip_prefix("CapPrm:"));
+        let permitted = u64::from_str_radix(permitted.expect("a set").trim(), 16).expect("bits");
+        // Before Linux 5.19 CAP_BPF (39) is kept.
+        assert_eq!(permitted & !(1 << 39), 0, "{options:?}");
+        let environ = fs::metadata(format!("/proc/{pid}/environ")).expect("it runs");
+        assert_eq!(environ.uid(), 0, "{options:?}: it is dumpable");
+        drop(running.stdin.take());
+        assert!(running.wait().expect("it ends").success());
+    }
 }
 
 /// A process of this user that waits.

@@ -25,7 +25,6 @@ use crate::checks::{WAITING, explain};
 use crate::facts::Facts;
 use crate::facts::kernel::{PREEMPTS_PROGRAMS, Release};
 use crate::sys::account;
-use crate::sys::capabilities;
 use crate::sys::gate::{Execution, Gate, GateError};
 
 /// Slots of the table of tasks: as many are followed at full speed and, with others whose ids
@@ -127,7 +126,6 @@ impl Follower {
         follower.enroll(root)?;
         follower.tables.set_started(1);
         follower.tell_who_is_followed()?;
-        capabilities::give_up();
         Ok(follower)
     }
 

@@ -15,7 +15,7 @@ use crate::checks::{CHECKS, backend};
 use crate::facts::Facts;
 use crate::finding::Finding;
 use crate::process::stat::Stat;
-use crate::sys::{account, capabilities, processes};
+use crate::sys::{account, processes};
 use crate::syscalls::{Abi, Call};
 
 /// As many fit into the kernel's table of them, and more.
@@ -80,7 +80,6 @@ impl Follower {
         if follower.stream.is_none() {
             follower.look_at_calls()?;
         }
-        capabilities::give_up();
         Ok(follower)
     }
 

@@ -114,7 +114,7 @@ pub(super) fn outcome(reader: &Reader<'_>) -> Outcome {
         return Outcome::Failed(-result as i32);
     }
     if reader.view.detail == Detail::Private {
-        // Addresses would reveal the layout of its memory.
+        // Addresses would reveal the layout of its memory, registers its data.
         let is_shown = reader.entry.is_some() && matches!(returns, Returns::Int | Returns::Fd);
         let value = match is_shown {
             true => Value::Int(result),
@@ -123,7 +123,7 @@ pub(super) fn outcome(reader: &Reader<'_>) -> Outcome {
         return Outcome::Returned { value, note: None };
     }
     let (value, note) = match returns {
-        Returns::Int | Returns::Never => (Value::Int(result), None),
+        Returns::Int | Returns::Register | Returns::Never => (Value::Int(result), None),
         Returns::Hex if reader.word_size() == 4 => (Value::Hex(u64::from(result as u32)), None),
         Returns::Hex => (Value::Hex(result as u64), None),
         Returns::Octal => (Value::Octal(result as u64), None),

@@ -107,6 +107,13 @@ fn less_detail_tells_less() {
     let told = |detail| tell("openat", args, Some(3), &pieces, &View { detail, ..full() });
     assert_eq!(told(Detail::None), "openat(...) = 3");
     assert_eq!(told(Detail::Private), "openat(<private>) = 3");
+    // It returns whatever the program had in that register.
+    let view = View {
+        detail: Detail::Private,
+        ..full()
+    };
+    let returned = tell("rt_sigreturn", [0; 6], Some(0x5345), &[], &view);
+    assert_eq!(returned, "rt_sigreturn(<private>) = <private>");
     assert_eq!(
         told(Detail::Names),
         "openat(dirfd=AT_FDCWD, pathname=0x7ffd1000, flags=O_RDONLY) = 3"

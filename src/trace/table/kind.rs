@@ -245,6 +245,8 @@ pub enum Kind {
 pub enum Returns {
     /// A number.
     Int,
+    /// A register of the program, whatever it contains.
+    Register,
     /// An address.
     Hex,
     /// Permissions.

@@ -2,7 +2,7 @@
 
 use super::kind::Kind::*;
 use super::kind::Returns::Int as Number;
-use super::kind::Returns::SignalNumber;
+use super::kind::Returns::{Register, SignalNumber};
 use super::{Entry, entry};
 use crate::trace::names::signals as names;
 
@@ -21,5 +21,5 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("rt_tgsigqueueinfo", &[("tgid", Pid), ("tid", Pid), ("sig", Signal), ("info", SiginfoIn)], Number),
     entry("sigaltstack", &[("ss", SigstackIn), ("old_ss", SigstackOut)], Number),
     entry("pause", &[], Number),
-    entry("rt_sigreturn", &[], Number),
+    entry("rt_sigreturn", &[], Register),
 ];
