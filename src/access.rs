@@ -13,7 +13,7 @@ use crate::finding::Finding;
 use crate::process::cgroup;
 use crate::profile::attached::Whom;
 use crate::step::Step;
-use crate::sys::place::{Base, Entry, Place, others_write};
+use crate::sys::place::{Base, Entry, Place, Trusted};
 use crate::sys::{capabilities, environment, processes};
 
 /// The administrator's configuration.
@@ -111,7 +111,7 @@ pub fn configured(root: &Path) -> Result<Option<Scope>, String> {
             if uid != 0 {
                 return ignored(&format!("it belongs to uid {uid}, not to root"));
             }
-            if others_write(mode, gid, &attributes) {
+            if Trusted::root().others_write(mode, gid, &attributes) {
                 return ignored("users other than root can write to it");
             }
             if bytes.len() > LONGEST {

@@ -16,6 +16,12 @@ use crate::sys::root::Root;
 /// A line of `/proc/self/mountinfo`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
+    /// Its number. Another one at each boot, so it is not saved.
+    #[serde(skip)]
+    pub id: u64,
+    /// Device of the file system, `major:minor`. Not saved either.
+    #[serde(skip)]
+    pub device: String,
     /// Where it is mounted.
     pub point: String,
     /// Which of its directories is.
@@ -183,11 +189,14 @@ pub fn parse(text: &str) -> Result<Vec<Mount>, &str> {
 fn parse_line(line: &str) -> Option<Mount> {
     let (mount, system) = line.split_once(" - ")?;
     let mut mount = mount.split(' ');
-    mount.next()?.parse::<u64>().ok()?;
+    let id = mount.next()?.parse().ok()?;
+    let device = mount.nth(1)?.to_owned();
     let mut system = system.split(' ');
     let list = |text: &str| text.split(',').map(str::to_owned).collect();
     Some(Mount {
-        root: unescape(mount.nth(2)?),
+        id,
+        device,
+        root: unescape(mount.next()?),
         point: unescape(mount.next()?),
         options: list(mount.next()?),
         kind: system.next()?.to_owned(),

@@ -32,6 +32,29 @@ pub(super) fn find(text: &str, name: &str) -> Option<(u32, Vec<String>)> {
     Some((found.gid?, members.collect()))
 }
 
+/// The primary group of a user, if nobody else belongs to it.
+pub(super) fn private_group(passwd: &str, group: &str, uid: u32) -> Option<u32> {
+    let account = |line: &str| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let numbers = (
+            fields.get(2)?.parse::<u32>().ok()?,
+            fields.get(3)?.parse::<u32>().ok()?,
+        );
+        Some((fields[0].to_owned(), numbers.0, numbers.1))
+    };
+    let accounts: Vec<_> = passwd.lines().filter_map(account).collect();
+    let (name, _, gid) = accounts.iter().find(|(_, of, _)| *of == uid)?;
+    let is_primary_of_others = accounts
+        .iter()
+        .any(|(_, of, primary)| *of != uid && primary == gid);
+    let mut groups = group
+        .lines()
+        .filter_map(parse)
+        .filter(|line| line.gid == Some(*gid));
+    let others_belong = groups.any(|line| line.members.iter().any(|member| member != name));
+    (!is_primary_of_others && !others_belong).then_some(*gid)
+}
+
 /// Whether a group has this id.
 pub(super) fn has_number(text: &str, gid: u32) -> bool {
     text.lines()
@@ -106,6 +129,19 @@ mod tests {
     use super::*;
 
     const GROUP: &str = "root:x:0:\nusers:x:100:ann,bob\nlast:x:999:";
+
+    #[test]
+    fn a_private_group_has_one_member() {
+        let passwd =
+            "root:x:0:0::/root:\nann:x:1000:1000::/:\nbob:x:1001:100::/:\neve:x:1002:100::/:\n";
+        let of = |group: &str, uid| private_group(passwd, group, uid);
+        assert_eq!(of("ann:x:1000:\nusers:x:100:\n", 1000), Some(1000));
+        assert_eq!(of("ann:x:1000:ann\n", 1000), Some(1000));
+        assert_eq!(of("", 1000), Some(1000));
+        assert_eq!(of("ann:x:1000:\nalias:x:1000:bob\n", 1000), None);
+        assert_eq!(of("users:x:100:\n", 1001), None);
+        assert_eq!(of("ann:x:1000:\n", 1003), None);
+    }
 
     #[test]
     fn what_is_added_can_be_taken_away_to_the_byte() {

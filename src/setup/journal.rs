@@ -82,7 +82,7 @@ pub struct Journal {
     base: Base,
     file: File,
     header: Header,
-    changes: Vec<Change>,
+    changes: Changes,
     _lock: File,
 }
 
@@ -214,7 +214,10 @@ pub fn read(base: &Base) -> Result<Option<Recorded>, JournalError> {
         Some(text) => parse(&path, &text)?,
         None => None,
     };
-    Ok(parsed.map(|parsed| parsed.recorded))
+    Ok(parsed.map(|parsed| Recorded {
+        changes: parsed.changes.all,
+        complete: parsed.complete,
+    }))
 }
 
 /// Removes the journal's directory if a setup that was killed left it without a journal.
@@ -266,10 +269,8 @@ impl Journal {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 made_folder,
             },
-            recorded: Recorded {
-                changes: Vec::new(),
-                complete: false,
-            },
+            changes: Changes::default(),
+            complete: false,
             whole: 0,
         });
         // A line that was cut short stands for something that did not begin.
@@ -278,7 +279,7 @@ impl Journal {
             base: base.clone(),
             file,
             header: parsed.header,
-            changes: parsed.recorded.changes,
+            changes: parsed.changes,
             _lock: lock,
         };
         if fresh {
@@ -290,7 +291,7 @@ impl Journal {
 
     /// Everything that was changed, in the order of the first changes.
     pub fn changes(&self) -> &[Change] {
-        &self.changes
+        &self.changes.all
     }
 
     /// Notes that a target is about to be changed, and keeps the content that is replaced.
@@ -312,7 +313,7 @@ impl Journal {
             before: before.clone(),
             wanted: wanted.clone(),
         })?;
-        begun(&mut self.changes, target, before, wanted);
+        self.changes.begun(target, before, wanted);
         Ok(())
     }
 
@@ -324,7 +325,7 @@ impl Journal {
         self.append(&Line::Done {
             target: target.clone(),
         })?;
-        done(&mut self.changes, target);
+        self.changes.done(target);
         Ok(())
     }
 
@@ -452,31 +453,42 @@ fn own(bytes: &[u8]) -> Wanted<'_> {
     }
 }
 
-fn begun(changes: &mut Vec<Change>, target: &Target, before: &State, wanted: &State) {
-    let known = changes.iter_mut().find(|change| change.target == *target);
-    if let Some(change) = known {
-        change.wanted = wanted.clone();
-        change.interrupted = true;
-    } else {
-        changes.push(Change {
+/// Changes in the order in which they first began.
+#[derive(Debug, Default)]
+struct Changes {
+    all: Vec<Change>,
+    index: BTreeMap<Target, usize>,
+}
+
+impl Changes {
+    fn begun(&mut self, target: &Target, before: &State, wanted: &State) {
+        let known = self.index.get(target).copied();
+        if let Some(change) = known.and_then(|at| self.all.get_mut(at)) {
+            change.wanted = wanted.clone();
+            change.interrupted = true;
+            return;
+        }
+        self.index.insert(target.clone(), self.all.len());
+        self.all.push(Change {
             target: target.clone(),
             before: before.clone(),
             wanted: wanted.clone(),
             interrupted: true,
         });
     }
-}
 
-fn done(changes: &mut [Change], target: &Target) {
-    let known = changes.iter_mut().find(|change| change.target == *target);
-    if let Some(change) = known {
-        change.interrupted = false;
+    fn done(&mut self, target: &Target) {
+        let known = self.index.get(target).copied();
+        if let Some(change) = known.and_then(|at| self.all.get_mut(at)) {
+            change.interrupted = false;
+        }
     }
 }
 
 struct Parsed {
     header: Header,
-    recorded: Recorded,
+    changes: Changes,
+    complete: bool,
     /// Bytes in complete lines.
     whole: usize,
 }
@@ -510,7 +522,7 @@ fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
             version: header.version,
         });
     }
-    let mut changes = Vec::new();
+    let mut changes = Changes::default();
     let mut complete = false;
     for (at, line) in lines {
         complete = false;
@@ -520,7 +532,7 @@ fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
                 before,
                 wanted,
             } => match refusal(&target, [&before, &wanted]) {
-                None => begun(&mut changes, &target, &before, &wanted),
+                None => changes.begun(&target, &before, &wanted),
                 Some(what) => {
                     return Err(JournalError::Foreign {
                         path: path.to_owned(),
@@ -529,14 +541,14 @@ fn parse(path: &Path, text: &str) -> Result<Option<Parsed>, JournalError> {
                     });
                 }
             },
-            Line::Done { target } => done(&mut changes, &target),
+            Line::Done { target } => changes.done(&target),
             Line::Complete => complete = true,
         }
     }
-    let recorded = Recorded { changes, complete };
     Ok(Some(Parsed {
         header,
-        recorded,
+        changes,
+        complete,
         whole,
     }))
 }

@@ -6,33 +6,43 @@ use std::path::Path;
 
 use goblin::elf::Elf;
 
+use super::accounts;
 use crate::identity;
-use crate::sys::place::{Entry, Place, others_write};
+use crate::sys::place::{Entry, Place, Trusted};
+use crate::sys::root::Root;
 
 /// What to do where one is refused.
 pub(super) const ADVICE: &str = "Only files that root or you own are installed with capabilities, from \
      directories that root or you own and to which no other user can write: copy denet, ebpf_diag and ebpf_test \
      into such a directory, and run denet from there";
 
-/// Whose files are trusted: root's, this user's, and those of the user behind sudo.
-pub(super) fn owners() -> Vec<u32> {
+/// Whose files are trusted: root's, this user's, and those of the user behind sudo. Where each user has a group of
+/// their own, as on most distributions, that group may write as well: with umask 002 it can.
+pub(super) fn trusted() -> Trusted {
     let own = nix::unistd::geteuid().as_raw();
     let behind = std::env::var("SUDO_UID").ok().filter(|_| own == 0);
     let behind = behind.and_then(|uid| uid.parse().ok());
-    [Some(0), Some(own), behind].into_iter().flatten().collect()
+    let uids: Vec<u32> = [Some(0), Some(own), behind].into_iter().flatten().collect();
+    let text = |path| Root::default().text(path).unwrap_or_default();
+    let (passwd, group) = (text("/etc/passwd"), text("/etc/group"));
+    let private = uids
+        .iter()
+        .filter_map(|uid| accounts::private_group(&passwd, &group, *uid));
+    let gids = std::iter::once(0).chain(private).collect();
+    Trusted { uids, gids }
 }
 
 /// The content of one of denet's programs, checked and read through one descriptor; `None` if there is none.
 ///
 /// # Errors
 /// Why it is not installed.
-pub(super) fn read(path: &Path, name: &str, owners: &[u32]) -> Result<Option<Vec<u8>>, String> {
+pub(super) fn read(path: &Path, name: &str, trusted: &Trusted) -> Result<Option<Vec<u8>>, String> {
     let named = |error: io::Error| match error.raw_os_error() {
         // Errors of `Place` itself already name the path.
         None if error.kind() == io::ErrorKind::PermissionDenied => error.to_string(),
         _ => format!("{}: {error}", path.display()),
     };
-    let found = Place::open_of(owners, path).and_then(|place| place.look());
+    let found = Place::open_of(trusted, path).and_then(|place| place.look());
     let (bytes, open, uid) = match found.map_err(named)? {
         None => return Ok(None),
         Some(Entry::File {
@@ -41,10 +51,10 @@ pub(super) fn read(path: &Path, name: &str, owners: &[u32]) -> Result<Option<Vec
             uid,
             gid,
             attributes,
-        }) => (bytes, others_write(mode, gid, &attributes), uid),
+        }) => (bytes, trusted.others_write(mode, gid, &attributes), uid),
         Some(_) => return Err(format!("{}: not a regular file", path.display())),
     };
-    if !owners.contains(&uid) {
+    if !trusted.uids.contains(&uid) {
         return Err(format!("{}: it belongs to uid {uid}", path.display()));
     }
     if open {
@@ -97,12 +107,16 @@ mod tests {
     #[test]
     fn files_that_others_can_write_are_refused() {
         let tree = Tree::with(&[("/own/denet", "x")]);
-        let own = [0, nix::unistd::geteuid().as_raw()];
+        let of = |uids: &[u32], gids: &[u32]| Trusted {
+            uids: uids.to_vec(),
+            gids: gids.to_vec(),
+        };
+        let own = of(&[0, nix::unistd::geteuid().as_raw()], &[0]);
         let file = tree.at.join("own/denet");
         let folder = tree.at.join("own");
         let mode =
             |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-        let refusal = |owners: &[u32]| read(&file, "denet", owners).unwrap_err();
+        let refusal = |trusted: &Trusted| read(&file, "denet", trusted).unwrap_err();
         for path in [&tree.at, &folder] {
             mode(path, 0o755);
         }
@@ -110,6 +124,14 @@ mod tests {
         assert!(refusal(&own).ends_with("not one of denet's programs"));
         mode(&file, 0o757);
         assert!(refusal(&own).ends_with("other users can write to it"));
+        mode(&file, 0o755);
+        let gid = nix::unistd::getegid().as_raw();
+        mode(&folder, 0o775);
+        mode(&file, 0o775);
+        assert!(refusal(&of(&own.uids, &[gid])).ends_with("not one of denet's programs"));
+        let others = format!("{}: other users can write there", folder.display());
+        assert_eq!(refusal(&of(&own.uids, &[4_000_000])), others);
+        mode(&folder, 0o755);
         mode(&file, 0o755);
         if trust::tests::set_acl(&file) {
             mode(&file, 0o775);
@@ -121,7 +143,7 @@ mod tests {
         assert_eq!(refusal(&own), named);
         mode(&folder, 0o1777);
         assert!(refusal(&own).ends_with("not one of denet's programs"));
-        assert!(refusal(&[4_000_000]).contains("belongs to uid"));
+        assert!(refusal(&of(&[4_000_000], &[0])).contains("belongs to uid"));
         assert_eq!(read(&folder.join("none"), "denet", &own), Ok(None));
         fs::remove_file(&file).unwrap();
         nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).unwrap();

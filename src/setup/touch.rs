@@ -36,11 +36,11 @@ impl System {
     /// as the host's `/dev`.
     ///
     /// # Errors
-    /// As [`Base::open_within_mount`].
+    /// As [`Base::open_image`].
     pub fn new(root: &Path) -> io::Result<Self> {
         let base = match root == Path::new("/") {
             true => Base::open(root),
-            false => Base::open_within_mount(root),
+            false => Base::open_image(root),
         };
         Ok(Self { base: base? })
     }
@@ -87,14 +87,13 @@ impl System {
         }
     }
 
-    /// The text of an account file; `None` if there is none.
+    /// The text of an account file, to look names and numbers up in; what is not UTF-8 is replaced. `None` if there
+    /// is none.
     pub(super) fn text(&self, path: &str) -> io::Result<Option<String>> {
         match self.look(Path::new(path))? {
             None => Ok(None),
             Some(Entry::File { bytes, .. }) => {
-                let text = String::from_utf8(bytes);
-                text.map(Some)
-                    .map_err(|_| invalid(format!("{path}: not UTF-8")))
+                Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
             }
             Some(_) => Err(invalid(format!("{path}: not a regular file"))),
         }

@@ -63,7 +63,9 @@ fn undo(system: &System, journal: &Journal, change: &Change) -> Result<Undone, S
     if now == change.before {
         return Ok(Undone::WasSo);
     }
-    let ours = now == change.wanted || change.interrupted;
+    // A path changes at once or not at all: what is neither was put there by somebody else.
+    let is_half_done = change.interrupted && !matches!(target, Target::Path(_));
+    let ours = now == change.wanted || is_half_done;
     if !ours {
         return Ok(Undone::Left(format!(
             "it was changed since, and is {now} now"

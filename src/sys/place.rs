@@ -22,10 +22,9 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, symlinkat, unlinkat};
 
 use base::Bound;
-use trust::others_write_in;
 
 pub use base::Base;
-pub use trust::others_write;
+pub use trust::Trusted;
 
 /// Extended attributes by name. What SELinux calls a file follows its policy, and is left to that.
 pub type Attributes = BTreeMap<String, Vec<u8>>;
@@ -109,7 +108,7 @@ impl Place {
     /// As [`Place::open`], and EPERM with the directory's name.
     pub fn open_trusted(base: &Base, path: &Path) -> io::Result<Self> {
         Self::walk(base, path, |at, directory, stat| {
-            if stat.st_uid != 0 || others_write_in(directory, stat, at)? {
+            if stat.st_uid != 0 || Trusted::root().others_write_in(directory, stat, at)? {
                 let what = format!("{}: users other than root can write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
             }
@@ -124,7 +123,9 @@ impl Place {
     pub fn open_own(base: &Base, path: &Path) -> io::Result<Self> {
         let own = nix::unistd::geteuid().as_raw();
         Self::walk(base, path, |at, directory, stat| {
-            if ![0, own].contains(&stat.st_uid) || others_write_in(directory, stat, at)? {
+            if ![0, own].contains(&stat.st_uid)
+                || Trusted::root().others_write_in(directory, stat, at)?
+            {
                 let what = format!("{}: users other than root can write there", at.display());
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
             }
@@ -133,18 +134,18 @@ impl Place {
     }
 
     /// The same for a file that will be executed with more privileges than the users have who might have put it
-    /// there: every directory on the way belongs to one of `owners`, and no other user can replace the next
+    /// there: every directory on the way belongs to a trusted user, and no other user can replace the next
     /// directory, or the file itself.
     ///
     /// # Errors
     /// As [`Place::open`], and EPERM with the directory's name.
-    pub fn open_of(owners: &[u32], path: &Path) -> io::Result<Self> {
+    pub fn open_of(trusted: &Trusted, path: &Path) -> io::Result<Self> {
         Self::walk(&Base::open(Path::new("/"))?, path, |at, directory, stat| {
             let sticky = stat.st_mode & libc::S_ISVTX != 0;
-            let who = match owners.contains(&stat.st_uid) {
+            let who = match trusted.uids.contains(&stat.st_uid) {
                 false => format!("it belongs to uid {}", stat.st_uid),
                 // If it is sticky, only an entry's owner can replace it; the next step, or the caller, checks that owner.
-                true if !sticky && others_write_in(directory, stat, at)? => {
+                true if !sticky && trusted.others_write_in(directory, stat, at)? => {
                     "other users can write there".to_owned()
                 }
                 true => return Ok(()),
@@ -181,7 +182,7 @@ impl Place {
             directory,
             name: name.to_owned(),
             at: at.join(name),
-            bound: base.bound,
+            bound: base.bound.clone(),
         })
     }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
+use crate::facts::mounts::{self, Mount};
+
 /// A directory that is held open: walks begin at it, even if its name refers to another one later.
 #[derive(Clone, Debug)]
 pub struct Base {
@@ -31,13 +33,16 @@ impl Base {
         })
     }
 
-    /// The same for walks that must not leave the mount that the directory is in.
+    /// The same for the root of an image: walks stay in the mount that the directory is in, and in those below it
+    /// that are the image's own ([`is_of_image`]).
     ///
     /// # Errors
-    /// As [`Base::open`], and where `/proc/self/fdinfo` cannot be read.
-    pub fn open_within_mount(path: &Path) -> io::Result<Self> {
+    /// As [`Base::open`], and where `/proc/self` cannot be read.
+    pub fn open_image(path: &Path) -> io::Result<Self> {
         let base = Self::open(path)?;
-        let bound = Bound(Some(mount_of(&*base.directory)?));
+        let root = fs::read_link(format!("/proc/self/fd/{}", base.directory.as_raw_fd()))?;
+        let mount = mount_of(&*base.directory)?;
+        let bound = Bound(Some(Arc::new(Image { root, mount })));
         Ok(Self { bound, ..base })
     }
 
@@ -52,28 +57,62 @@ impl Base {
     }
 }
 
-/// The id of the mount that everything must be in; `None` allows any mount.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bound(pub(super) Option<u64>);
+/// An image that must not be left.
+#[derive(Debug)]
+pub(super) struct Image {
+    root: PathBuf,
+    /// The id of the mount that its root is in.
+    mount: u64,
+}
+
+/// What a walk must not leave; `None` allows any mount.
+#[derive(Clone, Debug)]
+pub(super) struct Bound(pub(super) Option<Arc<Image>>);
 
 impl Bound {
-    /// Refuses what is in another mount. A bind mount of the same file system is another mount.
+    /// Refuses what is in a mount that is not the image's own.
     ///
     /// # Errors
-    /// CrossesDevices with the path.
-    pub(super) fn check(self, found: &impl AsRawFd, at: &Path) -> io::Result<()> {
-        let Some(mount) = self.0 else {
+    /// CrossesDevices with the path, and where `/proc/self` cannot be read.
+    pub(super) fn check(&self, found: &impl AsRawFd, at: &Path) -> io::Result<()> {
+        let Some(image) = &self.0 else {
             return Ok(());
         };
-        if mount_of(found)? == mount {
+        let mount = mount_of(found)?;
+        if mount == image.mount {
+            return Ok(());
+        }
+        let path = "/proc/thread-self/mountinfo";
+        let text = fs::read_to_string(path)?;
+        let mounts =
+            mounts::parse(&text).map_err(|line| io::Error::other(format!("{path}: {line}")))?;
+        if is_of_image(&mounts, mount, &image.root) {
             return Ok(());
         }
         let what = format!(
-            "{}: another file system is mounted there: unmount it first",
+            "{}: a file system that is not the image's own is mounted there: unmount it first",
             at.display()
         );
         Err(io::Error::new(io::ErrorKind::CrossesDevices, what))
     }
+}
+
+/// File systems without a block device that can be part of an image all the same.
+const STORAGE: [&str; 6] = ["btrfs", "zfs", "overlay", "tmpfs", "nfs", "nfs4"];
+
+/// Whether a mount is part of the image below `root`, as a partition of its own for `/var` is: it stores files, and
+/// none of them is visible outside the image, as those of a bind mount of the host's are.
+fn is_of_image(mounts: &[Mount], id: u64, root: &Path) -> bool {
+    let Some(it) = mounts.iter().find(|mount| mount.id == id) else {
+        return false;
+    };
+    let stores = !it.device.starts_with("0:") || STORAGE.contains(&it.kind.as_str());
+    let overlaps = |other: &&Mount| {
+        let (a, b) = (Path::new(&it.root), Path::new(&other.root));
+        other.device == it.device && (a.starts_with(b) || b.starts_with(a))
+    };
+    let is_below = |mount: &Mount| Path::new(&mount.point).starts_with(root);
+    stores && mounts.iter().filter(overlaps).all(is_below)
 }
 
 /// The id of the mount that an open file is in. statx(2) reports it only from Linux 5.8 on, and openat2(2)
@@ -117,7 +156,7 @@ mod tests {
     fn refused<T>(done: io::Result<T>, at: &Path) {
         let error = done.err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::CrossesDevices, "{error}");
-        let words = "another file system is mounted there: unmount it first";
+        let words = "a file system that is not the image's own is mounted there: unmount it first";
         assert_eq!(error.to_string(), format!("{}: {words}", at.display()));
     }
 
@@ -127,7 +166,7 @@ mod tests {
         let at = |name: &str| tree.at.join(name);
         in_own_mounts(|| {
             bind(&at("image"), &at("image"));
-            let base = Base::open_within_mount(&at("image")).unwrap();
+            let base = Base::open_image(&at("image")).unwrap();
             let place = |path: &str| Place::open(&base, Path::new(path));
             assert!(place("/etc/x/y").unwrap().look().unwrap().is_some());
             bind(&at("host"), &at("image/etc"));
@@ -149,11 +188,55 @@ mod tests {
     }
 
     #[test]
+    fn partitions_of_the_image_are_part_of_it() {
+        let tree = Tree::with(&[("/image/var/x", "image"), ("/image/etc/x", "image")]);
+        let at = |name: &str| tree.at.join(name);
+        in_own_mounts(|| {
+            let tmpfs = Some("tmpfs");
+            mount(
+                tmpfs,
+                &at("image/var"),
+                tmpfs,
+                MsFlags::empty(),
+                None::<&str>,
+            )
+            .unwrap();
+            fs::write(at("image/var/x"), "partition").unwrap();
+            let base = Base::open_image(&at("image")).unwrap();
+            let place = || Place::open(&base, Path::new("/var/x"));
+            assert!(place().unwrap().look().unwrap().is_some());
+            // From here on it is the host's as well.
+            bind(&at("image/var"), &tree.at);
+            refused(place(), &at("image/var"));
+        });
+    }
+
+    #[test]
+    fn mounts_that_are_visible_elsewhere_are_not_the_images() {
+        let mounts = mounts::parse(
+            "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+             21 20 0:5 / /proc rw - proc proc rw\n\
+             30 20 8:2 / /mnt rw - ext4 /dev/sda2 rw\n\
+             31 30 8:3 / /mnt/var rw - ext4 /dev/sda3 rw\n\
+             32 30 0:40 /@usr /mnt/usr rw - btrfs /dev/sda4 rw\n\
+             33 30 0:5 / /mnt/proc rw - proc proc rw\n\
+             34 30 8:1 /etc /mnt/etc rw - ext4 /dev/sda1 rw\n\
+             35 30 0:41 / /mnt/sys/kernel/tracing rw - tracefs tracefs rw\n\
+             36 20 0:40 /@home /home rw - btrfs /dev/sda4 rw\n\
+             37 20 8:3 /lib /mntother rw - ext4 /dev/sda3 rw\n",
+        )
+        .unwrap();
+        let is_own = |id| is_of_image(&mounts, id, Path::new("/mnt"));
+        let own: Vec<u64> = (20..38).filter(|id| is_own(*id)).collect();
+        assert_eq!(own, [30, 32]);
+    }
+
+    #[test]
     fn a_file_that_is_mounted_over_another_is_left_alone() {
         let tree = Tree::with(&[("/host", "host"), ("/image/group", "image")]);
         let at = |name: &str| tree.at.join(name);
         in_own_mounts(|| {
-            let base = Base::open_within_mount(&at("image")).unwrap();
+            let base = Base::open_image(&at("image")).unwrap();
             let place = Place::open(&base, Path::new("/group")).unwrap();
             drop(place.open_private().unwrap());
             bind(&at("host"), &at("image/group"));

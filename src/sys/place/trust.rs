@@ -13,33 +13,61 @@ use crate::sys::xattr;
 /// POSIX ACL (acl(5)): grants users and groups more than the mode shows.
 const ACL: &CStr = c"system.posix_acl_access";
 
-/// Whether users other than the owner can write to a file with this mode, group and attributes. Root's group
-/// counts as root. But with an ACL, the group's bits are the upper limit for every user and group named in it.
-pub fn others_write(mode: u32, gid: u32, attributes: &Attributes) -> bool {
-    let has_acl = || {
-        attributes
-            .keys()
-            .any(|name| name.as_bytes() == ACL.to_bytes())
-    };
-    writes(mode, gid) || mode & libc::S_IWGRP != 0 && has_acl()
+/// Whose files are trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trusted {
+    /// Owners.
+    pub uids: Vec<u32>,
+    /// Groups whose only members are such owners.
+    pub gids: Vec<u32>,
 }
 
-/// The same for a directory.
-pub(super) fn others_write_in(directory: &OwnedFd, stat: &FileStat, at: &Path) -> io::Result<bool> {
-    let (mode, gid) = (stat.st_mode, stat.st_gid);
-    if writes(mode, gid) || mode & libc::S_IWGRP == 0 {
-        return Ok(writes(mode, gid));
+impl Trusted {
+    /// Root and its group.
+    pub fn root() -> Self {
+        Self {
+            uids: vec![0],
+            gids: vec![0],
+        }
     }
+
+    /// Whether others can write to a file with this mode, group and attributes. With an ACL, the group's bits are
+    /// the upper limit for every user and group named in it.
+    pub fn others_write(&self, mode: u32, gid: u32, attributes: &Attributes) -> bool {
+        let has_acl = || {
+            attributes
+                .keys()
+                .any(|name| name.as_bytes() == ACL.to_bytes())
+        };
+        self.writes(mode, gid) || mode & libc::S_IWGRP != 0 && has_acl()
+    }
+
+    /// The same for a directory.
+    pub(super) fn others_write_in(
+        &self,
+        directory: &OwnedFd,
+        stat: &FileStat,
+        at: &Path,
+    ) -> io::Result<bool> {
+        let (mode, gid) = (stat.st_mode, stat.st_gid);
+        if self.writes(mode, gid) || mode & libc::S_IWGRP == 0 {
+            return Ok(self.writes(mode, gid));
+        }
+        has_acl(directory, at)
+    }
+
+    fn writes(&self, mode: u32, gid: u32) -> bool {
+        mode & libc::S_IWOTH != 0 || mode & libc::S_IWGRP != 0 && !self.gids.contains(&gid)
+    }
+}
+
+fn has_acl(directory: &OwnedFd, at: &Path) -> io::Result<bool> {
     // It was opened with O_PATH: fgetxattr(2) would fail with EBADF.
     let link = format!("/proc/self/fd/{}", directory.as_raw_fd());
     // NotFound would mean that the directory itself does not exist.
     let failed =
         |error| io::Error::other(format!("{}: its ACL cannot be read: {error}", at.display()));
     xattr::has(Path::new(&link), ACL).map_err(failed)
-}
-
-fn writes(mode: u32, gid: u32) -> bool {
-    mode & libc::S_IWOTH != 0 || mode & libc::S_IWGRP != 0 && gid != 0
 }
 
 #[cfg(test)]
@@ -89,8 +117,7 @@ pub(crate) mod tests {
                 assert_eq!(place.is_ok(), trusted, "{:?}", place.err());
             }
             // This also checks the directories above, such as /tmp, where all users can write.
-            let owners = [0];
-            let place = Place::open_of(&owners, &folder.join("x"));
+            let place = Place::open_of(&Trusted::root(), &folder.join("x"));
             assert_eq!(place.is_ok(), trusted, "{:?}", place.err());
         };
         mode(&tree.at, 0o755);
@@ -111,10 +138,11 @@ pub(crate) mod tests {
     fn mode_and_acl_of_a_file_are_checked() {
         let none = Attributes::new();
         let acl = Attributes::from([(ACL.to_str().unwrap().to_owned(), Vec::new())]);
-        assert!(!others_write(0o664, 0, &none));
-        assert!(others_write(0o664, 0, &acl));
-        assert!(!others_write(0o644, 0, &acl));
-        assert!(others_write(0o664, 1, &none));
-        assert!(others_write(0o646, 0, &none));
+        let root = Trusted::root();
+        assert!(!root.others_write(0o664, 0, &none));
+        assert!(root.others_write(0o664, 0, &acl));
+        assert!(!root.others_write(0o644, 0, &acl));
+        assert!(root.others_write(0o664, 1, &none));
+        assert!(root.others_write(0o646, 0, &none));
     }
 }

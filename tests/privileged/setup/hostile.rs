@@ -115,6 +115,35 @@ fn targets_of_a_running_system_are_left_alone_in_an_image() {
 }
 
 #[test]
+fn what_others_put_in_the_place_of_an_interrupted_change_is_left_alone() {
+    need_root();
+    let scratch = Scratch::new();
+    let root = image(&scratch);
+    let target = serde_json::json!({"path": "/etc/made"});
+    let wanted = serde_json::json!({"link": "nowhere"});
+    with_journal(&root, &[begun(target, "absent".into(), wanted)]);
+    fs::write(root.join("etc/made"), "an administrator's").expect("ours");
+    let told = unbroken(&stdout(&setup(&root, &["--rollback"])));
+    assert!(told.contains("left alone"), "{told}");
+    let left = fs::read_to_string(root.join("etc/made")).expect("it is there");
+    assert_eq!(left, "an administrator's");
+}
+
+#[test]
+fn odd_files_of_an_image_stop_nothing() {
+    need_root();
+    let scratch = Scratch::new();
+    let root = image(&scratch);
+    fs::create_dir_all(root.join("usr/bin")).expect("ours");
+    fs::write(root.join("usr/bin/env"), b"\x7fELF").expect("ours");
+    let mut passwd = fs::read(root.join("etc/passwd")).expect("ours");
+    passwd.extend(b"m:x:77:77:M\xfcller:/:/bin/sh\n");
+    fs::write(root.join("etc/passwd"), passwd).expect("ours");
+    done(&root, &APPLY);
+    done(&root, &["--rollback"]);
+}
+
+#[test]
 fn a_planted_program_is_not_installed() {
     need_root();
     let own = env!("CARGO_PKG_VERSION");

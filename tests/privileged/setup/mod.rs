@@ -602,7 +602,7 @@ fn mounts_in_an_image_are_left_alone() {
             ),
         );
         let named = format!(
-            "{}: another file system is mounted there: unmount it first",
+            "{}: a file system that is not the image's own is mounted there: unmount it first",
             root.join(mounted).display()
         );
         assert!(told.contains(&named), "{mounted}: {told}");
