@@ -16,12 +16,6 @@ use crate::sys::root::Root;
 /// A line of `/proc/self/mountinfo`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
-    /// Its number. Another one at each boot, so it is not saved.
-    #[serde(skip)]
-    pub id: u64,
-    /// Device of the file system, `major:minor`. Not saved either.
-    #[serde(skip)]
-    pub device: String,
     /// Where it is mounted.
     pub point: String,
     /// Which of its directories is.
@@ -181,29 +175,49 @@ pub fn holding<'a>(table: &'a [Mount], file: &Path) -> Option<&'a Mount> {
 /// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG…] - TYPE SOURCE SUPER-OPTIONS`; an error is the
 /// first line that is not.
 pub fn parse(text: &str) -> Result<Vec<Mount>, &str> {
+    let placed = parse_placed(text)?;
+    Ok(placed.into_iter().map(|placed| placed.mount).collect())
+}
+
+/// A mount, with what is another one at each boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The number of the mount.
+    pub id: u64,
+    /// The device of the file system, `major:minor`.
+    pub device: String,
+    /// The rest.
+    pub mount: Mount,
+}
+
+/// Every mount of `/proc/PID/mountinfo`.
+///
+/// # Errors
+/// The line that is not understood.
+pub fn parse_placed(text: &str) -> Result<Vec<Placed>, &str> {
     text.lines()
         .map(|line| parse_line(line).ok_or(line))
         .collect()
 }
 
-fn parse_line(line: &str) -> Option<Mount> {
+fn parse_line(line: &str) -> Option<Placed> {
     let (mount, system) = line.split_once(" - ")?;
     let mut mount = mount.split(' ');
     let id = mount.next()?.parse().ok()?;
     let device = mount.nth(1)?.to_owned();
     let mut system = system.split(' ');
     let list = |text: &str| text.split(',').map(str::to_owned).collect();
-    Some(Mount {
-        id,
-        device,
+    let mount = Mount {
         root: unescape(mount.next()?),
         point: unescape(mount.next()?),
         options: list(mount.next()?),
         kind: system.next()?.to_owned(),
         // A source may be empty or hold spaces; the options are the last word.
         super_options: list(system.next_back()?),
-    })
-    .filter(|mount| PathBuf::from(&mount.point).is_absolute())
+    };
+    PathBuf::from(&mount.point)
+        .is_absolute()
+        .then_some(Placed { id, device, mount })
 }
 
 /// The kernel writes space, tab, newline and backslash as `\` and three octal digits.

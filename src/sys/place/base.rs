@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use crate::facts::mounts::{self, Mount};
+use crate::facts::mounts::{self, Placed};
 
 /// A directory that is held open: walks begin at it, even if its name refers to another one later.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Base {
     }
 
     /// The same for the root of an image: walks stay in the mount that the directory is in, and in those below it
-    /// that are the image's own ([`is_of_image`]).
+    /// that are the image's own.
     ///
     /// # Errors
     /// As [`Base::open`], and where `/proc/self` cannot be read.
@@ -84,8 +84,8 @@ impl Bound {
         }
         let path = "/proc/thread-self/mountinfo";
         let text = fs::read_to_string(path)?;
-        let mounts =
-            mounts::parse(&text).map_err(|line| io::Error::other(format!("{path}: {line}")))?;
+        let mounts = mounts::parse_placed(&text)
+            .map_err(|line| io::Error::other(format!("{path}: {line}")))?;
         if is_of_image(&mounts, mount, &image.root) {
             return Ok(());
         }
@@ -102,16 +102,16 @@ const STORAGE: [&str; 6] = ["btrfs", "zfs", "overlay", "tmpfs", "nfs", "nfs4"];
 
 /// Whether a mount is part of the image below `root`, as a partition of its own for `/var` is: it stores files, and
 /// none of them is visible outside the image, as those of a bind mount of the host's are.
-fn is_of_image(mounts: &[Mount], id: u64, root: &Path) -> bool {
+fn is_of_image(mounts: &[Placed], id: u64, root: &Path) -> bool {
     let Some(it) = mounts.iter().find(|mount| mount.id == id) else {
         return false;
     };
-    let stores = !it.device.starts_with("0:") || STORAGE.contains(&it.kind.as_str());
-    let overlaps = |other: &&Mount| {
-        let (a, b) = (Path::new(&it.root), Path::new(&other.root));
+    let stores = !it.device.starts_with("0:") || STORAGE.contains(&it.mount.kind.as_str());
+    let overlaps = |other: &&Placed| {
+        let (a, b) = (Path::new(&it.mount.root), Path::new(&other.mount.root));
         other.device == it.device && (a.starts_with(b) || b.starts_with(a))
     };
-    let is_below = |mount: &Mount| Path::new(&mount.point).starts_with(root);
+    let is_below = |other: &Placed| Path::new(&other.mount.point).starts_with(root);
     stores && mounts.iter().filter(overlaps).all(is_below)
 }
 
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn mounts_that_are_visible_elsewhere_are_not_the_images() {
-        let mounts = mounts::parse(
+        let mounts = mounts::parse_placed(
             "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
              21 20 0:5 / /proc rw - proc proc rw\n\
              30 20 8:2 / /mnt rw - ext4 /dev/sda2 rw\n\
