@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::attached::Group;
 use crate::broken::is_locked_down;
 use crate::least::{NOBODY, as_nobody, installed};
 use crate::need_root;
@@ -418,6 +419,38 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_cgroup_with_another_users_process_is_refused() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    let group = Group::new();
+    let attempt = |words: &[&str]| {
+        let mut command = as_nobody(&denet);
+        command.args(["--duration", "0.1"]).args(words);
+        command.args(["--cgroup", &group.folder()]);
+        output(command.stdin(Stdio::null()))
+    };
+    let verbs: [&[&str]; 2] = [&["--enable-ebpf", "attach"], &["monitor", "exec"]];
+    let own = Waiting::start(NOBODY);
+    group.join(own.0.id());
+    for verb in verbs {
+        let done = attempt(verb);
+        assert_ne!(done.status.code(), Some(3), "{verb:?}: {}", stderr(&done));
+    }
+    let other = Waiting::start(0);
+    group.join(other.0.id());
+    for verb in verbs {
+        let done = attempt(verb);
+        let report = stderr(&done);
+        assert_eq!(done.status.code(), Some(3), "{verb:?}: {report}");
+        assert!(
+            report.contains("[not-yours]") && report.contains(&other.pid()),
+            "{verb:?}: {report}"
+        );
     }
 }
 
