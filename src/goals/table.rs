@@ -625,7 +625,7 @@ pub const GOALS: &[Goal] = &[
     },
     Goal {
         id: "other-processes",
-        title: "processes of other users",
+        title: "others' processes",
         ways: PROFILING,
         limits: &["not-yours"],
     },

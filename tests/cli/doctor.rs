@@ -78,6 +78,13 @@ fn other_users_processes_are_judged_only_on_request() {
     let (scope, goals, causes, _) = judged(own(), &asked);
     assert_eq!((scope, goals), (json!("own"), vec![json!("blocked")]));
     assert_eq!(causes.first(), Some(&json!("not-yours")));
+    let file = decided(&scratch, &own());
+    let shown = run(&[&["--facts", text(&file)], &asked[..]].concat());
+    let shown = stdout(&shown);
+    assert!(
+        shown.contains("  others' processes   BLOCKED by not-yours"),
+        "{shown}"
+    );
     let (scope, goals, causes, _) = judged(json!({"known": "any"}), &asked);
     assert_eq!((scope, goals), (json!("any"), vec![json!("ready")]));
     assert!(!causes.contains(&json!("not-yours")), "{causes:?}");
