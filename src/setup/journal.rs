@@ -101,7 +101,11 @@ pub enum JournalError {
         found: u64,
     },
     /// An older denet wrote it, and named the contents that it keeps by a weaker digest.
-    #[error("{}: written by an older denet (version {version}); use that version to undo it", path.display())]
+    #[error(
+        "{}: an earlier build of denet wrote it (version {version}, schema below {SCHEMA}), and what it kept cannot \
+             be verified; undo it with the denet that wrote it",
+        path.display()
+    )]
     Older {
         /// The journal.
         path: PathBuf,

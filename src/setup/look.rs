@@ -120,7 +120,7 @@ fn check_wish(system: &System, wish: &Wish) -> Result<(), SetupError> {
     for (key, value) in &wish.sysctls {
         if sysctl(key).is_none() || value.parse::<i64>().is_err() {
             return Err(refused(format!(
-                "--with sysctl={key}={value}: a name such as kernel.perf_event_paranoid, and a number"
+                "--with sysctl=KEY=VALUE takes a name such as kernel.perf_event_paranoid and a number, not {key}={value}"
             )));
         }
     }
