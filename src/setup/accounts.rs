@@ -32,7 +32,7 @@ pub(super) fn find(text: &str, name: &str) -> Option<(u32, Vec<String>)> {
     Some((found.gid?, members.collect()))
 }
 
-/// The primary group of a user, if nobody else belongs to it.
+/// The primary group of a user, if no other user is a member.
 pub(super) fn private_group(passwd: &str, group: &str, uid: u32) -> Option<u32> {
     let account = |line: &str| {
         let fields: Vec<&str> = line.split(':').collect();

@@ -63,7 +63,7 @@ fn undo(system: &System, journal: &Journal, change: &Change) -> Result<Undone, S
     if now == change.before {
         return Ok(Undone::WasSo);
     }
-    // A path changes at once or not at all: what is neither was put there by somebody else.
+    // A path is changed completely or not at all: anything else was put there by another process.
     let is_half_done = change.interrupted && !matches!(target, Target::Path(_));
     let ours = now == change.wanted || is_half_done;
     if !ours {

@@ -1,4 +1,4 @@
-//! What a journal may name. Only root can write to it, but anybody may have been root in an image. So its lines
+//! What a journal may name. Only root can write to it, but any user may have been root in an image. So its lines
 //! are validated like a user's input, before anything is read or changed.
 
 use std::path::{Component, Path, PathBuf};

@@ -101,8 +101,8 @@ impl Place {
         Self::walk(base, path, |_, _, _| Ok(()))
     }
 
-    /// The same for changing: every directory on the way from `base` on belongs to root, and nobody
-    /// else may write there.
+    /// The same for changing: every directory on the way from `base` on belongs to root, and no other
+    /// user may write there.
     ///
     /// # Errors
     /// As [`Place::open`], and EPERM with the directory's name.
