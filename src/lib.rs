@@ -5,14 +5,14 @@
 //! their data takes no part in that: [`syscalls`] names numbers, [`profile::tally`] and
 //! [`profile::analyse`] add up and conclude, [`facts`] are judged by [`checks`] into a
 //! [`finding::Finding`] ([`uapi`] knows the numbers of eBPF), and [`render`] turns it all into text
-//! and JSON lines. [`cli`] parses, [`run`] is the verb, `src/bin/denet.rs` calls it. [`smoke`] is the
+//! and JSON lines. [`cli`] parses, [`commands`] has a file for each verb, `src/bin/denet.rs` calls it. [`smoke`] is the
 //! test of `src/bin/ebpf_test.rs`: one program through every stage of its life.
 //!
-//! [`doctor`] is `src/bin/ebpf_diag.rs`: it gathers [`facts`], judges them by [`checks`] and [`goals`] into a
+//! [`commands::diagnose`] is `src/bin/ebpf_diag.rs`: it gathers [`facts`], judges them by [`checks`] and [`goals`] into a
 //! [`report`], with a page of [`pages`] for each finding. [`process`] samples what processes use.
-//! [`summarise`] is `denet stats`, a fold of a recording into [`stats`], [`export`] writes samples as a table.
+//! [`commands::stats`] is `denet stats`, a fold of a recording into [`stats`], [`export`] writes samples as a table.
 //! [`monitor`] is `denet monitor` and `denet trace`: what happens, as it happens.
-//! [`provision`] is `denet setup`: [`setup`] plans,
+//! [`commands::setup`] is `denet setup`: [`setup`] plans,
 //! journals, applies and undoes what a [`step::Step`] tells.
 
 pub mod access;
@@ -20,8 +20,7 @@ pub mod access;
 pub mod bpf;
 pub mod checks;
 pub mod cli;
-pub mod complaint;
-pub mod doctor;
+pub mod commands;
 pub mod escape;
 pub mod exit;
 pub mod export;
@@ -29,22 +28,18 @@ pub mod facts;
 pub mod finding;
 pub mod goals;
 pub mod identity;
-mod live;
 pub mod monitor;
+pub mod output;
 pub mod pages;
 pub mod process;
 pub mod profile;
-pub mod provision;
-mod records;
 pub mod render;
 pub mod report;
-pub mod run;
 pub mod setup;
 pub mod shell;
 pub mod smoke;
 pub mod stats;
 pub mod step;
-pub mod summarise;
 pub mod sys;
 pub mod syscalls;
 pub mod trace;

@@ -5,9 +5,10 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use denet::cli::{self, Asked, Cli};
+use denet::commands::{attach, run, setup, stats};
 use denet::monitor::xdp;
 use denet::sys::{environment, terminal};
-use denet::{exit, monitor, provision, run, summarise};
+use denet::{exit, monitor, output};
 
 /// Where stdout is no terminal.
 const COLUMNS: usize = 80;
@@ -22,17 +23,17 @@ fn main() -> ExitCode {
         Err(code) => return ExitCode::from(code),
     };
     let (asked, debug) = parsed.into_parts();
-    run::start_log(debug);
+    output::start_log(debug);
     let code = match asked {
         Asked::Run(options, output) => run::run(options, &output),
-        Asked::Attach(options, output) => run::attach(options, &output),
+        Asked::Attach(options, output) => attach::run(options, &output),
         Asked::Monitor(what, common) => monitor::run(&what, &common),
         Asked::MonitorXdp(options, output) => xdp::run(&options, &output),
-        Asked::Stats(options) => summarise::run(&options),
+        Asked::Stats(options) => stats::run(&options),
         Asked::Setup(options) => {
             let columns = terminal::columns(io::stdout().as_fd()).unwrap_or(COLUMNS);
             let mut stdout = anstream::stdout();
-            let code = provision::run(options, &mut stdout, columns);
+            let code = setup::run(options, &mut stdout, columns);
             let _ = stdout.flush();
             code
         }

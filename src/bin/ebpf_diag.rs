@@ -5,10 +5,10 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use denet::complaint::complain;
-use denet::doctor::{self, DoctorError};
+use denet::commands::diagnose::{self, DoctorError};
+use denet::output::complaint::complain;
 use denet::sys::{environment, inherited, terminal};
-use denet::{cli, exit, run};
+use denet::{cli, exit, output};
 
 /// Where stdout is no terminal.
 const COLUMNS: usize = 80;
@@ -25,17 +25,17 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(code) => return ExitCode::from(code),
     };
-    run::start_log(parsed.debug);
+    output::start_log(parsed.debug);
     if inherited::was_closed(1) {
         complain(NAME, "stdout is closed, and the report goes there");
         return ExitCode::from(exit::TOOL_FAILED);
     }
     let page = parsed.explain.take();
     let result = written(|to, columns| match page {
-        Some(id) => doctor::explain(&id, to).map(|()| 0),
+        Some(id) => diagnose::explain(&id, to).map(|()| 0),
         None => {
-            let status = doctor::run(&parsed.into_parts(), to, columns)?;
-            Ok(doctor::exit_code(status))
+            let status = diagnose::run(&parsed.into_parts(), to, columns)?;
+            Ok(diagnose::exit_code(status))
         }
     });
     result.map_or_else(failed, ExitCode::from)

@@ -5,11 +5,11 @@ use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use denet::complaint::complain;
 use denet::escape;
+use denet::output::complaint::complain;
 use denet::render::smoke as render;
 use denet::sys::{environment, inherited, terminal};
-use denet::{cli, exit, run, smoke};
+use denet::{cli, exit, output, smoke};
 
 /// Where stdout is no terminal.
 const COLUMNS: usize = 80;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(code) => return ExitCode::from(code),
     };
-    run::start_log(parsed.debug);
+    output::start_log(parsed.debug);
     let (options, json) = parsed.into_parts();
     if inherited::was_closed(1) {
         return failed("stdout is closed, and the result goes there");

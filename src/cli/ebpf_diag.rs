@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::STYLES;
-use crate::doctor::{Options, Source};
+use crate::commands::diagnose::{Options, Source};
 use crate::facts::Target;
 use crate::report::Selection;
 

@@ -25,11 +25,10 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::commands;
 use crate::monitor::{Common, What, xdp};
 use crate::profile::attached::{AttachOptions, Whom};
 use crate::profile::session::Options;
-use crate::provision;
-use crate::summarise;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -158,9 +157,9 @@ pub enum Asked {
     /// To count what arrives at an interface.
     MonitorXdp(xdp::Options, Output),
     /// To summarise a recording.
-    Stats(summarise::Options),
+    Stats(commands::stats::Options),
     /// To set a machine up.
-    Setup(provision::Options),
+    Setup(commands::setup::Options),
 }
 
 /// Where results go.

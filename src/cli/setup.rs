@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::provision::{Act, Options};
+use crate::commands::setup::{Act, Options};
 use crate::setup::plan::{Profile, Wish};
 
 /// What setup is to do.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::summarise::{Options, Source};
+use crate::commands::stats::{Options, Source};
 
 /// What is to be summarised.
 #[derive(Args, Debug)]

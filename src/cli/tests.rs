@@ -40,10 +40,13 @@ fn a_recording_is_a_file_or_standard_input() {
         _ => panic!("{line} summarises nothing"),
     };
     let options = of("denet stats - --json --top 3");
-    assert_eq!(options.from, summarise::Source::Stdin);
+    assert_eq!(options.from, crate::commands::stats::Source::Stdin);
     assert_eq!((options.json, options.top), (true, 3));
     let options = of("denet stats ./-");
-    assert_eq!(options.from, summarise::Source::File("./-".into()));
+    assert_eq!(
+        options.from,
+        crate::commands::stats::Source::File("./-".into())
+    );
 }
 
 #[test]

@@ -129,5 +129,5 @@ pub fn run(what: &What, common: &Common) -> u8 {
 /// A build without eBPF sees no calls.
 #[cfg(not(feature = "ebpf"))]
 pub fn run(_: &What, _: &Common) -> u8 {
-    crate::run::built_without()
+    crate::output::built_without()
 }

@@ -228,7 +228,7 @@ impl Consumer for Listener {
                 *self.seen.borrow_mut() = Some(seen);
             }
             Some(Err(error)) => {
-                crate::run::complain(&format!("cannot read what was added up: {error}"));
+                crate::output::complain(&format!("cannot read what was added up: {error}"));
                 watched.unreadable += 1;
             }
             None => watched.unreadable += 1,
@@ -240,7 +240,7 @@ impl Consumer for Listener {
 pub fn run(options: &NetOptions, common: &Common) -> u8 {
     let constants = match sockets(common) {
         Ok(constants) => constants,
-        Err(error) => return crate::run::refuse(&error),
+        Err(error) => return crate::output::refuse(&error),
     };
     let watched = match Watched::begin(common, "net") {
         Ok(watched) => Rc::new(RefCell::new(watched)),

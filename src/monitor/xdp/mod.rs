@@ -95,7 +95,7 @@ fn refused(error: &crate::bpf::KernelError) -> StartError {
 
 /// Counts and tells, or removes what is pinned; returns the exit code.
 pub fn run(options: &Options, output: &Output) -> u8 {
-    if let Err(code) = crate::run::may_write(output) {
+    if let Err(code) = crate::output::may_write(output) {
         return code;
     }
     let done = match &options.unpin {
@@ -111,7 +111,7 @@ fn unpin(options: &Options, place: &std::path::Path, output: &Output) -> Result<
     teller.removed(&options.interface, place, &removed);
     Ok(match &removed.left {
         Some(left) => {
-            crate::run::complain(&format!("cannot remove {left}"));
+            crate::output::complain(&format!("cannot remove {left}"));
             exit::FAILED
         }
         None => teller.end(0),

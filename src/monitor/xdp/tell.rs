@@ -6,9 +6,9 @@ use super::StartError;
 use super::model::{About, Interval, Removed, Whole};
 use crate::cli::Output;
 use crate::exit;
-use crate::records::Records;
+use crate::output::records::Records;
+use crate::output::{self, complain};
 use crate::render::{xdp, xdp_json};
-use crate::run::{self, complain};
 use crate::sys::terminal;
 
 /// Tells of an interface.
@@ -39,7 +39,7 @@ impl<'a> Teller<'a> {
     /// What is watched, and how.
     pub(super) fn begin(&mut self, about: &About) {
         self.records
-            .write(&xdp_json::metadata(about, run::now_ms()));
+            .write(&xdp_json::metadata(about, output::now_ms()));
         if self.output.samples && !self.in_place {
             self.show(|to, columns| xdp::header(to, about, columns));
         }
@@ -49,7 +49,7 @@ impl<'a> Teller<'a> {
     pub(super) fn interval(&mut self, about: &About, interval: Interval<'_>) {
         if self.records.wanted() {
             self.records
-                .write(&xdp_json::interval(&interval, run::now_ms()));
+                .write(&xdp_json::interval(&interval, output::now_ms()));
         }
         if !self.output.samples {
             return;
@@ -118,7 +118,7 @@ fn page(write: impl Fn(&mut dyn io::Write, usize) -> io::Result<()>) -> Vec<u8> 
     let choice = anstream::AutoStream::choice(&io::stderr());
     let mut page = anstream::AutoStream::new(Vec::new(), choice);
     // Writing to memory does not fail.
-    let _ = write(&mut page, run::columns());
+    let _ = write(&mut page, output::columns());
     page.into_inner()
 }
 
@@ -127,7 +127,7 @@ pub(super) fn refuse(error: &StartError) -> u8 {
     match error {
         StartError::Refused(finding) => {
             complain("cannot count at that interface");
-            run::explain(finding);
+            output::explain(finding);
             exit::EBPF_UNAVAILABLE
         }
         StartError::Failed(why) => {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::escape;
 use crate::exit;
+use crate::output::complain;
 use crate::render::stats;
-use crate::run::complain;
 use crate::stats::{Statistics, StatsError, read};
 use crate::sys::{inherited, terminal};
 
