@@ -1,17 +1,14 @@
 //! `denet`: parse, run, exit.
 
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use denet::cli::{self, Asked, Cli};
 use denet::commands::{attach, run, setup, stats};
 use denet::monitor::xdp;
-use denet::sys::{environment, terminal};
-use denet::{exit, monitor, output};
-
-/// Where stdout is no terminal.
-const COLUMNS: usize = 80;
+use denet::output::{self, width};
+use denet::sys::environment;
+use denet::{exit, monitor};
 
 denet::identify!("denet");
 
@@ -31,7 +28,7 @@ fn main() -> ExitCode {
         Asked::MonitorXdp(options, output) => xdp::run(&options, &output),
         Asked::Stats(options) => stats::run(&options),
         Asked::Setup(options) => {
-            let columns = terminal::columns(io::stdout().as_fd()).unwrap_or(COLUMNS);
+            let columns = width::of(&io::stdout());
             let mut stdout = anstream::stdout();
             let code = setup::run(options, &mut stdout, columns);
             let _ = stdout.flush();

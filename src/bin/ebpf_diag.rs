@@ -1,17 +1,14 @@
 //! `ebpf_diag`: parse, diagnose, write, exit.
 
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use denet::commands::diagnose::{self, DoctorError};
 use denet::output::complaint::complain;
-use denet::sys::{environment, inherited, terminal};
-use denet::{cli, exit, output};
-
-/// Where stdout is no terminal.
-const COLUMNS: usize = 80;
+use denet::output::{self, width};
+use denet::sys::{environment, inherited};
+use denet::{cli, exit};
 
 const NAME: &str = "ebpf_diag";
 
@@ -46,7 +43,7 @@ fn written(
     make: impl FnOnce(&mut dyn io::Write, usize) -> Result<u8, DoctorError>,
 ) -> Result<u8, DoctorError> {
     let mut stdout = io::stdout();
-    let columns = terminal::columns(stdout.as_fd()).unwrap_or(COLUMNS);
+    let columns = width::of(&stdout);
     let mut page = anstream::AutoStream::new(Vec::new(), anstream::AutoStream::choice(&stdout));
     let code = make(&mut page, columns)?;
     match stdout

@@ -1,18 +1,15 @@
 //! `ebpf_test`: parse, test, write, exit.
 
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use denet::escape;
 use denet::output::complaint::complain;
+use denet::output::{self, width};
 use denet::render::smoke as render;
-use denet::sys::{environment, inherited, terminal};
-use denet::{cli, exit, output, smoke};
-
-/// Where stdout is no terminal.
-const COLUMNS: usize = 80;
+use denet::sys::{environment, inherited};
+use denet::{cli, exit, smoke};
 
 denet::identify!("ebpf_test");
 
@@ -47,7 +44,7 @@ fn write(report: &smoke::Report, json: bool) -> io::Result<()> {
         let object = render::object(report).to_string();
         writeln!(page, "{}", escape::json(&object))?;
     } else {
-        let columns = terminal::columns(stdout.as_fd()).unwrap_or(COLUMNS);
+        let columns = width::of(&stdout);
         render::table(&mut page, report, columns)?;
     }
     stdout.write_all(&page.into_inner())?;

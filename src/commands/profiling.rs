@@ -55,18 +55,16 @@ impl<'a> Reporter<'a> {
             complain("going on without the syscall profile:");
             explain(finding);
         }
-        let failed = |name: &str, error: &io::Error| {
-            complain(&format!("cannot write {name}: {error}; {}", about.unbegun));
+        let failed = |what: String| {
+            complain(&what);
             exit::FAILED
         };
-        let mut records = Records::open(output).map_err(|(name, error)| failed(&name, &error))?;
+        let mut records = Records::open(output, about.unbegun).map_err(failed)?;
         records.write(&json::metadata(&about.metadata));
         if output.env && records.wanted() {
             records.write(&facts::host::env_record(&Root::default()));
         }
-        if let Some((name, error)) = records.failure() {
-            return Err(failed(name, error));
-        }
+        records.begun().map_err(failed)?;
         let backend = ebpf.and_then(|ebpf| ebpf.backend);
         Ok(Self {
             output,
@@ -120,13 +118,7 @@ impl<'a> Reporter<'a> {
         if self.output.text {
             self.show(&run, map_bytes);
         }
-        match self.records.failure() {
-            Some((name, error)) => {
-                complain(&format!("not all could be written to {name}: {error}"));
-                exit::FAILED
-            }
-            None => code(&run),
-        }
+        self.records.end(code(&run))
     }
 
     fn show(&self, run: &Run, map_bytes: Option<u64>) {

@@ -2,18 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use crate::escape;
 use crate::exit;
-use crate::output::complain;
+use crate::output::{complain, width};
 use crate::render::stats;
 use crate::stats::{Statistics, StatsError, read};
-use crate::sys::{inherited, terminal};
-
-/// Where stdout is no terminal.
-const COLUMNS: usize = 80;
+use crate::sys::inherited;
 
 /// Lines of samples are some kilobytes.
 const BUFFER: usize = 256 << 10;
@@ -89,7 +85,7 @@ fn show(statistics: &Statistics, options: &Options) -> io::Result<()> {
         let object = stats::object(statistics).to_string();
         format!("{}\n", escape::json(&object)).into_bytes()
     } else {
-        let columns = terminal::columns(io::stdout().as_fd()).unwrap_or(COLUMNS);
+        let columns = width::of(&io::stdout());
         let choice = anstream::AutoStream::choice(&io::stdout());
         let mut page = anstream::AutoStream::new(Vec::new(), choice);
         stats::report(&mut page, statistics, options.top, columns)?;

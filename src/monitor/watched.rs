@@ -11,7 +11,7 @@ use super::{Common, Target};
 use crate::escape::printable_lines;
 use crate::exit;
 use crate::output::records::Records;
-use crate::output::{complain, may_write, now_ms, refuse, scope};
+use crate::output::{complain, may_write, now_ms, refuse, scope, width};
 use crate::process::interval::Adaptive;
 use crate::profile::attached::{AttachOptions, Attached, Whom};
 use crate::profile::model::{Losses, Run};
@@ -22,9 +22,6 @@ use crate::render::{json, stream};
 use crate::sys::epoch::{Epoch, TimeOfDay, time_of_day};
 use crate::sys::patient::Patient;
 use crate::sys::terminal;
-
-/// Where lines go that are read by nobody in particular.
-pub(crate) const COLUMNS: usize = 120;
 
 /// What has been told so far, and to whom.
 pub(crate) struct Watched {
@@ -49,9 +46,8 @@ struct Lines {
 
 impl Lines {
     fn new() -> Self {
-        let columns = terminal::columns(io::stderr().as_fd());
         Self {
-            columns: columns.unwrap_or(COLUMNS),
+            columns: terminal::columns(io::stderr().as_fd()).unwrap_or(width::OF_LINES),
             unread: Cell::new(false),
         }
     }
@@ -74,12 +70,7 @@ impl Watched {
     /// Opens what is to be written.
     pub(crate) fn begin(common: &Common, monitor: &'static str) -> Result<Self, u8> {
         may_write(&common.output)?;
-        let records = Records::open(&common.output).map_err(|(name, error)| {
-            complain(&format!(
-                "cannot write {name}: {error}; nothing was watched"
-            ));
-            exit::FAILED
-        })?;
+        let records = Records::open(&common.output, "nothing was watched").map_err(failed)?;
         Ok(Self {
             records,
             epoch: Epoch::now(),
@@ -104,7 +95,9 @@ impl Watched {
 
     /// How wide lines may be.
     pub(crate) fn columns(&self) -> usize {
-        self.lines.as_ref().map_or(COLUMNS, |lines| lines.columns)
+        self.lines
+            .as_ref()
+            .map_or(width::OF_LINES, |lines| lines.columns)
     }
 
     /// Lines for people are wanted.
@@ -195,8 +188,7 @@ pub(crate) fn follow(
         // Where nobody reads any more there is nobody to tell.
         let _ = show(&(table + &stream::end(&run, &losses, watched.unreadable)));
     }
-    if let Some((name, error)) = watched.records.failure() {
-        complain(&format!("not all could be written to {name}: {error}"));
+    if watched.records.end(0) != 0 {
         return exit::FAILED;
     }
     if common.strict && !whole {
@@ -313,15 +305,12 @@ fn begin(
     let mut watched = watched.borrow_mut();
     watched.metadata(metadata);
     watched.text(header);
-    match watched.records.failure() {
-        None => Ok(()),
-        Some((name, error)) => {
-            complain(&format!(
-                "cannot write {name}: {error}; nothing was watched"
-            ));
-            Err(exit::FAILED)
-        }
-    }
+    watched.records.begun().map_err(failed)
+}
+
+fn failed(what: String) -> u8 {
+    complain(&what);
+    exit::FAILED
 }
 
 fn ended(done: Result<(Run, Option<u64>), SessionError>) -> Result<Run, u8> {

@@ -3,9 +3,9 @@
 pub mod complaint;
 pub(crate) mod records;
 pub(crate) mod status;
+pub mod width;
 
 use std::io;
-use std::os::fd::AsFd as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing_subscriber::field::MakeExt as _;
@@ -21,10 +21,7 @@ use crate::exit;
 use crate::finding::Finding;
 use crate::profile::session::SessionError;
 use crate::render::text;
-use crate::sys::{inherited, terminal};
-
-/// Where stderr is no terminal.
-const COLUMNS: usize = 80;
+use crate::sys::inherited;
 
 /// Sends the log to stderr: all of denet's own with `--debug`, or what RUST_LOG asks for.
 pub fn start_log(debug: bool) {
@@ -96,7 +93,7 @@ pub(crate) fn refuse(error: &SessionError) -> u8 {
 }
 
 pub(crate) fn columns() -> usize {
-    terminal::columns(io::stderr().as_fd()).unwrap_or(COLUMNS)
+    width::of(&io::stderr())
 }
 
 /// What this build cannot do.

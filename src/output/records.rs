@@ -4,8 +4,10 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
+use super::complain;
 use crate::cli::{Form, Output};
 use crate::escape;
+use crate::exit;
 use crate::export::csv::Csv;
 use crate::process::model::Tree;
 use crate::sys::patient::Patient;
@@ -14,6 +16,8 @@ use crate::sys::place::Place;
 /// The records, to everyone who asked for them.
 pub(crate) struct Records {
     sinks: Vec<Sink>,
+    /// What has not happened if nothing can be written.
+    unbegun: &'static str,
 }
 
 struct Sink {
@@ -46,7 +50,11 @@ impl To {
 }
 
 impl Records {
-    pub(crate) fn open(output: &Output) -> Result<Self, (String, io::Error)> {
+    /// Opens what is to be written. `unbegun`: what has not happened if that fails.
+    ///
+    /// # Errors
+    /// The sentence to end with.
+    pub(crate) fn open(output: &Output, unbegun: &'static str) -> Result<Self, String> {
         let mut sinks = Vec::new();
         let mut add = |name: String, form, to: Box<dyn Write>| {
             let mut to = To::new(form, to);
@@ -59,10 +67,32 @@ impl Records {
         if let Some((path, form)) = &output.out {
             let name = path.display().to_string();
             let file = Place::of_output(path).and_then(|place| place.create());
-            let file = file.map_err(|error| (name.clone(), error))?;
+            let file = file.map_err(|error| refusal(&name, &error, unbegun))?;
             add(name, *form, Box::new(file));
         }
-        Ok(Self { sinks })
+        Ok(Self { sinks, unbegun })
+    }
+
+    /// Whether the first records were written, before anything is watched or run.
+    ///
+    /// # Errors
+    /// The sentence to end with.
+    pub(crate) fn begun(&self) -> Result<(), String> {
+        match self.failure() {
+            Some((name, error)) => Err(refusal(name, error, self.unbegun)),
+            None => Ok(()),
+        }
+    }
+
+    /// This exit code, unless not all could be written.
+    pub(crate) fn end(&self, code: u8) -> u8 {
+        match self.failure() {
+            Some((name, error)) => {
+                complain(&format!("not all could be written to {name}: {error}"));
+                exit::FAILED
+            }
+            None => code,
+        }
     }
 
     /// Does anyone ask for them? A summary of ten thousand processes is large.
@@ -110,7 +140,7 @@ impl Records {
     }
 
     /// The first sink that could not be written. A reader that went away has what it wanted.
-    pub(crate) fn failure(&self) -> Option<(&str, &io::Error)> {
+    fn failure(&self) -> Option<(&str, &io::Error)> {
         let failed = self
             .sinks
             .iter()
@@ -119,4 +149,8 @@ impl Records {
             .into_iter()
             .find(|(_, error)| error.kind() != io::ErrorKind::BrokenPipe)
     }
+}
+
+fn refusal(name: &str, error: &io::Error, unbegun: &str) -> String {
+    format!("cannot write {name}: {error}; {unbegun}")
 }

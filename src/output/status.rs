@@ -4,17 +4,15 @@
 //! back to where it was: nothing that the command wrote is erased, and it goes on where it stopped.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use unicode_width::UnicodeWidthStr as _;
 
+use super::width;
 use crate::process::model::Tree;
 use crate::render::live;
 use crate::sys::terminal;
 
-/// Where a line each goes to a file.
-const COLUMNS: usize = 120;
 /// Beside what the command writes, so much of the terminal is left to it.
 const SHARED: usize = 2;
 
@@ -50,7 +48,7 @@ impl Live {
         let mut stderr = io::stderr().lock();
         // There is nobody to tell if the terminal is gone.
         if self.in_place {
-            let columns = terminal::columns(stderr.as_fd()).unwrap_or(80);
+            let columns = width::of(&stderr);
             let room = columns.saturating_sub(1) / if self.shared { SHARED } else { 1 };
             let line = live::line(&tree, before, elapsed, room);
             let width = line.width().max(self.drawn.min(room));
@@ -61,7 +59,7 @@ impl Live {
                 at_right_margin(&line, width, columns, self.faint)
             );
         } else {
-            let line = live::line(&tree, before, elapsed.max(Duration::ZERO), COLUMNS);
+            let line = live::line(&tree, before, elapsed.max(Duration::ZERO), width::OF_LINES);
             let _ = writeln!(stderr, "{line}");
         }
         // The sum is enough to compare with.
@@ -75,7 +73,7 @@ impl Live {
     pub fn clear(&mut self) {
         if self.drawn > 0 {
             let mut stderr = io::stderr().lock();
-            let columns = terminal::columns(stderr.as_fd()).unwrap_or(80);
+            let columns = width::of(&stderr);
             let _ = write!(
                 stderr,
                 "{}",

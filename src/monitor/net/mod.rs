@@ -14,7 +14,6 @@ use aya::maps::{Array, HashMap, Map, MapData};
 
 use self::call::Call;
 use self::model::Endpoint;
-use super::watched::COLUMNS;
 use super::{Common, NetOptions, Watched};
 use crate::bpf::abi::{RECORD_SOCKET, Task};
 use crate::bpf::abi_net::{NetControl, NetEndpoint, NetError, NetKey};
@@ -22,6 +21,7 @@ use crate::bpf::object::MapSetting;
 use crate::bpf::{KernelError, NET, types, types_net};
 use crate::checks::{backend, explain};
 use crate::facts::Facts;
+use crate::output::width;
 use crate::profile::follow::{ALLOCATES_SAFELY, BPF_F_NO_PREALLOC};
 use crate::profile::model::Losses;
 use crate::profile::session::SessionError;
@@ -258,7 +258,7 @@ pub fn run(options: &NetOptions, common: &Common) -> u8 {
     };
     let columns = terminal::columns(io::stderr().as_fd());
     let header = match options.events {
-        true => render::header(columns.unwrap_or(COLUMNS)),
+        true => render::header(columns.unwrap_or(width::OF_LINES)),
         false => String::new(),
     };
     super::follow(common, stream, &watched, &header, |_| {

@@ -23,11 +23,7 @@ pub(super) struct Teller<'a> {
 impl<'a> Teller<'a> {
     /// Opens what is to be written.
     pub(super) fn open(output: &'a Output) -> Result<Self, StartError> {
-        let records = Records::open(output).map_err(|(name, error)| {
-            StartError::Failed(format!(
-                "cannot write {name}: {error}; nothing was attached"
-            ))
-        })?;
+        let records = Records::open(output, "nothing was attached").map_err(StartError::Failed)?;
         Ok(Self {
             output,
             records,
@@ -87,13 +83,7 @@ impl<'a> Teller<'a> {
 
     /// This exit code, unless not all could be written.
     pub(super) fn end(&self, code: u8) -> u8 {
-        match self.records.failure() {
-            Some((name, error)) => {
-                complain(&format!("not all could be written to {name}: {error}"));
-                exit::FAILED
-            }
-            None => code,
-        }
+        self.records.end(code)
     }
 
     /// Instead of what stands there.
