@@ -8,11 +8,11 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
 use crate::facts::privileges::CapSet;
-use crate::finding::Finding;
 use crate::process::cgroup;
 use crate::profile::attached::Whom;
-use crate::step::Step;
 use crate::sys::place::{Base, Entry, Place, Trusted};
 use crate::sys::{capabilities, environment, processes};
 

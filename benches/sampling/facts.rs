@@ -5,7 +5,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
-use denet::facts::btf::{Btf, Kind};
+use denet::decode::btf::{Btf, Kind};
 use denet::facts::{Facts, Target, object};
 use denet::sys::root::Root;
 use goblin::elf::Elf;

@@ -1,7 +1,7 @@
 //! Any bytes as BTF and as `.BTF.ext`: every type is looked at in every way.
 #![no_main]
 
-use denet::facts::btf::{Btf, Kind, core_relocations};
+use denet::decode::btf::{Btf, Kind, core_relocations};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let _ = core_relocations(bytes);

@@ -4,11 +4,12 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use denet::cli::{self, Asked, Cli};
+use denet::commands::exit;
 use denet::commands::{attach, run, setup, stats};
+use denet::monitor;
 use denet::monitor::xdp;
 use denet::output::{self, width};
 use denet::sys::environment;
-use denet::{exit, monitor};
 
 denet::identify!("denet");
 

@@ -4,11 +4,12 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use denet::cli;
 use denet::commands::diagnose::{self, DoctorError};
+use denet::commands::exit;
 use denet::output::complaint::complain;
 use denet::output::{self, width};
 use denet::sys::{environment, inherited};
-use denet::{cli, exit};
 
 const NAME: &str = "ebpf_diag";
 

@@ -4,12 +4,13 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use denet::escape;
+use denet::commands::exit;
 use denet::output::complaint::complain;
+use denet::output::escape;
 use denet::output::{self, width};
 use denet::render::smoke as render;
 use denet::sys::{environment, inherited};
-use denet::{cli, exit, smoke};
+use denet::{cli, smoke};
 
 denet::identify!("ebpf_test");
 

@@ -208,7 +208,7 @@ mod tests {
     use std::os::fd::AsFd as _;
 
     use super::*;
-    use crate::facts::btf::{Btf, Kind};
+    use crate::decode::btf::{Btf, Kind};
 
     #[test]
     fn every_jump_ends_at_the_end() {

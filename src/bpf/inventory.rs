@@ -9,10 +9,10 @@ use aya_obj::generated::{
 };
 
 use super::kernel::{bpf, bpf_fd, zeroed};
+use crate::decode::uapi::maps::map_type;
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::loaded::{Holder, HungAt, LoadedLink, LoadedMap, LoadedProgram};
 use crate::sys::root::Root;
-use crate::uapi::maps::map_type;
-use crate::uapi::sections::ProgramKind;
 
 /// Machines with more of a kind than this are listed up to here.
 const MOST: usize = 10_000;

@@ -14,6 +14,7 @@ pub mod abi_xdp;
 pub(crate) mod assembly;
 pub(crate) mod calibrate;
 pub(crate) mod inventory;
+pub mod invoke;
 pub(crate) mod kernel;
 pub(crate) mod object;
 pub(crate) mod perf;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::kernel::KernelError;
-use crate::facts::btf::{Btf, Kind};
+use crate::decode::btf::{Btf, Kind};
 
 /// Where the kernel describes its own types.
 pub(crate) const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";

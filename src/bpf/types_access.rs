@@ -1,6 +1,6 @@
 //! Offsets in kernel structures by which `ebpf/access.h` decides whether the user may trace a task.
 
-use crate::facts::btf::Btf;
+use crate::decode::btf::Btf;
 
 /// Constants of `ebpf/access.h`, in bytes. `None` if one is not known: no task's memory may be read then.
 pub(crate) fn offsets(btf: &Btf<'_>) -> Option<Vec<(&'static str, u32)>> {

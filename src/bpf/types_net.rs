@@ -1,6 +1,6 @@
 //! Where this kernel keeps what a descriptor is, and what a socket is connected to.
 
-use crate::facts::btf::Btf;
+use crate::decode::btf::Btf;
 
 /// A constant of `ebpf/net_socket.h`, and the member of a struct whose offset it is.
 type Row = (&'static str, &'static str, &'static [&'static str]);

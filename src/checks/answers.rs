@@ -3,11 +3,11 @@
 use super::CHECKS;
 use super::predict::Check;
 use super::verdict::Verdict;
+use crate::checks::finding::Finding;
+use crate::checks::goals::{GOALS, Goal, Shown, UNEXPLAINED, Way};
+use crate::checks::step::Step;
 use crate::facts::Facts;
 use crate::facts::probes::{Outcome, Probe};
-use crate::finding::Finding;
-use crate::goals::{GOALS, Goal, Shown, UNEXPLAINED, Way};
-use crate::step::Step;
 
 const CONTRADICTED: &str = "facts-contradicted";
 

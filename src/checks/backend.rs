@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::findings;
 use super::refusal::Refusal;
+use crate::checks::finding::Finding;
 use crate::facts::Fact;
 use crate::facts::kernel::{Kernel, Lockdown, Release};
-use crate::finding::Finding;
 
 /// What a way of asking takes from the kernel.
 #[derive(Clone, Copy, Debug)]

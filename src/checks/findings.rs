@@ -1,8 +1,8 @@
 //! Findings that a check makes beforehand and a refusal afterwards: said once.
 
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
 use crate::facts::kernel::Release;
-use crate::finding::Finding;
-use crate::step::Step;
 
 const TRACING: &str = "/sys/kernel/tracing";
 

@@ -8,15 +8,15 @@ use super::predict::{Event, Prediction};
 use super::privileges::subject;
 use super::smoke;
 use super::verdict::Verdict;
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::access::Access;
 use crate::facts::kernel::{Lockdown, PREEMPTS_PROGRAMS, Release};
 use crate::facts::kernel_types::VMLINUX;
 use crate::facts::privileges::{Cap, CapSet};
 use crate::facts::probes;
 use crate::facts::{Fact, Facts};
-use crate::finding::Finding;
-use crate::step::Step;
-use crate::uapi::sections::ProgramKind;
 
 /// What the subject would be answered if it held every capability that a goal takes, and nothing but
 /// the kernel itself refused.

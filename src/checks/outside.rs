@@ -3,10 +3,10 @@
 
 use super::findings::OWN_GROUP;
 use super::privileges::subject;
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
 use crate::facts::privileges::{Cap, CapSet};
 use crate::facts::{Fact, Facts};
-use crate::finding::Finding;
-use crate::step::Step;
 
 /// What is outside the bounding set sudo does not have either, nor anybody else who logs in there.
 pub(super) fn from_outside(facts: &Facts, finding: &mut Finding) {

@@ -8,13 +8,13 @@ pub(super) use grant::{grant_more, granted, granted_beside};
 
 use super::verdict::Verdict;
 use crate::access::{CONFIG, Scope, not_yours};
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
 use crate::facts::binary::Format;
 use crate::facts::exec::ExecError;
 use crate::facts::kernel::Release;
 use crate::facts::privileges::{Cap, CapSet, Privileges};
 use crate::facts::{Fact, Facts};
-use crate::finding::Finding;
-use crate::step::Step;
 
 /// What tracing takes: `cap_bpf` for maps and programs, `cap_perfmon` for programs that read the
 /// kernel (`bpf_prog_load`, kernel/bpf/syscall.c).

@@ -5,10 +5,10 @@ use super::findings;
 use super::outside::from_outside;
 use super::privileges::{self, obstacles};
 use super::tracing::sees_processes;
+use crate::checks::finding::Finding;
 use crate::facts::kernel::{Lockdown, Release};
 use crate::facts::kernel_types::VMLINUX;
 use crate::facts::{Fact, Facts};
-use crate::finding::Finding;
 
 /// What was refused.
 #[derive(Clone, Copy, Debug)]
@@ -253,11 +253,11 @@ fn left(facts: &Facts, refusal: Refusal<'_>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::step::Step;
     use crate::facts;
     use crate::facts::binary::{Binary, FileCapabilities};
     use crate::facts::kernel::{self, Kernel};
     use crate::facts::privileges::{self, CapSet, Privileges};
-    use crate::step::Step;
 
     const BOTH: CapSet = CapSet(0xc0 << 32);
     const ALL: CapSet = CapSet(0x1ff_ffff_ffff);

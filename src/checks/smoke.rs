@@ -1,9 +1,9 @@
 //! Why the smoke test did not see what it did.
 
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
 use crate::facts::Fact;
 use crate::facts::privileges::Privileges;
-use crate::finding::Finding;
-use crate::step::Step;
 
 /// Calls that were made and calls that the program saw.
 #[derive(Clone, Copy, Debug)]

@@ -5,13 +5,13 @@ use super::kernel::{TRACEPOINT_EVENT, answer, if_permitted, works};
 use super::predict::{Check, Conditions, Operation, Outcome, predict};
 use super::privileges::{grant_more, subject};
 use super::verdict::Verdict;
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
 use crate::facts::access::{Access, Want};
 use crate::facts::kernel::Lockdown;
 use crate::facts::mounts::HidePid;
 use crate::facts::privileges::Cap;
 use crate::facts::{Fact, Facts};
-use crate::finding::Finding;
-use crate::step::Step;
 
 fn is_empty_by_lockdown(facts: &Facts) -> bool {
     facts.kernel.lockdown == Fact::Known(Lockdown::Confidentiality)

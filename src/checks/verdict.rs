@@ -1,7 +1,7 @@
 //! What became of a check.
 
+use crate::checks::finding::Finding;
 use crate::facts::Fact;
-use crate::finding::Finding;
 
 /// What a check says of the facts. "Could not look" is neither good nor bad.
 #[derive(Clone, Debug, PartialEq, Eq)]

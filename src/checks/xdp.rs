@@ -3,11 +3,11 @@
 use super::findings;
 use super::privileges::{granted_beside, has_net_admin, subject};
 use super::refusal::{Refusal, explain};
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
 use crate::facts::Facts;
 use crate::facts::kernel::Release;
 use crate::facts::privileges::Cap;
-use crate::finding::Finding;
-use crate::step::Step;
 
 /// `bpf_xdp_load_bytes` came then: before, frames are read by pointers only, which takes CAP_PERFMON.
 const READS_BY_HELPERS: Release = Release(5, 18);

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::STYLES;
+use crate::checks::report::Selection;
 use crate::commands::diagnose::{Options, Source};
 use crate::facts::Target;
-use crate::report::Selection;
 
 const AFTER_HELP: &str = "\
 Goals: syscall-profiling (denet run, denet attach), exec-monitor, network-monitor, xdp-counters (denet
@@ -67,13 +67,16 @@ pub struct EbpfDiag {
 fn known(id: &str) -> Result<String, String> {
     named(
         id,
-        &crate::report::ids().collect::<Vec<_>>(),
+        &crate::checks::report::ids().collect::<Vec<_>>(),
         "check or goal",
     )
 }
 
 fn page(id: &str) -> Result<String, String> {
-    let ids: Vec<&str> = crate::pages::PAGES.iter().map(|(id, _)| *id).collect();
+    let ids: Vec<&str> = crate::checks::pages::PAGES
+        .iter()
+        .map(|(id, _)| *id)
+        .collect();
     named(id, &ids, "page")
 }
 
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn every_goal_stands_in_the_help() {
-        for goal in crate::goals::GOALS {
+        for goal in crate::checks::goals::GOALS {
             assert!(AFTER_HELP.contains(goal.id), "{}", goal.id);
         }
     }

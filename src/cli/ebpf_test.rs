@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::STYLES;
+use crate::decode::syscalls::harmless::Harmless;
 use crate::facts::kernel_types::VMLINUX;
 use crate::smoke::Options;
-use crate::syscalls::harmless::Harmless;
 
 const AFTER_HELP: &str = "\
 Exit status: 0 every stage is ok; 1 a stage failed, and the finding says why and what mends it; \

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
+use crate::decode::arguments::Detail;
+use crate::decode::filter::{Filter, FilterError};
 use crate::monitor::{self, ExecOptions, NetOptions, Target, TraceOptions, What, xdp};
-use crate::trace::decode::Detail;
-use crate::trace::filter::{Filter, FilterError};
 
 /// What is to be watched.
 #[derive(Debug, Subcommand)]

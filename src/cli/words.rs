@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::escape::{escaped, printable, printable_lines};
+use crate::output::escape::{escaped, printable, printable_lines};
 
 /// Parses the arguments. Prints the parser's error, or the help that was requested.
 ///

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use super::profiling::{About, Reporter, mode};
 use crate::cli::Output;
-use crate::exit;
+use crate::commands::exit;
 use crate::output::{may_write, now_ms, refuse, scope};
 use crate::profile::attached::{AttachOptions, Attached};
 use crate::render::json::{EbpfMetadata, Metadata};

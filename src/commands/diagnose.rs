@@ -4,14 +4,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::escape;
-use crate::exit;
+use crate::checks::goals::Status;
+use crate::checks::pages;
+use crate::checks::report::{Diagnosis, Selection};
+use crate::commands::exit;
 use crate::facts::object::{ObjectError, ObjectFacts, inspect_file};
 use crate::facts::{Fact, Facts, SavedError, Target, accounts};
-use crate::goals::Status;
-use crate::pages;
+use crate::output::escape;
 use crate::render::doctor as render;
-use crate::report::{Diagnosis, Selection};
 use crate::sys::place::Place;
 use crate::sys::root::Root;
 

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod diagnose;
+pub mod exit;
 mod profiling;
 pub mod run;
 pub mod setup;

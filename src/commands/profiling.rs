@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use crate::access::Scope;
 use crate::cli::Output;
-use crate::exit;
+use crate::commands::exit;
 use crate::facts;
 use crate::output::records::Records;
 use crate::output::status::Live;

@@ -2,7 +2,7 @@
 
 use super::profiling::{About, Reporter, mode};
 use crate::cli::Output;
-use crate::exit;
+use crate::commands::exit;
 use crate::output::{may_write, now_ms, refuse, scope};
 use crate::profile::session::{Options, Prepared};
 use crate::render::json::{EbpfMetadata, Metadata};

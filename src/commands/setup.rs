@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::escape;
-use crate::exit;
+use crate::commands::exit;
 use crate::output::complaint::{complain, complain_in_lines};
+use crate::output::escape;
 use crate::render::setup as render;
 use crate::setup::apply::{Boundaries, apply};
 use crate::setup::look::{Standing, survey};

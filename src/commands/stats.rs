@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use crate::escape;
-use crate::exit;
+use crate::commands::exit;
+use crate::output::escape;
 use crate::output::{complain, width};
 use crate::render::stats;
 use crate::stats::{Statistics, StatsError, read};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Fact;
-use super::btf::{Btf, Kind};
+use crate::decode::btf::{Btf, Kind};
 use crate::sys::root::Root;
 
 /// Where the kernel describes them.
@@ -69,7 +69,7 @@ impl KernelTypes {
     }
 }
 
-fn describe(bytes: &[u8]) -> Result<KernelTypes, super::btf::BtfError> {
+fn describe(bytes: &[u8]) -> Result<KernelTypes, crate::decode::btf::BtfError> {
     let btf = Btf::parse(bytes)?;
     let found = btf.find_all(&WANTED);
     let wanted = WANTED.iter().zip(found).map(|((_, name), id)| WantedType {

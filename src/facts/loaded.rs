@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Fact;
-use crate::uapi::sections::ProgramKind;
+use crate::decode::uapi::sections::ProgramKind;
 
 /// A loaded program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

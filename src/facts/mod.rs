@@ -11,7 +11,6 @@
 pub mod access;
 pub mod accounts;
 pub mod binary;
-pub mod btf;
 pub mod cgroup;
 pub mod config;
 pub mod embedded;

@@ -21,9 +21,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::Output;
+use crate::decode::arguments::Detail;
+use crate::decode::filter::Filter;
 use crate::profile::Limits;
-use crate::trace::decode::Detail;
-use crate::trace::filter::Filter;
 
 #[cfg(feature = "ebpf")]
 pub(crate) use watched::{Watched, follow};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{Common, Target};
-use crate::escape::printable_lines;
-use crate::exit;
+use crate::commands::exit;
+use crate::output::escape::printable_lines;
 use crate::output::records::Records;
 use crate::output::{complain, may_write, now_ms, refuse, scope, width};
 use crate::process::interval::Adaptive;

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::escape::{printable, printable_lines};
+use crate::output::escape::{printable, printable_lines};
 
 /// Writes an error on one line.
 pub fn complain(program: &str, what: &str) {

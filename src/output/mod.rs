@@ -1,7 +1,9 @@
 //! Where results, errors and the log go, for all verbs.
 
 pub mod complaint;
+pub mod escape;
 pub(crate) mod records;
+pub mod shell;
 pub(crate) mod status;
 pub mod width;
 
@@ -15,10 +17,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::access::{self, Scope};
+use crate::checks::finding::Finding;
 use crate::cli::Output;
-use crate::escape::printable;
-use crate::exit;
-use crate::finding::Finding;
+use crate::commands::exit;
+use crate::output::escape::printable;
 use crate::profile::session::SessionError;
 use crate::render::text;
 use crate::sys::inherited;
@@ -77,8 +79,8 @@ pub(crate) fn refuse(error: &SessionError) -> u8 {
     complain(&error.to_string());
     match error {
         SessionError::Unrunnable(error) => match error {
-            crate::sys::program::Unrunnable::NotFound(_) => exit::NOT_FOUND,
-            crate::sys::program::Unrunnable::NotExecutable(..) => exit::NOT_EXECUTABLE,
+            crate::process::program::Unrunnable::NotFound(_) => exit::NOT_FOUND,
+            crate::process::program::Unrunnable::NotExecutable(..) => exit::NOT_EXECUTABLE,
         },
         SessionError::Exec(_, error) if error.kind() == io::ErrorKind::NotFound => exit::NOT_FOUND,
         SessionError::Exec(..) => exit::NOT_EXECUTABLE,

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::complain;
 use crate::cli::{Form, Output};
-use crate::escape;
-use crate::exit;
+use crate::commands::exit;
 use crate::export::csv::Csv;
+use crate::output::escape;
 use crate::process::model::Tree;
 use crate::sys::patient::Patient;
 use crate::sys::place::Place;

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod model;
 pub mod population;
+pub mod program;
 pub mod sampler;
 pub mod seen;
 mod source;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::model::{Analysis, Behavior, CallCount, Overhead, Snapshot, SyscallProfile};
-use crate::syscalls::{Call, Category};
+use crate::decode::syscalls::{Call, Category};
 
 /// Turns what was seen into the profile.
 ///
@@ -145,8 +145,8 @@ fn classify(total: u64, wall: Duration, analysis: &Analysis) -> Behavior {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::syscalls::Abi;
     use crate::profile::model::Process;
-    use crate::syscalls::Abi;
 
     fn class(counts: &[(Category, u64)], wall_ms: u64, cpu_ms: u64) -> Behavior {
         let mut by_category = [0; Category::ALL.len()];

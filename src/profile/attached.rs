@@ -16,7 +16,7 @@ use super::sampling::{Closeness, Sampling, Sink};
 use super::session::{Ebpf, SessionError};
 use super::{Limits, StartError, Target, analyse};
 use crate::access::Access;
-use crate::finding::Finding;
+use crate::checks::finding::Finding;
 use crate::process::population::Scope;
 use crate::process::sampler::{Options as SamplerOptions, Sampler};
 use crate::process::surroundings::{Counted, Surroundings};

@@ -28,10 +28,10 @@ mod ways;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use crate::finding::Finding;
+use crate::checks::finding::Finding;
+use crate::decode::syscalls::Call;
 use crate::sys::account::Exit;
 use crate::sys::gate::GateError;
-use crate::syscalls::Call;
 
 /// Whom to follow, what to learn of them, and what tests ask for, to see what happens then.
 #[derive(Clone, Debug, PartialEq, Eq)]

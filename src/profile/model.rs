@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::finding::Finding;
+use crate::checks::finding::Finding;
+use crate::decode::syscalls::{Call, Category};
 use crate::process::sums::Sums;
 use crate::sys::account::{Exit, Usage};
-use crate::syscalls::{Call, Category};
 
 /// One process, for as long as it was followed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,13 +15,13 @@ use super::sampling::{Closeness, Sampling, Sink};
 use super::watch::Watch;
 use super::{Limits, StartError};
 use crate::access::{Access, NOT_YOURS};
-use crate::finding::Finding;
+use crate::checks::finding::Finding;
 use crate::process::inherited::Inherited;
 use crate::process::population::Scope;
+use crate::process::program::{self, Unrunnable};
 use crate::process::sampler::{self, Sampler};
 use crate::process::surroundings::{Counted, Surroundings};
 use crate::sys::gate::{Execution, Gate, GateError};
-use crate::sys::program::{self, Unrunnable};
 use crate::sys::signals::Signals;
 use crate::sys::{account, capabilities, environment};
 

@@ -9,7 +9,7 @@ use super::model::Losses;
 use crate::bpf::KernelError;
 use crate::bpf::abi::Task;
 use crate::bpf::object::MapSetting;
-use crate::facts::btf::Btf;
+use crate::decode::btf::Btf;
 use crate::monitor::Hooking;
 
 /// Values of an object's `const volatile`, by name.

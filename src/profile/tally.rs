@@ -8,8 +8,8 @@ use crate::bpf::abi::{
     CELL_COMPAT, CELL_KEY_BITS, CELL_NR_LIMIT, EXIT_KNOWN, EXIT_LAST, EXIT_OF_GROUP, EXIT_ORPHAN,
     EXIT_PRIVATE, SpillKey, Task,
 };
+use crate::decode::syscalls::{Abi, Call};
 use crate::sys::account::{self, Exit};
-use crate::syscalls::{Abi, Call};
 
 /// tgid and start: a process id may be used again.
 type Identity = (u32, u64);

@@ -8,8 +8,8 @@ use nix::sys::signal::SigSet;
 
 use super::model::{Backend, Snapshot};
 use super::{Counts, EndedProcess, Limits, StartError, Target};
-use crate::finding::Finding;
-use crate::step::Step;
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
 use crate::sys::gate::{Execution, Gate};
 
 pub(crate) enum Follower {}

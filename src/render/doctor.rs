@@ -11,14 +11,14 @@ use super::object;
 use super::text;
 use crate::access::Scope;
 use crate::checks::answers::told;
+use crate::checks::finding::Finding;
+use crate::checks::goals::{Outcome, Status};
+use crate::checks::report::{Cause, Diagnosis, confidence};
+use crate::checks::step::Step;
 use crate::checks::verdict::{Judged, Verdict};
 use crate::facts::Fact;
 use crate::facts::loaded::Loaded;
 use crate::facts::probes::{Outcome as Answer, Probe};
-use crate::finding::Finding;
-use crate::goals::{Outcome, Status};
-use crate::report::{Cause, Diagnosis, confidence};
-use crate::step::Step;
 
 /// Version of what `ebpf_diag --json` writes.
 pub const SCHEMA: u32 = 1;

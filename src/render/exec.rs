@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::layout::shortened;
 use super::stream;
-use crate::escape::escaped;
 use crate::monitor::exec::By;
 use crate::monitor::exec::model::{Execution, Path};
+use crate::output::escape::escaped;
+use crate::output::shell::quoted_bytes;
 use crate::profile::model::Losses;
-use crate::shell::quoted_bytes;
 use crate::sys::epoch::TimeOfDay;
 
 /// Below that there is no room for who it was.
@@ -136,7 +136,7 @@ pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>)
         record["private"] = true.into();
     }
     if it.compat {
-        record["abi"] = crate::syscalls::Table::of(crate::syscalls::Abi::Compat)
+        record["abi"] = crate::decode::syscalls::Table::of(crate::decode::syscalls::Abi::Compat)
             .name()
             .into();
     }

@@ -8,14 +8,14 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::access::Scope;
-use crate::finding::Finding;
+use crate::checks::finding::Finding;
+use crate::decode::syscalls::Category;
 use crate::process::model::{Exited, Metrics, Tree};
 use crate::process::sums::Busy;
 use crate::profile::model::{
     Backend, CallCount, End, Losses, Overhead, Process, Run, SyscallProfile,
 };
 use crate::sys::account::Exit;
-use crate::syscalls::Category;
 
 /// Version of the format: changes when a field goes or changes its type.
 pub const SCHEMA: u32 = 1;

@@ -9,12 +9,12 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::layout::shortened;
 use crate::bpf::abi_net::NetControl;
-use crate::escape::escaped;
+use crate::decode::errors;
 use crate::monitor::net::Seen;
 use crate::monitor::net::call::Call;
 use crate::monitor::net::model::{self, Address, Connects, Deed, Endpoint, Sort, Sum};
+use crate::output::escape::escaped;
 use crate::sys::epoch::TimeOfDay;
-use crate::trace::errors;
 
 pub(crate) use table::table;
 
@@ -342,8 +342,8 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
+    use crate::decode::syscalls::Abi;
     use crate::sys::epoch::time_of_day;
-    use crate::syscalls::Abi;
 
     fn sent(command: &[u8]) -> Call {
         let ip = |port| Address::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
@@ -354,7 +354,7 @@ mod tests {
             pid: 77,
             tid: 77,
             command: command.to_vec(),
-            syscall: crate::syscalls::Call {
+            syscall: crate::decode::syscalls::Call {
                 abi: Abi::Native,
                 nr: 44,
             },

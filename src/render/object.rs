@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use super::layout::TITLE;
 use super::layout::{behind, paint};
 use crate::checks::object::Requirements;
-use crate::escape::printable;
+use crate::decode::uapi::maps::map_type;
 use crate::facts::Fact;
 use crate::facts::object::{Class, Endianness, Map, ObjectFacts, Program};
-use crate::uapi::maps::map_type;
+use crate::output::escape::printable;
 
 /// Columns in front of what a program or a map is.
 const NAME: usize = 28;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
 use super::layout::{line, lines, paint};
+use crate::checks::step::Step;
 use crate::setup::command;
 use crate::setup::look::{Item, Standing, Survey};
 use crate::setup::plan::{Profile, Wish};
@@ -14,7 +15,6 @@ use crate::setup::state::{FileState, State, Target, differences};
 use crate::setup::status::Line;
 use crate::setup::undo::Undone;
 use crate::setup::verify::Proof;
-use crate::step::Step;
 
 /// Version of what `denet setup --json` writes.
 pub const SCHEMA: u32 = 1;

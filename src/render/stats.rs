@@ -14,7 +14,8 @@ use super::layout::{
     bytes, grouped, heading, line, lines, paint, percent, plural, share_of, shortened, signal_name,
     time,
 };
-use crate::shell::quoted;
+use crate::decode::syscalls::{Abi, Category, Table};
+use crate::output::shell::quoted;
 use crate::stats::Statistics;
 use crate::stats::calls::Calls;
 use crate::stats::disagree::disagreements;
@@ -22,7 +23,6 @@ use crate::stats::histogram::RESOLUTION;
 use crate::stats::series::Series;
 use crate::stats::summary::Summary;
 use crate::sys::account::Exit;
-use crate::syscalls::{Abi, Category, Table};
 
 pub use json::object;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::layout::{grouped, plural, time};
-use crate::escape::printable;
+use crate::output::escape::printable;
 use crate::profile::model::{End, Losses, Run};
 
 /// What was lost, each kind beside where.

@@ -5,7 +5,7 @@ use std::ops::Add;
 
 use anstyle::Style;
 
-use crate::escape::printable;
+use crate::output::escape::printable;
 
 /// One line of text for a terminal.
 #[derive(Clone, Debug, Default)]

@@ -16,15 +16,15 @@ use super::layout::{
 };
 use super::usage;
 use crate::access::Scope;
-use crate::finding::Finding;
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
+use crate::decode::syscalls::Category;
+use crate::output::shell::quoted_bytes;
 use crate::profile::analyse::SHORTEST;
 use crate::profile::model::{
     CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile, WhyNot,
 };
-use crate::shell::quoted_bytes;
-use crate::step::Step;
 use crate::sys::account::Exit;
-use crate::syscalls::Category;
 
 /// Processes that still run are named up to so many.
 const RUNNING_NAMED: usize = 10;

@@ -27,8 +27,8 @@ use std::path::Path;
 
 use journal::JournalError;
 
-use crate::escape::printable;
-use crate::shell::quoted;
+use crate::output::escape::printable;
+use crate::output::shell::quoted;
 
 /// What is typed for setup of this system, or of the one in an image.
 pub fn command(image: Option<&Path>) -> String {

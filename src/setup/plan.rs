@@ -9,9 +9,9 @@ pub use settings::wanted_sysctls;
 
 use super::assets::{self, Asset};
 use super::state::{CAPABILITY, FileState, State, Target, digest};
+use crate::checks::step::Step;
 use crate::facts::kernel::Release;
 use crate::facts::privileges::{Cap, CapSet};
-use crate::step::Step;
 
 /// The group that may profile.
 pub const GROUP: &str = "tracing";

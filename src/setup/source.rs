@@ -7,7 +7,7 @@ use std::path::Path;
 use goblin::elf::Elf;
 
 use super::accounts;
-use crate::identity;
+use crate::sys::identity;
 use crate::sys::place::{Entry, Place, Trusted};
 use crate::sys::root::Root;
 

@@ -12,8 +12,8 @@ mod stages;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::finding::Finding;
-use crate::syscalls::harmless::Harmless;
+use crate::checks::finding::Finding;
+use crate::decode::syscalls::harmless::Harmless;
 
 /// What is called and looked at.
 #[derive(Clone, Debug)]

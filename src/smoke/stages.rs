@@ -6,20 +6,20 @@ use std::path::Path;
 
 use super::{Failure, Options, ROUNDS, Report, Stage};
 use crate::bpf::abi::Smoke;
+use crate::bpf::invoke;
 use crate::bpf::kernel::{self, Kind};
 use crate::bpf::object::{Maps, Opened, Program, Request};
 use crate::bpf::{KernelError, SMOKE};
 use crate::checks::explain;
+use crate::checks::finding::Finding;
 use crate::checks::smoke::{self, Miscount};
-use crate::facts::btf::Btf;
+use crate::decode::btf::Btf;
+use crate::decode::syscalls::harmless::Harmless;
 use crate::facts::object::{self, ObjectFacts};
 use crate::facts::privileges::Privileges;
 use crate::facts::{Fact, Facts};
-use crate::finding::Finding;
-use crate::sys::invoke;
 use crate::sys::mapping::Mapping;
 use crate::sys::root::Root;
-use crate::syscalls::harmless::Harmless;
 
 const COUNTER: &str = "denet_observed";
 const PROGRAM: (&str, Kind) = ("denet_smoke", Kind::Raw);

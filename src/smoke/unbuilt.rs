@@ -1,8 +1,8 @@
 //! In a build without the feature `ebpf` there is no object to begin with.
 
 use super::{Failure, Options, Report, Stage};
-use crate::finding::Finding;
-use crate::step::Step;
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
 
 pub(super) fn run(_: &Options, report: &mut Report) -> Option<()> {
     report.stage(Stage::Object, || {

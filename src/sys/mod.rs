@@ -9,8 +9,8 @@ pub mod environment;
 #[cfg(feature = "ebpf")]
 pub(crate) mod epoch;
 pub mod gate;
+pub mod identity;
 pub mod inherited;
-pub mod invoke;
 pub mod limits;
 pub mod login;
 pub mod mapping;
@@ -22,7 +22,6 @@ pub mod page;
 pub(crate) mod patient;
 pub mod place;
 pub mod processes;
-pub mod program;
 pub mod root;
 pub mod signals;
 pub mod terminal;

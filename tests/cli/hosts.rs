@@ -13,10 +13,10 @@ use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::thread;
 
+use denet::checks::report::{Diagnosis, Selection};
+use denet::checks::step::Step;
 use denet::checks::{CHECKS, Refusal, explain};
 use denet::facts::Facts;
-use denet::report::{Diagnosis, Selection};
-use denet::step::Step;
 use serde::Deserialize as _;
 use serde_json::Value;
 
@@ -124,7 +124,7 @@ fn check_whole(name: &str, text: &str, json: &Value) {
         list.map(|it| it["id"].as_str().unwrap_or_default().to_owned())
             .collect()
     };
-    let all: Vec<_> = denet::report::ids()
+    let all: Vec<_> = denet::checks::report::ids()
         .filter(|id| !BY_NAME_ONLY.contains(id))
         .collect();
     assert_eq!([ids("goals"), ids("checks")].concat(), all, "{name}");
@@ -319,7 +319,7 @@ fn check_advice(name: &str, facts: &Facts) {
         assert_eq!(opens(step), None, "{name}");
     }
     for goal in &diagnosis.goals {
-        let ready = goal.status == denet::goals::Status::Ready;
+        let ready = goal.status == denet::checks::goals::Status::Ready;
         assert_eq!(goal.because.is_empty(), ready, "{name}: {goal:?}");
         for id in &goal.because {
             let check = diagnosis.checks.iter().find(|check| check.id == *id);

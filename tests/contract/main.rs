@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use denet::syscalls::Table;
+use denet::decode::syscalls::Table;
 
 mod abi;
 mod assets;
@@ -147,14 +147,9 @@ fn pure_code_stays_pure() {
     let pure = [
         "src/checks",
         "src/render",
-        "src/syscalls",
+        "src/decode",
         "src/profile/analyse.rs",
         "src/profile/tally.rs",
-        "src/trace/decode",
-        "src/trace/descriptors",
-        "src/trace/filter",
-        "src/trace/json.rs",
-        "src/trace/line.rs",
     ];
     let effects = [
         "std::fs",

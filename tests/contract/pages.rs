@@ -1,7 +1,7 @@
 //! The pages of docs/troubleshooting: each is for something, and asks for nothing that opens the machine.
 
 use denet::checks::CHECKS;
-use denet::pages::PAGES;
+use denet::checks::pages::PAGES;
 
 use super::{files, root};
 
@@ -72,7 +72,7 @@ fn every_check_and_every_finding_has_a_page_and_every_page_is_for_one() {
     }
     for literal in sources.split("id: \"").skip(1) {
         let id = literal.split('"').next().unwrap_or_default();
-        let goal = denet::goals::GOALS.iter().any(|goal| goal.id == id);
+        let goal = denet::checks::goals::GOALS.iter().any(|goal| goal.id == id);
         assert!(
             has_page(id) || goal || id == "x" || id == "object",
             "no page: {id}"

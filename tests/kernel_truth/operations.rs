@@ -1,9 +1,9 @@
 //! What the probe did, by the names of the README's table.
 
 use denet::checks::predict::{Event, Link, Operation, PerfEvent, Program, Symbol, TracefsFile};
+use denet::decode::uapi::maps::{MapType, map_type};
+use denet::decode::uapi::sections::ProgramKind;
 use denet::facts::kernel::Release;
-use denet::uapi::maps::{MapType, map_type};
-use denet::uapi::sections::ProgramKind;
 
 const SMALL: u64 = 1024;
 

@@ -69,7 +69,7 @@ fn names_in_recordings_are_escaped() {
         harmless(&output(command.arg("both")));
         let text = fs::read_to_string(&records).expect("written");
         assert!(text.contains(r"\u202e"), "{verb:?}: {text}");
-        let odd = |c: char| c != '\n' && !denet::escape::is_harmless(c);
+        let odd = |c: char| c != '\n' && !denet::output::escape::is_harmless(c);
         assert!(!text.contains(odd), "{verb:?}: {text}");
     }
 }

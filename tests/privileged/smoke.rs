@@ -97,7 +97,7 @@ fn types_of_the_kernel_may_be_missing_but_not_malformed() {
 #[test]
 fn every_syscall_that_is_harmless_is_counted() {
     need_root();
-    let table = denet::syscalls::Table::of(denet::syscalls::Abi::Native);
+    let table = denet::decode::syscalls::Table::of(denet::decode::syscalls::Abi::Native);
     let mut refused = BTreeSet::new();
     // Each takes a guest half a second: there every eighth, and one that is refused.
     let every = if crate::support::in_guest() { 8 } else { 1 };
@@ -267,7 +267,7 @@ fn a_call_that_seccomp_answers_is_not_observed() {
 }
 
 fn number_of(name: &str) -> String {
-    let table = denet::syscalls::Table::of(denet::syscalls::Abi::Native);
+    let table = denet::decode::syscalls::Table::of(denet::decode::syscalls::Abi::Native);
     let found = table.entries().find(|(_, known, _)| *known == name);
     found.expect("a syscall").0.to_string()
 }

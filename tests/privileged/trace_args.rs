@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use denet::trace::table;
+use denet::decode::table;
 
 use crate::broken::is_locked_down;
 use crate::need_root;

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use denet::escape::is_harmless;
+use denet::output::escape::is_harmless;
 
 use super::output;
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::mechanism::mechanism;
 use super::{Attachment, Capability, Demand, KernelBtf, Requirements, findings};
+use crate::decode::uapi::{helpers, maps, sections};
 use crate::facts::Fact;
 use crate::facts::kernel::Release;
 use crate::facts::object::{Code, InstructionSet, Map, ObjectFacts, Program};
 use crate::facts::privileges::Cap;
-use crate::uapi::{helpers, maps, sections};
 
 /// Requirements in the making; found by name, however many a strange object has.
 pub(super) struct Collector {

@@ -1,10 +1,10 @@
 //! What stands in the way of loading an object, before anybody tries.
 
+use crate::checks::finding::Finding;
+use crate::checks::step::Step;
+use crate::decode::uapi::{helpers, maps, sections};
 use crate::facts::Fact;
 use crate::facts::object::{Class, Code, Endianness, HelperCall, Map, MapDefinition, ObjectFacts};
-use crate::finding::Finding;
-use crate::step::Step;
-use crate::uapi::{helpers, maps, sections};
 
 /// Instructions that kernels before 5.2, and those who lack CAP_BPF, may load (BPF_MAXINSNS).
 pub(super) const OLD_LIMIT: usize = 4096;

@@ -2,16 +2,16 @@
 
 use super::{findings, requirements};
 use crate::checks::CHECKS;
+use crate::checks::finding::Finding;
 use crate::checks::findings as shared;
+use crate::checks::goals::{Outcome, Status};
 use crate::checks::privileges::{names, obstacles, subject};
+use crate::checks::step::Step;
 use crate::checks::verdict::{Evidence, Judged, Verdict};
 use crate::facts::kernel::Release;
 use crate::facts::object::{ObjectError, ObjectFacts};
 use crate::facts::privileges::Cap;
 use crate::facts::{Fact, Facts};
-use crate::finding::Finding;
-use crate::goals::{Outcome, Status};
-use crate::step::Step;
 
 const SECTION: &str = "object";
 

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 pub use findings::findings;
 pub use judge::{judge, outcome, unreadable};
 
+use crate::decode::uapi::sections::Hook;
 use crate::facts::Fact;
 use crate::facts::kernel::Release;
 use crate::facts::object::ObjectFacts;
 use crate::facts::privileges::Cap;
-use crate::uapi::sections::Hook;
 use collector::Collector;
 
 /// A feature that not every kernel has.

@@ -7,11 +7,11 @@ use super::operation::Program;
 use super::{
     Because, Check, Checked, Conditions, Outcome, Prediction, Version, require, require_capability,
 };
+use crate::decode::uapi::helpers;
+use crate::decode::uapi::maps::MapType;
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::kernel::{Lockdown, Release};
 use crate::facts::privileges::Cap;
-use crate::uapi::helpers;
-use crate::uapi::maps::MapType;
-use crate::uapi::sections::ProgramKind;
 
 const PAGE: u64 = 4096;
 

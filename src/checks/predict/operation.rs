@@ -1,9 +1,9 @@
 //! What a process asks of the kernel.
 
 use super::exec::Executable;
+use crate::decode::uapi::maps::MapType;
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::kernel::Release;
-use crate::uapi::maps::MapType;
-use crate::uapi::sections::ProgramKind;
 
 /// One request, with what the answer depends on. What takes several, such as loading a program and
 /// attaching it, is several operations.

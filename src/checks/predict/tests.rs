@@ -4,10 +4,10 @@
 use libc::{E2BIG, EACCES, EINVAL, ENOENT, ENOSYS, EPERM};
 
 use super::*;
+use crate::decode::uapi::maps::map_type;
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::binary::FileCapabilities;
 use crate::facts::privileges::CapSet;
-use crate::uapi::maps::map_type;
-use crate::uapi::sections::ProgramKind;
 
 fn at(version: Version) -> Conditions {
     let modern = version >= Version(5, 8, 0);

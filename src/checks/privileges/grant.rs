@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::subject;
+use crate::checks::step::Step;
 use crate::facts::binary::FileCapabilities;
 use crate::facts::privileges::{Cap, CapSet};
 use crate::facts::{Fact, Facts};
-use crate::shell::quoted;
-use crate::step::Step;
+use crate::output::shell::quoted;
 
 pub(super) fn path(facts: &Facts) -> &Path {
     let known = facts.binary.path.known();

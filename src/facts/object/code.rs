@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::elf::{Elf, Section, Symbol};
 use super::{Code, Endianness, Function, HelperCall, InstructionSet, ObjectError, Program};
+use crate::decode::uapi::{helpers, sections};
 use crate::facts::Fact;
-use crate::uapi::{helpers, sections};
 
 const INSTRUCTION: usize = 8;
 

@@ -10,7 +10,7 @@ use goblin::elf64;
 
 use super::error::looks_like;
 use super::{Class, Endianness, ObjectError};
-use crate::facts::btf::MAX_NAME;
+use crate::decode::btf::MAX_NAME;
 
 /// EM_BPF.
 pub(super) const MACHINE_BPF: u16 = header::EM_BPF;

@@ -3,8 +3,8 @@
 use super::elf::{Elf, Symbol};
 use super::types::Types;
 use super::{Map, MapDefinition, ObjectError};
+use crate::decode::btf::{Btf, Kind, Member, TypeId};
 use crate::facts::Fact;
-use crate::facts::btf::{Btf, Kind, Member, TypeId};
 
 /// Members that a definition may have: libbpf knows a dozen.
 const MAX_MEMBERS: usize = 64;

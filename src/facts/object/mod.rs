@@ -16,7 +16,7 @@ pub use carried::inspect_file;
 pub use error::ObjectError;
 
 use super::Fact;
-use crate::uapi::sections::{Hook, ProgramKind};
+use crate::decode::uapi::sections::{Hook, ProgramKind};
 use elf::Elf;
 
 /// Width of addresses in the file.

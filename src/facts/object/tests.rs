@@ -1,6 +1,6 @@
 use super::samples::{self, Sample};
 use super::*;
-use crate::facts::btf::tests::blob;
+use crate::decode::btf::tests::blob;
 
 /// Name, type, key, value, entries, flags.
 type Row<'a> = (&'a str, u32, Option<u32>, Option<u32>, u32, u32);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::elf::Elf;
 use super::{CoreRelocations, Fact, KernelFunction};
-use crate::facts::btf::{self, Btf, Kind, TypeId};
+use crate::decode::btf::{self, Btf, Kind, TypeId};
 
 /// `.BTF`, as far as it can be read.
 pub(super) struct Types<'a> {

@@ -8,12 +8,12 @@ use super::{Outcome, Probe, Probes};
 use crate::bpf::KernelError;
 use crate::bpf::assembly::{Assembly, INTEGER_TYPES};
 use crate::bpf::kernel::{self, ProgramType, Shape};
+use crate::decode::uapi::helpers::helper;
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::kernel::Release;
 use crate::facts::kernel_types::FENTRY;
 use crate::facts::{Fact, Facts};
 use crate::sys::limits;
-use crate::uapi::helpers::helper;
-use crate::uapi::sections::ProgramKind;
 
 mod hooks;
 mod samples;
@@ -459,7 +459,7 @@ mod tests {
     #[test]
     fn every_type_and_helper_has_the_number_of_its_name() {
         for (name, number, ..) in MAPS {
-            let known = crate::uapi::maps::map_type(number).unwrap();
+            let known = crate::decode::uapi::maps::map_type(number).unwrap();
             assert!(name.starts_with(known.name), "{name} {}", known.name);
         }
         let names = [

@@ -12,11 +12,11 @@ use super::cgroups::Cgroups;
 use super::{Common, ExecOptions, Watched};
 use crate::bpf::abi::{ExecBy, ExecCounts, RECORD_EXEC, Task};
 use crate::bpf::{EXEC, KernelError};
-use crate::facts::btf::Btf;
+use crate::decode::btf::Btf;
+use crate::decode::syscalls::{Abi, Table};
 use crate::profile::model::Losses;
 use crate::profile::stream::{Constants, Consumer, FunctionHook, Plan, Stream, StreamHook};
 use crate::render::exec as render;
-use crate::syscalls::{Abi, Table};
 
 /// Executions come by the dozen, and a record is a kilobyte: as much as tens of thousands.
 pub(crate) const RING_BYTES: u32 = 8 << 20;

@@ -23,7 +23,7 @@ pub struct Call {
     /// Name of the thread.
     pub command: Vec<u8>,
     /// Number of the syscall, and whether it came through the 32-bit entry.
-    pub syscall: crate::syscalls::Call,
+    pub syscall: crate::decode::syscalls::Call,
     /// What it did.
     pub deed: Deed,
     /// The descriptor; of a successful `accept` the new one.
@@ -50,9 +50,9 @@ impl Call {
         let raw: NetEvent =
             abi::front_of(record, size_of::<NetEvent>() - ADDRESS_BYTES + SHORT_BYTES)?;
         let abi = if raw.compat != 0 {
-            crate::syscalls::Abi::Compat
+            crate::decode::syscalls::Abi::Compat
         } else {
-            crate::syscalls::Abi::Native
+            crate::decode::syscalls::Abi::Native
         };
         Some(Self {
             start_ns: raw.head.start_ns,
@@ -61,7 +61,7 @@ impl Call {
             pid: raw.head.tgid,
             tid: raw.head.tid,
             command: name(&raw.comm),
-            syscall: crate::syscalls::Call { abi, nr: raw.nr },
+            syscall: crate::decode::syscalls::Call { abi, nr: raw.nr },
             deed: Deed::of(raw.kind)?,
             fd: raw.fd,
             inode: raw.key.inode,

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::bpf::abi::{Birth, Event, FILES_SHARED, Task};
+use crate::decode::call::Call;
+use crate::decode::descriptors::{Descriptors, splits};
 use crate::sys::account;
-use crate::trace::call::Call;
-use crate::trace::descriptors::{Descriptors, splits};
 
 /// `O_CLOEXEC`, as `/proc/PID/fdinfo` writes it.
 const CLOSE_ON_EXEC: u32 = libc::O_CLOEXEC as u32;

@@ -2,7 +2,7 @@
 //!
 //! The kernel side tells of a call when it returns, of one that never returns when it begins, and of one
 //! that its thread ended in when that ends. What each of them needs of memory follows from
-//! [`crate::trace::table`].
+//! [`crate::decode::table`].
 
 mod followed;
 mod pieces;
@@ -30,15 +30,15 @@ use crate::bpf::abi_trace::{
     CALL_PRIVATE, CALL_UNFINISHED, CALL_UNSHOWN, CallFilter, CallSpec, Delivered, RECORD_SIGNAL,
     RawCall, SIGNAL_CODE, SIGNAL_WHOLE,
 };
+use crate::decode::arguments::{self, Detail, View};
+use crate::decode::call::{Call, PieceData};
+use crate::decode::filter::Filter;
+use crate::decode::json::{self, At};
+use crate::decode::line::{self, Happening, Prefix, Signal};
 use crate::profile::model::Losses;
 use crate::profile::stream::{Consumer, Stream};
 use crate::sys::account;
 use crate::sys::mapping::Mapping;
-use crate::trace::call::{Call, PieceData};
-use crate::trace::decode::{self, Detail, View};
-use crate::trace::filter::Filter;
-use crate::trace::json::{self, At};
-use crate::trace::line::{self, Happening, Prefix, Signal};
 
 /// Bytes of buffers that are shown, as strace's `-s` has it.
 const SHOWN: usize = 32;
@@ -172,10 +172,10 @@ impl Listener {
         let decoded = if view.detail == Detail::Private {
             // How the call changes its descriptors is not known.
             self.followed.forget(head.tgid);
-            decode::decode(&call, &view)
+            arguments::decode(&call, &view)
         } else {
             let descriptors = self.followed.descriptors(head);
-            let decoded = decode::decode_and_follow(&call, &view, descriptors);
+            let decoded = arguments::decode_and_follow(&call, &view, descriptors);
             self.followed.called(head.tgid, &call);
             decoded
         };
@@ -278,7 +278,7 @@ impl Listener {
                 pid: head.tgid,
                 descriptors: Some(self.followed.descriptors(&head)),
             };
-            let decoded = decode::decode(&call, &view);
+            let decoded = arguments::decode(&call, &view);
             let prefix = self.prefix(head.tid, head.start_ns);
             self.line(&line::unfinished(&prefix, &decoded));
         }

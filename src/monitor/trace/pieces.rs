@@ -6,8 +6,8 @@ use crate::bpf::abi;
 use crate::bpf::abi_trace::{
     CALL_COMPAT, CALL_UNFINISHED, PIECE_CUT, PIECE_FAULT, PIECE_LIST, PieceHead, RawCall,
 };
-use crate::syscalls::{Abi, Table};
-use crate::trace::call::{Call, Piece, PieceData, When};
+use crate::decode::call::{Call, Piece, PieceData, When};
+use crate::decode::syscalls::{Abi, Table};
 
 /// The record, its front at least; `None` if it is none.
 pub(super) fn raw(record: &[u8]) -> Option<RawCall> {

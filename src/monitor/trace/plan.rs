@@ -7,14 +7,14 @@ use crate::bpf::abi_trace::{
     SPEC_NEW_MEMORY, SPEC_ONE_PATH, SPEC_SILENT, SPEC_WANTED,
 };
 use crate::bpf::object::MapSetting;
+use crate::decode::arguments::Detail;
+use crate::decode::call::{Capture, What, When};
+use crate::decode::descriptors;
+use crate::decode::filter::Filter;
+use crate::decode::syscalls::{Abi, Table};
+use crate::decode::table::Entry;
 use crate::monitor::Hooking;
 use crate::profile::stream::{Plan, StreamHook};
-use crate::syscalls::{Abi, Table};
-use crate::trace::call::{Capture, What, When};
-use crate::trace::decode::Detail;
-use crate::trace::descriptors;
-use crate::trace::filter::Filter;
-use crate::trace::table::Entry;
 
 /// Calls come by the hundred thousand, each with a hundred bytes.
 pub(crate) const RING_BYTES: u32 = 64 << 20;

@@ -14,10 +14,10 @@ use crate::bpf::kernel::{self, Kind};
 use crate::bpf::object::{self, Maps, Program, Request};
 use crate::bpf::{KernelError, XDP, inventory, pins};
 use crate::checks;
+use crate::checks::finding::Finding;
 use crate::facts::Fact;
 use crate::facts::interfaces::{Interface, XdpProgram};
 use crate::facts::loaded::HungAt;
-use crate::finding::Finding;
 use crate::sys::root::Root;
 use crate::sys::{account, capabilities};
 

@@ -25,10 +25,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::checks::finding::Finding;
 use crate::cli::Output;
-use crate::exit;
+use crate::commands::exit;
 use crate::facts::interfaces::XdpMode;
-use crate::finding::Finding;
 use crate::sys::signals::Signals;
 use attach::Attached;
 use model::{End, Interval, Whole};

@@ -10,12 +10,12 @@ use super::attach::{COUNTERS, PROGRAMS, read};
 use super::model::Removed;
 use crate::bpf::pins::{self, ObjectKind, XdpLinkInfo};
 use crate::bpf::{KernelError, abi_xdp, kernel};
+use crate::decode::uapi::maps::map_type;
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::interfaces::Interface;
 use crate::sys::account;
 use crate::sys::mounts;
 use crate::sys::root::Root;
-use crate::uapi::maps::map_type;
-use crate::uapi::sections::ProgramKind;
 
 /// What the three are called there.
 const LINK: &str = "link";

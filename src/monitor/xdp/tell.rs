@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use super::StartError;
 use super::model::{About, Interval, Removed, Whole};
 use crate::cli::Output;
-use crate::exit;
+use crate::commands::exit;
 use crate::output::records::Records;
 use crate::output::{self, complain};
 use crate::render::{xdp, xdp_json};

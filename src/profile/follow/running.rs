@@ -11,12 +11,12 @@ use crate::access::Access;
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::{KernelError, kernel};
+use crate::checks::finding::Finding;
 use crate::checks::{CHECKS, backend};
+use crate::decode::syscalls::{Abi, Call};
 use crate::facts::Facts;
-use crate::finding::Finding;
 use crate::process::stat::Stat;
 use crate::sys::{account, processes};
-use crate::syscalls::{Abi, Call};
 
 /// As many fit into the kernel's table of them, and more.
 const WANTED_AT_ONCE: usize = 4096;

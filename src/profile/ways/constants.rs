@@ -9,7 +9,7 @@ use crate::bpf::calibrate::Layout;
 use crate::bpf::tables::slot_shift;
 use crate::bpf::types::{EndTypes, KernelTypes, WalkTypes};
 use crate::bpf::{KernelError, types, types_access};
-use crate::facts::btf::Btf;
+use crate::decode::btf::Btf;
 
 /// The kernel as the programs have to be told of it.
 pub(crate) struct Kernel {

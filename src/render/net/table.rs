@@ -5,9 +5,9 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{address, connecting, errno_name, in_progress, remote, sort};
-use crate::escape::escaped;
 use crate::monitor::net::Seen;
 use crate::monitor::net::model::{Deed, Endpoint};
+use crate::output::escape::escaped;
 use crate::render::layout::{shortened, time};
 use crate::render::stream;
 

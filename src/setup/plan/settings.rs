@@ -1,8 +1,8 @@
 //! Which sysctls are set, in which file, and what each exposes.
 
 use super::{Action, Profile, Wish, asset, file, install};
+use crate::checks::step::Step;
 use crate::setup::assets;
-use crate::step::Step;
 
 /// The file of settings, where some are asked for.
 pub(super) fn settings(wish: &Wish) -> Vec<Action> {

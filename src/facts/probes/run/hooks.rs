@@ -17,12 +17,12 @@ use crate::bpf::KernelError;
 use crate::bpf::assembly::{Assembly, Caller, Namespace};
 use crate::bpf::kernel::{self, Kind, ProgramType, Shape};
 use crate::bpf::perf::{self, Event};
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::kernel_types::{FENTRY, WALK};
 use crate::facts::probes::Events;
 use crate::facts::{Fact, Facts};
 use crate::sys::account;
 use crate::sys::root::Root;
-use crate::uapi::sections::ProgramKind;
 
 /// How often each thing is done that is to be counted.
 const CALLS: u64 = 25;

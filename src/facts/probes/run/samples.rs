@@ -8,8 +8,8 @@ use crate::bpf::KernelError;
 use crate::bpf::assembly::Assembly;
 use crate::bpf::kernel;
 use crate::bpf::perf::{self, Counter};
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::probes::Events;
-use crate::uapi::sections::ProgramKind;
 
 const COUNTERS: [(&str, Counter); 3] = [
     ("perf:software", Counter::OwnClock),

@@ -10,11 +10,11 @@ use super::{Asker, LICENSE, hooks, micros, of};
 use crate::bpf::KernelError;
 use crate::bpf::assembly::Assembly;
 use crate::bpf::kernel;
+use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::Facts;
 use crate::facts::kernel::Release;
 use crate::facts::probes::{Events, Outcome};
 use crate::sys::{namespace, netlink};
-use crate::uapi::sections::ProgramKind;
 
 /// How many datagrams are to be counted.
 const DATAGRAMS: u64 = 25;

@@ -1,0 +1,258 @@
+//! Events as lines, as strace writes them.
+
+use std::fmt::Write as _;
+
+use super::arguments::{Argument, Decoded, Detail, Outcome};
+use super::names::signals;
+use super::quote::escaped;
+
+/// Column at which strace puts the result, where the call is shorter.
+const RESULT_COLUMN: usize = 40;
+
+/// What stands before an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prefix {
+    /// The task, where more than one is traced.
+    pub tid: Option<u32>,
+    /// The time of day, as [`time_of_day`] writes it.
+    pub time: Option<String>,
+}
+
+/// Time of day in a zone, to microseconds; `offset_secs` is what the zone adds to UTC.
+pub fn time_of_day(unix_ns: u64, offset_secs: i64) -> String {
+    let (seconds, micros) = (
+        (unix_ns / 1_000_000_000) as i64,
+        unix_ns % 1_000_000_000 / 1000,
+    );
+    let of_day = (seconds.saturating_add(offset_secs)).rem_euclid(86400);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{hour:02}:{minute:02}:{second:02}.{micros:06}")
+}
+
+impl Prefix {
+    fn write(&self) -> String {
+        let mut out = String::new();
+        if let Some(tid) = self.tid {
+            let _ = write!(out, "[pid {tid:5}] ");
+        }
+        if let Some(time) = &self.time {
+            let _ = write!(out, "{time} ");
+        }
+        out
+    }
+}
+
+/// A call that returned, or was seen from enter to exit: `name(arguments) = result <seconds>`.
+pub fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
+    let has_arguments = !matches!(decoded.detail, Detail::None | Detail::Private);
+    if decoded.outcome == Outcome::None && has_arguments {
+        return ended(unfinished(prefix, decoded), decoded, duration_ns);
+    }
+    let start = format!("{}{}(", prefix.write(), decoded.name);
+    let arguments = match decoded.detail {
+        Detail::None => "...".to_owned(),
+        Detail::Private => "<private>".to_owned(),
+        _ => joined(decoded, &decoded.arguments),
+    };
+    ended(start + &arguments, decoded, duration_ns)
+}
+
+/// A call that another task's event interrupts, as it stands when it has been entered.
+pub fn unfinished(prefix: &Prefix, entered: &Decoded) -> String {
+    let (known, rest) = entered.arguments.split_at(known_at_enter(entered));
+    let mut line = format!(
+        "{}{}({}",
+        prefix.write(),
+        entered.name,
+        joined(entered, known)
+    );
+    if !known.is_empty() && !rest.is_empty() {
+        line.push_str(", ");
+    }
+    line + " <unfinished ...>"
+}
+
+/// The rest of a call that [`unfinished`] began.
+pub fn resumed(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
+    let rest = &decoded.arguments[known_at_enter(decoded)..];
+    let start = format!("{}<... {} resumed>", prefix.write(), decoded.name);
+    ended(start + &joined(decoded, rest), decoded, duration_ns)
+}
+
+fn ended(mut line: String, decoded: &Decoded, duration_ns: Option<u64>) -> String {
+    if let Some(abi) = decoded.foreign_abi {
+        let _ = write!(line, " /* {abi} */");
+    }
+    line.push(')');
+    line = format!(
+        "{line:<width$} = {}",
+        decoded.outcome,
+        width = RESULT_COLUMN - 1
+    );
+    if let Some(duration_ns) = duration_ns {
+        let _ = write!(
+            line,
+            " <{}.{:06}>",
+            duration_ns / 1_000_000_000,
+            duration_ns % 1_000_000_000 / 1000
+        );
+    }
+    line
+}
+
+/// How many arguments are known before the call returns: those in front of the first answer.
+fn known_at_enter(decoded: &Decoded) -> usize {
+    let answer = decoded
+        .arguments
+        .iter()
+        .position(|argument| argument.answer);
+    answer.unwrap_or(decoded.arguments.len())
+}
+
+fn joined(decoded: &Decoded, arguments: &[Argument]) -> String {
+    let named = decoded.detail == Detail::Names || decoded.name == "clone";
+    let one = |argument: &Argument| match (named, argument.name) {
+        (false, _) | (true, "") => argument.value.to_string(),
+        (true, name) => format!("{name}={}", argument.value),
+    };
+    arguments.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What a task did or suffered other than calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// A process or thread began.
+    Started {
+        /// Its process.
+        pid: u32,
+        /// Its name, empty where it is not known.
+        comm: Vec<u8>,
+    },
+    /// Another program runs in the process.
+    Executed {
+        /// The file, as it was given; `None` where that could not be read.
+        path: Option<Vec<u8>>,
+        /// Not the process' first thread did it, but this one, which has the process' id from now on.
+        former: Option<u32>,
+    },
+    /// It ended by itself.
+    Exited {
+        /// With that status.
+        code: i32,
+    },
+    /// A signal ended it.
+    Killed {
+        /// Which one.
+        signal: i32,
+        /// It left a core.
+        core: bool,
+    },
+    /// A signal was delivered.
+    Signal(Signal),
+}
+
+/// A signal as it was delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signal {
+    /// Which one.
+    pub signal: i32,
+    /// Its `si_code`.
+    pub code: Option<i32>,
+    /// Who sent it.
+    pub pid: Option<i32>,
+    /// As whom.
+    pub uid: Option<u32>,
+    /// The child's exit status or signal, for `SIGCHLD`.
+    pub status: Option<i32>,
+    /// The address, for faults.
+    pub address: Option<u64>,
+}
+
+/// A line for the first thread of a process in which another one executed a program, and took its id.
+pub fn superseded(prefix: &Prefix, by: u32) -> String {
+    format!("{}+++ superseded by execve in pid {by} +++", prefix.write())
+}
+
+/// A line for what is no call.
+pub fn happening(prefix: &Prefix, what: &Happening) -> String {
+    let start = prefix.write();
+    match what {
+        // Of one that has ended already nothing more is known.
+        Happening::Started { pid, comm } if comm.is_empty() => {
+            format!("{start}+++ started, pid {pid} +++")
+        }
+        Happening::Started { pid, comm } => {
+            format!(
+                "{start}+++ started, pid {pid} ({}) +++",
+                escaped(comm, b"()")
+            )
+        }
+        Happening::Executed { path: None, .. } => format!("{start}+++ executes +++"),
+        Happening::Executed {
+            path: Some(path), ..
+        } => {
+            format!("{start}+++ executes \"{}\" +++", escaped(path, b""))
+        }
+        Happening::Exited { code } => format!("{start}+++ exited with {code} +++"),
+        Happening::Killed { signal, core } => {
+            let core = if *core { " (core dumped)" } else { "" };
+            format!(
+                "{start}+++ killed by {}{core} +++",
+                signals::name(*signal as u32 as u64)
+            )
+        }
+        Happening::Signal(signal) => {
+            let name = signals::name(signal.signal as u32 as u64);
+            format!("{start}--- {name} {} ---", signal.info())
+        }
+    }
+}
+
+impl Signal {
+    /// Process and user that sent it. A timer has neither: `siginfo_t` has the timer's number there.
+    pub(super) fn sender(&self) -> (Option<i32>, Option<u32>) {
+        if self.code == Some(libc::SI_TIMER) {
+            return (None, None);
+        }
+        (self.pid, self.uid)
+    }
+
+    /// `{si_signo=SIGCHLD, si_code=CLD_EXITED, …}`, of what is known.
+    fn info(&self) -> String {
+        let child = self.signal == libc::SIGCHLD;
+        let mut fields = vec![format!(
+            "si_signo={}",
+            signals::name(self.signal as u32 as u64)
+        )];
+        let codes = match self.signal {
+            libc::SIGCHLD => &signals::CHILD_CODE,
+            libc::SIGSEGV => &signals::SEGV_CODE,
+            _ => &signals::CODE,
+        };
+        if let Some(code) = self.code {
+            let bits = u64::from(code as u32);
+            let name = codes.name(bits).or_else(|| signals::CODE.name(bits));
+            fields.push(name.map_or_else(
+                || format!("si_code={code}"),
+                |name| format!("si_code={name}"),
+            ));
+        }
+        let (pid, uid) = self.sender();
+        fields.extend(pid.map(|pid| format!("si_pid={pid}")));
+        fields.extend(uid.map(|uid| format!("si_uid={uid}")));
+        if let (true, Some(status)) = (child, self.status) {
+            let exited = self.code == Some(libc::CLD_EXITED);
+            let status = if exited {
+                status.to_string().into()
+            } else {
+                signals::name(status as u32 as u64)
+            };
+            fields.push(format!("si_status={status}"));
+        }
+        fields.extend(self.address.map(|address| match address {
+            0 => "si_addr=NULL".to_owned(),
+            address => format!("si_addr={address:#x}"),
+        }));
+        format!("{{{}}}", fields.join(", "))
+    }
+}
