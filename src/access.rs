@@ -12,7 +12,7 @@ use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::facts::privileges::CapSet;
 use crate::process::cgroup;
-use crate::profile::attached::Whom;
+use crate::process::target::{Selection, Target};
 use crate::sys::place::{Base, Entry, Place, Trusted};
 use crate::sys::{capabilities, environment, processes};
 
@@ -177,17 +177,18 @@ impl Access {
     ///
     /// # Errors
     /// `not-yours`.
-    pub fn check(self, whom: &Whom) -> Result<(), Box<Finding>> {
+    pub fn check(self, target: &Target) -> Result<(), Box<Finding>> {
         if !self.own_only {
             return Ok(());
         }
         let refused = |cause: String, evidence| Err(not_yours(&cause, evidence));
-        match whom {
-            Whom::Process(pid) => match self.obstacle(*pid) {
+        match &target.selection {
+            Selection::Command(_) => Ok(()),
+            Selection::Process(pid) => match self.obstacle(*pid) {
                 None => Ok(()),
                 Some(evidence) => refused(format!("process {pid} is not yours"), evidence),
             },
-            Whom::Cgroup(folder) => {
+            Selection::Cgroup(folder) => {
                 let members = cgroup::folder(folder).map(|folder| cgroup::members(&folder));
                 let members = members.ok().and_then(Result::ok).unwrap_or_default();
                 let obstacle = |pid| Some((pid, self.obstacle(pid)?));
@@ -200,7 +201,7 @@ impl Access {
                     }
                 }
             }
-            Whom::All => Err(not_yours(
+            Selection::Machine => Err(not_yours(
                 "not all processes of this machine are yours",
                 "this would show the processes of all users".to_owned(),
             )),

@@ -15,6 +15,10 @@
 //! - [`decode`] knows the kernel's numbers, names and formats.
 //! - [`output`] is where results go.
 //! - [`sys`] has system calls and files of `/proc`; unsafe code is only here and in `bpf`.
+#![cfg_attr(
+    not(feature = "ebpf"),
+    expect(dead_code, reason = "monitors of processes share code that only they use")
+)]
 
 pub mod access;
 #[cfg(feature = "ebpf")]
@@ -23,7 +27,6 @@ pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod decode;
-pub mod export;
 pub mod facts;
 pub mod monitor;
 pub mod output;

@@ -1,16 +1,12 @@
-//! `ebpf_test`: parse, test, write, exit.
+//! `ebpf_test`: parse, test, exit.
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use denet::commands::exit;
-use denet::output::complaint::complain;
-use denet::output::escape;
-use denet::output::{self, width};
-use denet::render::smoke as render;
-use denet::sys::{environment, inherited};
-use denet::{cli, smoke};
+use denet::cli;
+use denet::commands::{exit, smoke};
+use denet::output;
+use denet::sys::environment;
 
 denet::identify!("ebpf_test");
 
@@ -24,35 +20,5 @@ fn main() -> ExitCode {
     };
     output::start_log(parsed.debug);
     let (options, json) = parsed.into_parts();
-    if inherited::was_closed(1) {
-        return failed("stdout is closed, and the result goes there");
-    }
-    let report = smoke::run(&options);
-    match write(&report, json) {
-        // A reader that went away has what it wanted.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            failed(&format!("the result could not be written: {error}"))
-        }
-        _ if report.is_ok() => ExitCode::SUCCESS,
-        _ => ExitCode::from(exit::STAGE_FAILED),
-    }
-}
-
-fn write(report: &smoke::Report, json: bool) -> io::Result<()> {
-    let mut stdout = io::stdout();
-    let mut page = anstream::AutoStream::new(Vec::new(), anstream::AutoStream::choice(&stdout));
-    if json {
-        let object = render::object(report).to_string();
-        writeln!(page, "{}", escape::json(&object))?;
-    } else {
-        let columns = width::of(&stdout);
-        render::table(&mut page, report, columns)?;
-    }
-    stdout.write_all(&page.into_inner())?;
-    stdout.flush()
-}
-
-fn failed(what: &str) -> ExitCode {
-    complain("ebpf_test", what);
-    ExitCode::from(exit::TOOL_FAILED)
+    ExitCode::from(smoke::run(&options, json))
 }

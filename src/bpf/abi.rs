@@ -1,4 +1,7 @@
-//! The Rust mirror of `ebpf/abi.h`. `tests/contract/abi.rs` compares every size and offset with clang's.
+//! The Rust mirror of `ebpf/abi.h`, as far as all programs share it; what one monitor adds is in its own folder.
+//! `tests/contract/abi.rs` compares every size and offset with clang's.
+
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Counters in a task's own table.
 pub const CELLS: usize = 64;
@@ -29,7 +32,7 @@ pub const SAMPLE_COOKIE: u64 = 0x64_656e_6574;
 
 /// `struct denet_task`: a followed task and what it called.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct Task {
     /// Its identity while it lives: the kernel address of its `pt_regs`; 0 in a free slot.
     pub regs: u64,
@@ -61,7 +64,7 @@ pub struct Task {
 
 /// `struct denet_spill_key`: whose count it is, and of what.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct SpillKey {
     /// See [`Task::process_start_ns`].
     pub process_start_ns: u64,
@@ -77,7 +80,7 @@ pub struct SpillKey {
 
 /// `struct denet_control`: what the kernel side keeps account of.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes)]
 pub struct Control {
     /// Tasks followed so far.
     pub tasks_started: u64,
@@ -107,12 +110,6 @@ pub struct Control {
 
 /// First word of a record that says no more than "look".
 pub const RECORD_LOOK: u64 = 0;
-/// First word of an [`Exec`].
-pub const RECORD_EXEC: u64 = 1;
-/// First word of a call.
-pub const RECORD_CALL: u64 = 2;
-/// First word of something that happened to a socket.
-pub const RECORD_SOCKET: u64 = 3;
 /// First word of a [`Birth`].
 pub const RECORD_BIRTH: u64 = 5;
 /// Kinds are below; what is above is the identity of an ended [`Task`].
@@ -120,7 +117,7 @@ pub const RECORD_KINDS: u64 = 4096;
 
 /// `struct denet_event`: what each record of a stream begins with.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct Event {
     /// `RECORD_`
     pub kind: u64,
@@ -145,7 +142,7 @@ pub const FILES_SHARED: u32 = 2;
 
 /// `struct denet_birth`: a thread or process begins.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct Birth {
     /// Of who begot it.
     pub head: Event,
@@ -163,88 +160,9 @@ pub struct Birth {
     pub comm: [u8; 16],
 }
 
-/// The 32-bit entry.
-pub const EXEC_COMPAT: u32 = 1;
-/// `execveat`
-pub const EXEC_AT: u32 = 2;
-/// The path could not be read.
-pub const EXEC_PATH_FAULT: u32 = 4;
-/// The path is longer than what is here.
-pub const EXEC_PATH_CUT: u32 = 8;
-/// Not all arguments could be read.
-pub const EXEC_ARGS_FAULT: u32 = 16;
-/// There are more arguments than what is here.
-pub const EXEC_ARGS_CUT: u32 = 32;
-/// The path is as the kernel resolved it, not as it was given.
-pub const EXEC_PATH_KERNELS: u32 = 64;
-/// Not everything was read: the user may not trace its task.
-pub const EXEC_PRIVATE: u32 = 128;
-/// Most bytes of a path.
-pub const EXEC_PATH_BYTES: usize = 1024;
-/// Most bytes of arguments, but for the end of the last.
-pub const EXEC_ARGS_BYTES: usize = 8192;
-/// Most bytes of one argument of a call that failed.
-pub const EXEC_STRING_BYTES: usize = 4096;
-
-/// `struct denet_exec`: a call of execve or execveat.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Exec {
-    /// Whose, and when.
-    pub head: Event,
-    /// Inode number of its cgroup of version 2.
-    pub cgroup: u64,
-    /// Where the path was.
-    pub path_address: u64,
-    /// Of all arguments with their NULs, where they are known; may be more than are here.
-    pub args_bytes: u64,
-    /// 0, or the errno below it.
-    pub result: i32,
-    /// `EXEC_`
-    pub flags: u32,
-    /// The parent's process.
-    pub ppid: u32,
-    /// Real user and group.
-    pub uid: u32,
-    /// See `uid`.
-    pub gid: u32,
-    /// Of execveat.
-    pub dirfd: i32,
-    /// Bytes of the path in `data`.
-    pub path_len: u32,
-    /// Bytes of arguments behind it, each with its NUL.
-    pub args_len: u32,
-    /// The thread's name when the call began.
-    pub comm_before: [u8; 16],
-    /// And when it ended.
-    pub comm_after: [u8; 16],
-    /// A record holds as much of it as is used.
-    pub data: [u8; EXEC_PATH_BYTES + EXEC_ARGS_BYTES + EXEC_STRING_BYTES],
-}
-
-/// `struct denet_exec_by`: who executed.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExecBy {
-    /// Real user.
-    pub uid: u32,
-    /// The thread's name before.
-    pub comm: [u8; 16],
-}
-
-/// `struct denet_exec_counts`: how often.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ExecCounts {
-    /// A program was executed.
-    pub succeeded: u64,
-    /// None was.
-    pub failed: u64,
-}
-
 /// `struct denet_sample`: a task as the kernel sees it.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, FromBytes, IntoBytes)]
 pub struct Sample {
     /// `bpf_get_current_pid_tgid()`: tgid above, tid below; 0 if no sample was taken.
     pub pid_tgid: u64,
@@ -265,7 +183,7 @@ impl Sample {
 
 /// `struct denet_smoke`: whose calls the smoke test counts, and how many there were.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct Smoke {
     /// `bpf_get_current_pid_tgid()`: tgid above, tid below, in the initial pid namespace; 0 until learnt.
     pub caller: u64,
@@ -273,41 +191,24 @@ pub struct Smoke {
     pub calls: u64,
 }
 
-// SAFETY: repr(C), integers only, no padding (tests/contract/abi.rs), valid for every bit pattern.
-unsafe impl aya::Pod for Task {}
-// SAFETY: as above.
-unsafe impl aya::Pod for SpillKey {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Control {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Exec {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Event {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Birth {}
-// SAFETY: as above.
-unsafe impl aya::Pod for ExecBy {}
-// SAFETY: as above.
-unsafe impl aya::Pod for ExecCounts {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Sample {}
-
 /// The front of a plain structure, as far as there are bytes; the rest is zero. `None` if not even
 /// `at_least` bytes are there, or more than it has.
-pub(crate) fn front_of<T: aya::Pod>(bytes: &[u8], at_least: usize) -> Option<T> {
+pub(crate) fn front_of<T: FromBytes + IntoBytes>(bytes: &[u8], at_least: usize) -> Option<T> {
     if !(at_least..=size_of::<T>()).contains(&bytes.len()) {
         return None;
     }
-    let mut whole = std::mem::MaybeUninit::<T>::zeroed();
-    // SAFETY: no longer than it is (checked), and every bit pattern is a valid one (Pod).
-    unsafe {
-        whole
-            .as_mut_ptr()
-            .cast::<u8>()
-            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-        Some(whole.assume_init())
-    }
+    let mut whole = T::new_zeroed();
+    whole.as_mut_bytes()[..bytes.len()].copy_from_slice(bytes);
+    Some(whole)
 }
+
+/// A plain structure in one of aya's maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Plain<T>(pub(crate) T);
+
+// SAFETY: it has no padding and is valid for every bit pattern: IntoBytes and FromBytes are derived only then.
+unsafe impl<T: FromBytes + IntoBytes + Copy + 'static> aya::Pod for Plain<T> {}
 
 impl Task {
     /// Reads a record of the ring buffer, which holds only the cells that are in use.

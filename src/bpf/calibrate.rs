@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use aya::maps::{Array, Map};
 
-use super::abi::{SAMPLE_BYTES, SAMPLE_COOKIE, SAMPLES, Sample};
+use super::abi::{Plain, SAMPLE_BYTES, SAMPLE_COOKIE, SAMPLES, Sample};
 use super::kernel::{self, KernelError, Kind};
 use super::object::{self, Maps, Program, Request};
 use super::types::{KernelTypes, VMLINUX_BTF};
@@ -62,7 +62,7 @@ pub(crate) enum LayoutError {
 /// The attached sampling program.
 pub(crate) struct Calibration {
     program: Program,
-    samples: Array<aya::maps::MapData, Sample>,
+    samples: Array<aya::maps::MapData, Plain<Sample>>,
     samples_fd: RawFd,
     // Attached, the program learns where pt_regs are, and this kernel marks every task as traced:
     // see `compat_word`.
@@ -180,7 +180,8 @@ impl Calibration {
     /// The layout, the thread that began the calibration, and the waiting command.
     pub(crate) fn finish(&self) -> Result<(Layout, KernelTask, KernelTask), KernelError> {
         let read = |which: Sampled| {
-            self.samples.get(&(which as u32), 0).map_err(|error| {
+            let sample = self.samples.get(&(which as u32), 0);
+            sample.map(|Plain(sample)| sample).map_err(|error| {
                 KernelError::new("BPF_MAP_LOOKUP_ELEM denet_samples", io::Error::other(error))
             })
         };

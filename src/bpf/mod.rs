@@ -8,9 +8,6 @@
 )]
 
 pub mod abi;
-pub mod abi_net;
-pub mod abi_trace;
-pub mod abi_xdp;
 pub(crate) mod assembly;
 pub(crate) mod calibrate;
 pub(crate) mod inventory;
@@ -23,7 +20,6 @@ pub(crate) mod tables;
 pub(crate) mod trial;
 pub(crate) mod types;
 pub(crate) mod types_access;
-pub(crate) mod types_net;
 
 pub use kernel::KernelError;
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use aya::maps::{HashMap, Map, MapData, RingBuf};
 
-use super::abi::{Control, EXIT_WAITING, RECORD_KINDS, RECORD_LOOK, SpillKey, Task};
+use super::abi::{Control, EXIT_WAITING, Plain, RECORD_KINDS, RECORD_LOOK, SpillKey, Task};
 use super::calibrate::KernelTask;
 use super::kernel::KernelError;
 use super::object::Maps;
@@ -29,8 +29,8 @@ pub(crate) struct Tables {
     slots: Mapping<Task>,
     claims: HashMap<MapData, u32, u64>,
     wanted: HashMap<MapData, u32, u32>,
-    overflow: HashMap<MapData, u64, Task>,
-    spill: HashMap<MapData, SpillKey, u64>,
+    overflow: HashMap<MapData, u64, Plain<Task>>,
+    spill: HashMap<MapData, Plain<SpillKey>, u64>,
     ended: RingBuf<MapData>,
     control: Mapping<Control>,
     // Name and descriptor of every map, for the account of memory.
@@ -144,7 +144,12 @@ impl Tables {
     pub(crate) fn again(&self, task: &Task) -> Option<Task> {
         let same = |now: &Task| now.regs == task.regs && now.start_ns == task.start_ns;
         let slot = self.slots.read(self.slot_of(task.regs));
-        let elsewhere = || self.overflow.get(&task.regs, 0).ok();
+        let elsewhere = || {
+            self.overflow
+                .get(&task.regs, 0)
+                .ok()
+                .map(|Plain(task)| task)
+        };
         Some(slot).filter(same).or_else(elsewhere).filter(same)
     }
 
@@ -257,7 +262,7 @@ impl Tables {
                 each((word(slot, ids) >> 32) as u32, word(slot, started));
             }
         }
-        for (_, task) in self.overflow.iter().flatten() {
+        for (_, Plain(task)) in self.overflow.iter().flatten() {
             each(task.tgid, task.process_start_ns);
         }
     }
@@ -277,7 +282,7 @@ impl Tables {
         // Where a key is deleted while it is asked what follows, the kernel begins again with the first.
         let mut seen = HashSet::new();
         for entry in self.overflow.iter() {
-            let (_, task) =
+            let (_, Plain(task)) =
                 entry.map_err(|error| failed("denet_overflow", io::Error::other(error)))?;
             if seen.insert((task.regs, task.start_ns)) {
                 each(&task);
@@ -292,7 +297,7 @@ impl Tables {
         mut each: impl FnMut(SpillKey, u64),
     ) -> Result<(), KernelError> {
         for entry in self.spill.iter() {
-            let (key, count) =
+            let (Plain(key), count) =
                 entry.map_err(|error| failed("denet_spill", io::Error::other(error)))?;
             each(key, count);
         }

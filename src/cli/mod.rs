@@ -11,7 +11,7 @@ mod words;
 
 pub use ebpf_diag::EbpfDiag;
 pub use ebpf_test::EbpfTest;
-pub use monitor::{ExecArgs, Monitor, NetArgs, Trace, Xdp, XdpMode};
+use monitor::{Monitored, Traced};
 pub use profile::{EbpfMode, Form, Profile};
 pub use setup::Setup;
 pub use stats::Stats;
@@ -19,16 +19,17 @@ pub use words::parsed;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands;
-use crate::monitor::{Common, What, xdp};
-use crate::profile::attached::{AttachOptions, Whom};
-use crate::profile::session::Options;
+use crate::monitor::arguments::process_id;
+use crate::monitor::request::{self, Request};
+use crate::output::{self, Output};
+use crate::process::target::Selection;
+use crate::profile::session;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -55,15 +56,15 @@ Examples:
 pub struct Cli {
     /// How to profile.
     #[command(flatten)]
-    pub profile: Profile,
+    profile: Profile,
     /// What to do.
     #[command(subcommand)]
-    pub verb: Verb,
+    verb: Verb,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+enum Verb {
     /// Start a command and profile it and its descendants until it ends
     Run {
         /// The command and its arguments; options of denet's stand before it
@@ -74,7 +75,7 @@ pub enum Verb {
     #[command(after_help = ATTACH_HELP)]
     Attach {
         /// The process, with its descendants
-        #[arg(required_unless_present_any = ["cgroup", "all"], value_parser = monitor::process_id)]
+        #[arg(required_unless_present_any = ["cgroup", "all"], value_parser = process_id)]
         pid: Option<u32>,
         /// All processes of this cgroup and those below it
         #[arg(long, value_name = "PATH", conflicts_with_all = ["pid", "all"])]
@@ -85,10 +86,9 @@ pub enum Verb {
     },
     /// Watch what happens on the machine, as it happens
     #[command(subcommand)]
-    Monitor(Monitor),
+    Monitor(Monitored),
     /// Show every call as strace does, without stopping anybody
-    #[command(after_help = TRACE_HELP)]
-    Trace(Trace),
+    Trace(Traced),
     /// Summarise what was recorded with --json or --out
     #[command(after_help = STATS_HELP)]
     Stats(Stats),
@@ -108,20 +108,6 @@ Examples:
   denet attach 4711
   denet --enable-ebpf --duration 10 attach 4711
   denet --duration 60 --out web.jsonl attach --cgroup /system.slice/nginx.service";
-
-const TRACE_HELP: &str = "\
-A call is shown when it returns, with the time at which it began, or when it has lasted a tenth of a second. \
-Lines go to stderr; --json writes records to stdout instead.
-
-If a process is not yours, for example after it executed a setuid file, its calls and times are shown, but \
-not their arguments: see ebpf_diag --explain not-yours.
-
-Exit status: as of denet monitor.
-
-Examples:
-  denet trace -- ls -l
-  denet trace -p 4711
-  denet --json --out calls.jsonl --quiet trace -- make";
 
 const STATS_HELP: &str = "\
 A file that is cut off, or still being written, is summarised up to where it ends. Memory does not grow \
@@ -147,38 +133,17 @@ Examples:
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub enum Asked {
+enum Asked {
     /// To profile a command.
-    Run(Options, Output),
-    /// To profile what runs.
-    Attach(AttachOptions, Output),
-    /// To tell of single calls.
-    Monitor(What, Common),
-    /// To count what arrives at an interface.
-    MonitorXdp(xdp::Options, Output),
+    Run(session::Options, Output),
+    /// To profile running processes.
+    Attach(session::Options, Output),
+    /// To report what happens.
+    Monitor(Request, request::Options),
     /// To summarise a recording.
     Stats(commands::stats::Options),
     /// To set a machine up.
     Setup(commands::setup::Options),
-}
-
-/// Where results go.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// Records on stdout.
-    pub stdout: Option<Form>,
-    /// Records into this file.
-    pub out: Option<(PathBuf, Form)>,
-    /// The report, on stderr.
-    pub text: bool,
-    /// Samples as they come, on stderr.
-    pub samples: bool,
-    /// Each sample on a line of its own.
-    pub lines: bool,
-    /// A record about the machine first.
-    pub env: bool,
-    /// Rows of each table, 0 for all.
-    pub top: usize,
 }
 
 impl Cli {
@@ -211,64 +176,41 @@ impl Cli {
         Ok(parsed)
     }
 
+    /// Does what was asked; returns the exit code.
+    pub fn run(self) -> u8 {
+        output::start_log(self.profile.debug);
+        match self.into_asked() {
+            Asked::Run(options, output) => commands::run::run(options, &output),
+            Asked::Attach(options, output) => commands::attach::run(options, &output),
+            Asked::Monitor(request, options) => commands::monitor::run(request, &options),
+            Asked::Stats(options) => commands::stats::run(&options),
+            Asked::Setup(options) => commands::setup::run(options),
+        }
+    }
+
     /// Plain options, free of the parser.
-    pub fn into_parts(self) -> (Asked, bool) {
+    fn into_asked(self) -> Asked {
         let Self { profile, verb } = self;
-        let debug = profile.debug;
-        let asked = match verb {
+        match verb {
             Verb::Stats(stats) => Asked::Stats(stats.into_parts(profile.json, profile.top)),
             Verb::Setup(setup) => Asked::Setup(setup.into_parts(profile.json)),
-            Verb::Monitor(Monitor::Exec(exec)) => {
-                let (what, target) = exec.into_parts();
-                Asked::Monitor(what, profile.common(target))
-            }
-            Verb::Trace(trace) => {
-                let (what, target) = trace.into_parts();
-                let mut common = profile.common(target);
-                // How each thread ended is shown.
-                common.limits.ends = true;
-                Asked::Monitor(what, common)
-            }
-            Verb::Monitor(Monitor::Net(net)) => {
-                let (what, target) = net.into_parts();
-                Asked::Monitor(what, profile.common(target))
-            }
-            Verb::Monitor(Monitor::Xdp(xdp)) => {
-                let every = profile.interval.unwrap_or(profile::MONITORED_EVERY_MS);
-                let options = xdp.into_parts(Duration::from_millis(every), profile.duration());
-                Asked::MonitorXdp(options, profile.output())
+            Verb::Monitor(monitored) | Verb::Trace(Traced(monitored)) => {
+                let options = profile.monitor(monitored.every_ms);
+                Asked::Monitor(monitored.request, options)
             }
             Verb::Run { command } => {
-                let output = profile.output();
-                let options = Options {
-                    command,
-                    ebpf: profile.ebpf(),
-                    duration: profile.duration(),
-                    wait_all: profile.wait_all,
-                    closeness: profile.closeness(),
-                    limits: profile.limits(),
-                };
-                Asked::Run(options, output)
+                let session = profile.session(Selection::Command(command));
+                Asked::Run(session, profile.output())
             }
-            Verb::Attach { pid, cgroup, all } => {
-                let output = profile.output();
-                let whom = match (pid, cgroup, all) {
-                    (Some(pid), _, _) => Whom::Process(pid),
-                    (None, Some(folder), _) => Whom::Cgroup(folder),
-                    (None, None, _) => Whom::All,
+            Verb::Attach { pid, cgroup, .. } => {
+                let selection = match (pid, cgroup) {
+                    (Some(pid), _) => Selection::Process(pid),
+                    (None, Some(folder)) => Selection::Cgroup(folder),
+                    (None, None) => Selection::Machine,
                 };
-                let options = AttachOptions {
-                    whom,
-                    ebpf: profile.ebpf(),
-                    duration: profile.duration(),
-                    wait_all: profile.wait_all,
-                    closeness: profile.closeness(),
-                    limits: profile.limits(),
-                };
-                Asked::Attach(options, output)
+                Asked::Attach(profile.session(selection), profile.output())
             }
-        };
-        (asked, debug)
+        }
     }
 }
 

@@ -6,17 +6,18 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, ValueEnum};
 
-use super::{Cli, Output};
+use super::Cli;
 use crate::facts::kernel_types::VMLINUX;
-use crate::monitor::{Common, Target};
+use crate::monitor::request;
+use crate::output::{Format, Output};
 use crate::process::interval::Adaptive;
+use crate::process::target::{Selection, Target};
 use crate::profile::Limits;
-use crate::profile::sampling::Closeness;
-use crate::profile::session::Ebpf;
+use crate::profile::sampling::SamplingOptions;
+use crate::profile::session::{self, Ebpf};
 
 /// Without `--interval`.
 const SAMPLED_EVERY_MS: u64 = 100;
-pub(super) const MONITORED_EVERY_MS: u64 = 1000;
 
 /// Options of the profile.
 #[derive(Args, Debug)]
@@ -105,6 +106,15 @@ pub enum Form {
     Csv,
 }
 
+impl From<Form> for Format {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Json => Self::Json,
+            Form::Csv => Self::Csv,
+        }
+    }
+}
+
 impl Profile {
     /// What the parser cannot tell: options that contradict each other only in some company.
     pub(super) fn agrees(&self) -> Result<(), clap::Error> {
@@ -116,47 +126,57 @@ impl Profile {
         Err(Cli::command().error(ErrorKind::ArgumentConflict, contradiction))
     }
 
-    pub(super) fn ebpf(&self) -> Ebpf {
-        match self.enable_ebpf {
-            None => Ebpf::Off,
-            Some(EbpfMode::Auto) => Ebpf::Auto,
-            Some(EbpfMode::Require) => Ebpf::Require,
-        }
-    }
-
-    pub(super) fn duration(&self) -> Option<Duration> {
-        Some(self.duration).filter(|duration| !duration.is_zero())
-    }
-
-    pub(super) fn closeness(&self) -> Closeness {
-        let interval = Adaptive {
-            base: Duration::from_millis(self.interval.unwrap_or(SAMPLED_EVERY_MS)),
-            max: Duration::from_millis(self.max_interval),
-        };
-        Closeness {
-            interval: Some(interval).filter(|_| !self.no_polling),
-            children: !self.exclude_children,
-            threads: self.threads,
-            since_process_start: self.since_process_start,
-            top: self.top,
-        }
-    }
-
-    pub(super) fn common(&self, target: Target) -> Common {
-        Common {
-            target,
+    /// Options of a profile.
+    pub(super) fn session(&self, selection: Selection) -> session::Options {
+        session::Options {
+            target: Target {
+                selection,
+                descendants: !self.exclude_children,
+            },
+            ebpf: match self.enable_ebpf {
+                None => Ebpf::Off,
+                Some(EbpfMode::Auto) => Ebpf::Auto,
+                Some(EbpfMode::Require) => Ebpf::Require,
+            },
             duration: self.duration(),
             wait_all: self.wait_all,
-            interval: Duration::from_millis(self.interval.unwrap_or(SAMPLED_EVERY_MS)),
+            sampling: self.sampling(),
+            limits: self.limits(),
+        }
+    }
+
+    /// Options of a monitor, which shows sums every so many milliseconds without `--interval`.
+    pub(super) fn monitor(&self, every_ms: u64) -> request::Options {
+        request::Options {
+            descendants: !self.exclude_children,
+            duration: self.duration(),
+            wait_all: self.wait_all,
+            interval: Duration::from_millis(self.interval.unwrap_or(every_ms)),
             output: self.output(),
             strict: self.strict,
             limits: self.limits(),
         }
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    fn duration(&self) -> Option<Duration> {
+        Some(self.duration).filter(|duration| !duration.is_zero())
+    }
+
+    fn sampling(&self) -> SamplingOptions {
+        let interval = Adaptive {
+            base: Duration::from_millis(self.interval.unwrap_or(SAMPLED_EVERY_MS)),
+            max: Duration::from_millis(self.max_interval),
+        };
+        SamplingOptions {
+            interval: Some(interval).filter(|_| !self.no_polling),
+            threads: self.threads,
+            since_process_start: self.since_process_start,
+            top: self.top,
+        }
+    }
+
+    fn limits(&self) -> Limits {
         Limits {
-            children: !self.exclude_children,
             ends: !self.no_polling,
             max_tasks: self.max_tasks,
             btf: self.btf.clone(),
@@ -167,15 +187,15 @@ impl Profile {
         // Where they are not to go to a file, records in another form than text are for stdout.
         let csv_alone = self.format == Form::Csv && self.out.is_none();
         let stdout = match (self.json, csv_alone) {
-            (_, true) => Some(Form::Csv),
-            (true, false) => Some(Form::Json),
+            (_, true) => Some(Format::Csv),
+            (true, false) => Some(Format::Json),
             (false, false) => None,
         };
         let elsewhere = stdout.is_some() || self.out.is_some();
-        let text = !(stdout == Some(Form::Json) || self.quiet && elsewhere);
+        let text = !(stdout == Some(Format::Json) || self.quiet && elsewhere);
         Output {
             stdout,
-            out: self.out.clone().map(|path| (path, self.format)),
+            out: self.out.clone().map(|path| (path, self.format.into())),
             samples: text && !self.quiet,
             text,
             lines: self.no_update,

@@ -5,73 +5,65 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-/// A verb and what follows it, as typed.
-type Path = &'static [&'static str];
+use crate::monitor::arguments::TABLE;
+use crate::monitor::request::Monitor;
+use crate::monitor::{MONITORS, trace};
 
-/// To all that watch as it happens.
-const WATCHING: &[&str] = &[
-    "enable_ebpf",
-    "json",
-    "out",
-    "duration",
-    "quiet",
-    "interval",
-    "strict",
-    "debug",
-];
-const FOLLOWING: &[&str] = &["exclude_children", "wait_all"];
-const TABLE: &[&str] = &["top"];
+/// A verb and what follows it, as typed.
+type Path = Vec<&'static str>;
+
+/// What the general options mean to a verb.
+struct Scope {
+    path: Path,
+    /// Groups of ids.
+    options: &'static [&'static [&'static str]],
+    /// The help of `--interval`, if it is not that of a profile.
+    interval: Option<&'static str>,
+}
 
 /// To each of these only these options mean something; to `run` and `attach` all.
-const SCOPES: &[(Path, &[&[&str]])] = &[
-    (&["trace"], &[WATCHING, FOLLOWING]),
-    (&["monitor", "exec"], &[WATCHING, FOLLOWING, TABLE]),
-    (&["monitor", "net"], &[WATCHING, FOLLOWING, TABLE]),
-    (&["monitor", "xdp"], &[WATCHING, &["no_update"]]),
-    (&["monitor"], &[]),
-    (&["stats"], &[TABLE, &["json", "debug"]]),
-    (&["setup"], &[&["json", "debug"]]),
-];
+fn scopes() -> Vec<Scope> {
+    let plain = |verb, options| Scope {
+        path: vec![verb],
+        options,
+        interval: None,
+    };
+    let of = |path, monitor: &Monitor| Scope {
+        path,
+        options: monitor.options,
+        interval: Some(monitor.interval),
+    };
+    let monitors = MONITORS
+        .iter()
+        .map(|monitor| of(vec!["monitor", monitor.name], monitor));
+    let mut scopes = vec![of(vec!["trace"], &trace::arguments::MONITOR)];
+    scopes.extend(monitors);
+    scopes.extend([
+        plain("monitor", &[]),
+        plain("stats", &[TABLE, &["json", "debug"]]),
+        plain("setup", &[&["json", "debug"]]),
+    ]);
+    scopes
+}
 
 /// What can be said where it is of use to tests alone, or goes without saying.
 const SILENT: &[&str] = &["enable_ebpf", "max_tasks", "btf"];
 
-/// Profiling looks at what changes; a monitor is told.
-const INTERVALS: &[(Path, &str)] = &[
-    (
-        &["monitor", "xdp"],
-        "Show the table every MS milliseconds [default: 1000]",
-    ),
-    (
-        &["monitor", "exec"],
-        "Say what was lost every MS milliseconds [default: 100]",
-    ),
-    (
-        &["monitor", "net"],
-        "Say what was lost every MS milliseconds [default: 100]",
-    ),
-    (
-        &["trace"],
-        "Show calls that last, and say what was lost, every MS milliseconds [default: 100]",
-    ),
-];
-
 /// Which of the options of [`super::Profile`] are shown to whom.
 pub(super) fn shown(mut command: Command, options: &[String]) -> Command {
     command.build();
-    SCOPES.iter().fold(command, |command, (path, meant)| {
-        at(command, path, |verb| {
-            let interval = INTERVALS.iter().find(|(of, _)| of == path);
+    scopes().iter().fold(command, |command, scope| {
+        at(command, &scope.path, |verb| {
             verb.mut_args(|arg| {
                 let id = arg.get_id().as_str().to_owned();
                 if !options.contains(&id) {
                     return arg;
                 }
-                let arg = match interval {
-                    Some((_, help)) if id == "interval" => arg.help(*help),
+                let arg = match scope.interval {
+                    Some(help) if id == "interval" => arg.help(help),
                     _ => arg,
                 };
-                let is_meant = is_among(meant, &id) && !SILENT.contains(&id.as_str());
+                let is_meant = is_among(scope.options, &id) && !SILENT.contains(&id.as_str());
                 arg.hide(!is_meant)
             })
         })
@@ -104,11 +96,12 @@ pub(super) fn agrees(
         typed.push(verb);
         deepest = matches;
     }
-    let Some((_, meant)) = SCOPES.iter().find(|(path, _)| *path == typed.as_slice()) else {
+    let Some(scope) = scopes().into_iter().find(|scope| scope.path == typed) else {
         return Ok(());
     };
     let is_given = |id: &&String| deepest.value_source(id) == Some(ValueSource::CommandLine);
-    let means_nothing = |id: &&String| !is_among(meant, id) && !SILENT.contains(&id.as_str());
+    let means_nothing =
+        |id: &&String| !is_among(scope.options, id) && !SILENT.contains(&id.as_str());
     match options.iter().filter(is_given).find(means_nothing) {
         None => Ok(()),
         Some(id) => {

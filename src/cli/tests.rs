@@ -1,18 +1,25 @@
 //! What each command line comes to, and which come to nothing.
 
+use std::time::Duration;
+
 use super::*;
-use crate::monitor::Target;
+use crate::monitor::xdp;
+use crate::output::Format;
 use crate::profile::session::Ebpf;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::from_words(line.split(' ').map(OsString::from))
 }
 
-fn run(line: &str) -> (Options, Output) {
-    match parse(line).unwrap().into_parts().0 {
+fn run(line: &str) -> (session::Options, Output) {
+    match parse(line).unwrap().into_asked() {
         Asked::Run(options, output) => (options, output),
         _ => panic!("{line} runs nothing"),
     }
+}
+
+fn command(words: &[&str]) -> Selection {
+    Selection::Command(words.iter().map(OsString::from).collect())
 }
 
 #[test]
@@ -23,19 +30,19 @@ fn the_parser_is_consistent() {
 #[test]
 fn options_stand_before_or_after_the_verb_and_the_rest_is_the_commands() {
     let (options, output) = run("denet --json run --enable-ebpf=auto ls -l --json");
-    assert_eq!(options.command, ["ls", "-l", "--json"]);
+    assert_eq!(options.target.selection, command(&["ls", "-l", "--json"]));
     assert_eq!(options.ebpf, Ebpf::Auto);
-    assert!(output.stdout == Some(Form::Json) && !output.text);
+    assert!(output.stdout == Some(Format::Json) && !output.text);
     let (options, _) = run("denet --enable-ebpf run -- --odd");
     assert_eq!(
-        (options.command, options.ebpf),
-        (vec!["--odd".into()], Ebpf::Require)
+        (options.target.selection, options.ebpf),
+        (command(&["--odd"]), Ebpf::Require)
     );
 }
 
 #[test]
 fn a_recording_is_a_file_or_standard_input() {
-    let of = |line| match parse(line).unwrap().into_parts().0 {
+    let of = |line| match parse(line).unwrap().into_asked() {
         Asked::Stats(options) => options,
         _ => panic!("{line} summarises nothing"),
     };
@@ -51,40 +58,40 @@ fn a_recording_is_a_file_or_standard_input() {
 
 #[test]
 fn interfaces_are_watched_each_second_unless_asked_otherwise() {
-    let of = |line| match parse(line).unwrap().into_parts().0 {
-        Asked::MonitorXdp(options, output) => (options, output),
+    let of = |line| match parse(line).unwrap().into_asked() {
+        Asked::Monitor(Request::Interface(options), general) => (options, general),
         _ => panic!("{line} watches no interface"),
     };
-    let (options, output) = of("denet monitor xdp eth0 --pin /p");
+    let (options, general) = of("denet monitor xdp eth0 --pin /p");
     assert_eq!(options.interface, "eth0");
     assert_eq!(
         (options.mode, options.pin),
         (xdp::Mode::Auto, Some("/p".into()))
     );
-    assert_eq!(options.interval, Duration::from_secs(1));
-    assert!(output.samples);
-    let (options, output) = of("denet -i 50 -d 2 -j monitor xdp eth0 --mode native");
+    assert_eq!(general.interval, Duration::from_secs(1));
+    assert!(general.output.samples);
+    let (options, general) = of("denet -i 50 -d 2 -j monitor xdp eth0 --mode native");
     assert_eq!(
-        (options.interval.as_millis(), options.mode),
+        (general.interval.as_millis(), options.mode),
         (50, xdp::Mode::Native)
     );
-    assert_eq!(options.duration, Some(Duration::from_secs(2)));
-    assert_eq!(output.stdout, Some(Form::Json));
+    assert_eq!(general.duration, Some(Duration::from_secs(2)));
+    assert_eq!(general.output.stdout, Some(Format::Json));
 }
 
 #[test]
 fn a_command_needs_no_dashes_before_it() {
-    let of = |line: &str| match parse(line).unwrap().into_parts().0 {
-        Asked::Monitor(_, common) => common.target,
+    let of = |line: &str| match parse(line).unwrap().into_asked() {
+        Asked::Monitor(Request::Processes(selection, _), _) => selection,
         _ => panic!("{line} watches nobody"),
     };
-    let command = Target::Command(vec!["ls".into(), "-q".into()]);
+    let command = command(&["ls", "-q"]);
     for verb in ["trace", "monitor exec", "monitor net"] {
         assert_eq!(of(&format!("denet {verb} ls -q")), command);
         assert_eq!(of(&format!("denet {verb} -- ls -q")), command);
-        assert_eq!(of(&format!("denet {verb} -p 7")), Target::Process(7));
+        assert_eq!(of(&format!("denet {verb} -p 7")), Selection::Process(7));
     }
-    assert_eq!(of("denet monitor exec"), Target::Machine);
+    assert_eq!(of("denet monitor exec"), Selection::Machine);
     let name = parse("denet trace -p nginx").unwrap_err().to_string();
     assert!(name.contains("a process id is a number"), "{name}");
 }
@@ -105,26 +112,29 @@ fn records_go_where_they_were_asked_for() {
     };
     assert_eq!(
         of("denet --format csv run x"),
-        (Some(Form::Csv), None, true)
+        (Some(Format::Csv), None, true)
     );
     assert_eq!(
         of("denet --format csv -o f run x"),
-        (None, Some(Form::Csv), true)
+        (None, Some(Format::Csv), true)
     );
-    let both = (Some(Form::Json), Some(Form::Csv), false);
+    let both = (Some(Format::Json), Some(Format::Csv), false);
     assert_eq!(of("denet -j --format csv -o f run x"), both);
-    assert_eq!(of("denet -j run x"), (Some(Form::Json), None, false));
+    assert_eq!(of("denet -j run x"), (Some(Format::Json), None, false));
 }
 
 #[test]
 fn who_is_attached_to() {
-    let whom = |line| match parse(line).unwrap().into_parts().0 {
-        Asked::Attach(options, _) => options.whom,
+    let whom = |line| match parse(line).unwrap().into_asked() {
+        Asked::Attach(options, _) => options.target.selection,
         _ => panic!("{line} attaches to nobody"),
     };
-    assert_eq!(whom("denet attach 7"), Whom::Process(7));
-    assert_eq!(whom("denet attach --cgroup /a"), Whom::Cgroup("/a".into()));
-    assert_eq!(whom("denet attach --all"), Whom::All);
+    assert_eq!(whom("denet attach 7"), Selection::Process(7));
+    assert_eq!(
+        whom("denet attach --cgroup /a"),
+        Selection::Cgroup("/a".into())
+    );
+    assert_eq!(whom("denet attach --all"), Selection::Machine);
 }
 
 #[test]

@@ -10,8 +10,10 @@ use crate::checks::report::{Diagnosis, Selection};
 use crate::commands::exit;
 use crate::facts::object::{ObjectError, ObjectFacts, inspect_file};
 use crate::facts::{Fact, Facts, SavedError, Target, accounts};
-use crate::output::escape;
+use crate::output::complaint::complain;
+use crate::output::{escape, page};
 use crate::render::doctor as render;
+use crate::sys::inherited;
 use crate::sys::place::Place;
 use crate::sys::root::Root;
 
@@ -90,11 +92,44 @@ impl DoctorError {
     }
 }
 
+const NAME: &str = "ebpf_diag";
+
+/// Judges and reports to stdout, or shows the page about a finding; returns the exit code.
+pub fn run(options: &Options, page: Option<&str>) -> u8 {
+    if inherited::was_closed(1) {
+        complain(NAME, "stdout is closed, and the report goes there");
+        return exit::TOOL_FAILED;
+    }
+    let mut done = Ok(0);
+    let written = page::to_stdout(|to, columns| {
+        done = match page {
+            Some(id) => explain(id, to).map(|()| 0),
+            None => judge(options, to, columns).map(exit_code),
+        };
+        match &done {
+            // What was written before the error is not shown.
+            Err(_) => Err(io::Error::other("no report")),
+            Ok(_) => Ok(()),
+        }
+    });
+    let done = match (done, written) {
+        // A reader that went away has what it wanted.
+        (Ok(_), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(DoctorError::Output(error))
+        }
+        (done, _) => done,
+    };
+    done.unwrap_or_else(|error| {
+        complain(NAME, &error.to_string());
+        error.exit_code()
+    })
+}
+
 /// Judges, and writes the report for a terminal of so many columns; the worst status.
 ///
 /// # Errors
 /// What was asked for cannot be, or files cannot be read or written.
-pub fn run(options: &Options, to: &mut dyn Write, columns: usize) -> Result<Status, DoctorError> {
+fn judge(options: &Options, to: &mut dyn Write, columns: usize) -> Result<Status, DoctorError> {
     let object = options.object.as_deref().map(read_object).transpose()?;
     let facts = gather(options)?;
     if let Some(path) = &options.save {
@@ -122,14 +157,14 @@ pub fn run(options: &Options, to: &mut dyn Write, columns: usize) -> Result<Stat
 ///
 /// # Errors
 /// There is no such page, or it cannot be written.
-pub fn explain(id: &str, to: &mut dyn Write) -> Result<(), DoctorError> {
+fn explain(id: &str, to: &mut dyn Write) -> Result<(), DoctorError> {
     let page =
         pages::page(id).ok_or_else(|| DoctorError::Usage(format!("no page is about {id}")))?;
     to.write_all(page.as_bytes()).map_err(DoctorError::Output)
 }
 
 /// What the process ends with after a report.
-pub fn exit_code(status: Status) -> u8 {
+fn exit_code(status: Status) -> u8 {
     match status {
         Status::Ready => 0,
         Status::Blocked => exit::GOAL_BLOCKED,

@@ -48,22 +48,15 @@ pub fn of_process(exit: Exit) -> u8 {
     }
 }
 
-/// The code for a run.
+/// The code for a run. How a process ends that denet did not start is not denet's own end.
 pub fn of_run(run: &Run) -> u8 {
     match run.end {
+        End::Command | End::Duration | End::Unread if run.attached => 0,
         // Whoever started the command learns how it ended.
         End::Command => run.exit.map_or(FAILED, of_process),
         End::Duration => TIMED_OUT,
         // The command is waited for all the same.
         End::Unread => FAILED,
-        End::Interrupted(signal) => of_signal(signal),
-    }
-}
-
-/// The code for having watched what denet did not start: how that ends is not denet's own end.
-pub fn of_attached(run: &Run) -> u8 {
-    match run.end {
-        End::Command | End::Duration | End::Unread => 0,
         End::Interrupted(signal) => of_signal(signal),
     }
 }

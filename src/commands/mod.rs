@@ -1,9 +1,12 @@
-//! What each verb does: one file per verb. `denet monitor` and `denet trace` are [`crate::monitor`].
+//! What each verb does: one file for each. `denet monitor` and `denet trace` share one.
 
 pub mod attach;
 pub mod diagnose;
 pub mod exit;
+pub mod monitor;
 mod profiling;
+mod refusal;
 pub mod run;
 pub mod setup;
+pub mod smoke;
 pub mod stats;

@@ -1,145 +1,199 @@
 //! What `run` and `attach` have in common: a profile's records and its report, written as they come.
 
 use std::ffi::OsString;
-use std::io::{self, Write as _};
+use std::time::Instant;
 
+use super::exit;
+use super::refusal::{explain, granted_scope, refuse};
 use crate::access::Scope;
-use crate::cli::Output;
-use crate::commands::exit;
 use crate::facts;
-use crate::output::records::Records;
-use crate::output::status::Live;
-use crate::output::{columns, complain, explain, refuse};
+use crate::output::reporter::Reporter;
+use crate::output::{Output, complain};
+use crate::process::model::Tree;
+use crate::process::seen::Subject;
 use crate::profile::model::{OwnCost, Run, WhyNot};
 use crate::profile::sampling::Event;
-use crate::profile::session::{Ebpf, SessionError};
-use crate::render::json::{self, Metadata};
+use crate::profile::session::{Ebpf, Options, Session, SessionError};
+use crate::render::json::{self, EbpfMetadata, Metadata};
 use crate::render::text::{self, Report};
+use crate::render::{csv, live};
+use crate::sys::clock::now_ms;
 use crate::sys::root::Root;
 use crate::sys::{account, inherited};
 
-pub(super) fn mode(ebpf: Ebpf) -> Option<&'static str> {
-    match ebpf {
-        Ebpf::Off => None,
-        Ebpf::Auto => Some("auto"),
-        Ebpf::Require => Some("require"),
-    }
-}
-
 /// What is about to be profiled.
-pub(super) struct About<'a> {
-    pub(super) metadata: Metadata<'a>,
-    pub(super) title: &'a [OsString],
+pub(super) struct About {
+    /// The title of the report.
+    pub(super) title: Vec<OsString>,
     /// What has not happened if nothing can be written.
     pub(super) unbegun: &'static str,
 }
 
-/// Tells of a profile as it comes.
-pub(super) struct Reporter<'a> {
-    output: &'a Output,
-    records: Records,
-    live: Option<Live>,
-    children: bool,
+/// Profiles and reports; returns the exit code.
+pub(super) fn run(options: Options, output: &Output, about: fn(&Subject) -> About) -> u8 {
+    if let Err(error) = Reporter::check(output) {
+        complain(&error);
+        return exit::FAILED;
+    }
+    let mode = match options.ebpf {
+        Ebpf::Off => None,
+        Ebpf::Auto => Some("auto"),
+        Ebpf::Require => Some("require"),
+    };
+    let descendants = options.target.descendants;
+    let scope = granted_scope();
+    let session = match Session::start(options, None) {
+        Ok(session) => session,
+        Err(error) => return refuse(&error),
+    };
+    let about = about(&session.subject);
+    let metadata = observed(&session, mode, scope);
+    let mut profiled = match Profiled::begin(about, &metadata, output, descendants) {
+        Ok(profiled) => profiled,
+        Err(error) => {
+            complain(&error);
+            return exit::FAILED;
+        }
+    };
+    let done = session.run(&mut |event| profiled.event(event));
+    profiled.conclude(done)
+}
+
+/// What is observed, for the first record.
+pub(super) fn observed<'a>(
+    session: &'a Session,
+    mode: Option<&'static str>,
+    scope: Option<Scope>,
+) -> Metadata<'a> {
+    let subject = &session.subject;
+    Metadata {
+        pid: subject.pid,
+        command: &subject.command,
+        executable: subject.executable.as_deref(),
+        attached: Some(subject.title.as_str()).filter(|_| subject.pid.is_none()),
+        t0_ms: now_ms(),
+        absent: session.absent(),
+        ebpf: mode.map(|mode| EbpfMetadata {
+            mode,
+            backend: session.backend(),
+            refused: session.refused.as_ref(),
+            scope,
+        }),
+    }
+}
+
+/// A profile while it is made.
+struct Profiled {
+    reporter: Reporter,
     title: Vec<OsString>,
+    descendants: bool,
+    started: Instant,
+    // The last sample, without its processes.
+    before: Option<Tree>,
     refused: bool,
     scope: Option<Scope>,
     why_not: Vec<WhyNot>,
 }
 
-impl<'a> Reporter<'a> {
+impl Profiled {
     /// Opens what is to be written, and writes the first records.
-    pub(super) fn begin(about: &About<'_>, output: &'a Output, children: bool) -> Result<Self, u8> {
-        let ebpf = about.metadata.ebpf.as_ref();
+    fn begin(
+        about: About,
+        metadata: &Metadata<'_>,
+        output: &Output,
+        descendants: bool,
+    ) -> Result<Self, String> {
+        let ebpf = metadata.ebpf.as_ref();
         let refusal = ebpf.and_then(|ebpf| ebpf.refused);
         if let Some(finding) = refusal {
             complain("going on without the syscall profile:");
             explain(finding);
         }
-        let failed = |what: String| {
-            complain(&what);
-            exit::FAILED
-        };
-        let mut records = Records::open(output, about.unbegun).map_err(failed)?;
-        records.write(&json::metadata(&about.metadata));
+        let mut reporter = Reporter::open(output, about.unbegun)?;
+        let records = &mut reporter.records;
+        records.write_row(csv::header());
+        records.write(&json::metadata(metadata));
         if output.env && records.wanted() {
             records.write(&facts::host::env_record(&Root::default()));
         }
-        records.begun().map_err(failed)?;
+        records.begun()?;
         let backend = ebpf.and_then(|ebpf| ebpf.backend);
         Ok(Self {
-            output,
-            records,
-            live: output.samples.then(|| Live::new(output.lines)),
-            children,
-            title: about.title.to_vec(),
+            reporter,
+            title: about.title,
+            descendants,
+            started: Instant::now(),
+            before: None,
             refused: refusal.is_some(),
             scope: ebpf.and_then(|ebpf| ebpf.scope),
             why_not: backend.map_or_else(Vec::new, |backend| backend.why_not.clone()),
         })
     }
 
-    pub(super) fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Event) {
+        let records = &mut self.reporter.records;
         match event {
-            Event::Sample(tree) => {
-                if self.records.wanted() {
-                    let record = match self.children {
-                        true => json::tree(&tree),
-                        false => json::sample(&tree).to_string(),
-                    };
-                    self.records.write_line(&record);
-                    self.records.write_row(&tree);
-                }
-                if let Some(live) = &mut self.live {
-                    live.show(*tree);
-                }
-            }
+            Event::Sample(tree) => self.sample(*tree),
             Event::Exit(exited) => {
-                if self.records.wanted() {
-                    self.records.write(&json::exited(&exited));
+                if records.wanted() {
+                    records.write(&json::exited(&exited));
                 }
             }
         }
     }
 
+    fn sample(&mut self, tree: Tree) {
+        let records = &mut self.reporter.records;
+        if records.wanted() {
+            let record = match self.descendants {
+                true => json::tree(&tree),
+                false => json::sample(&tree).to_string(),
+            };
+            records.write_line(&record);
+            records.write_row(csv::row(&tree));
+        }
+        let (before, elapsed) = (self.before.as_ref(), self.started.elapsed());
+        self.reporter
+            .status(|columns| live::line(&tree, before, elapsed, columns));
+        // The sum is enough to compare with.
+        self.before = Some(Tree {
+            children: Vec::new(),
+            ..tree
+        });
+    }
+
     /// Writes the last record and the report; returns the exit code.
-    pub(super) fn conclude(
-        mut self,
-        done: Result<(Run, Option<u64>), SessionError>,
-        code: impl Fn(&Run) -> u8,
-    ) -> u8 {
-        self.live = None;
+    fn conclude(mut self, done: Result<(Run, Option<u64>), SessionError>) -> u8 {
+        self.reporter.clear();
         let (run, map_bytes) = match done {
             Ok(done) => done,
             Err(error) => return refuse(&error),
         };
-        if self.records.wanted() {
-            self.records.write(&json::summary(&run, self.output.top));
+        let top = self.reporter.output().top;
+        if self.reporter.records.wanted() {
+            self.reporter.records.write(&json::summary(&run, top));
         }
-        if self.output.text {
-            self.show(&run, map_bytes);
-        }
-        self.records.end(code(&run))
-    }
-
-    fn show(&self, run: &Run, map_bytes: Option<u64>) {
-        let report = Report {
-            command: &self.title,
-            run,
-            refused: self.refused,
-            scope: self.scope,
-            why_not: &self.why_not,
-            own: OwnCost {
-                cpu: inherited::cpu_since(),
-                peak_rss_kb: account::own_peak_rss_kb(),
-                map_bytes,
-            },
-            top: self.output.top,
-            columns: columns(),
+        let own = OwnCost {
+            cpu: inherited::cpu_since(),
+            peak_rss_kb: account::own_peak_rss_kb(),
+            map_bytes,
         };
-        // One write, so that nobody else's words come between. Where it fails there is nobody to tell.
-        let choice = anstream::AutoStream::choice(&io::stderr());
-        let mut page = anstream::AutoStream::new(Vec::new(), choice);
-        let _ = text::report(&mut page, &report)
-            .and_then(|()| io::stderr().write_all(&page.into_inner()));
+        self.reporter.report(|to, columns| {
+            let report = Report {
+                command: &self.title,
+                run: &run,
+                refused: self.refused,
+                scope: self.scope,
+                why_not: &self.why_not,
+                own,
+                top,
+                columns,
+            };
+            text::report(to, &report)
+        });
+        match self.reporter.end() {
+            true => exit::of_run(&run),
+            false => exit::FAILED,
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::commands::exit;
 use crate::output::complaint::{complain, complain_in_lines};
-use crate::output::escape;
+use crate::output::{escape, width};
 use crate::render::setup as render;
 use crate::setup::apply::{Boundaries, apply};
 use crate::setup::look::{Standing, survey};
@@ -52,8 +52,16 @@ pub struct Options {
     pub die_at: Option<u32>,
 }
 
-/// Does it; writes to `to` for a terminal of so many columns. What the process ends with.
-pub fn run(mut options: Options, to: &mut dyn Write, columns: usize) -> u8 {
+/// Plans, applies, rolls back or verifies, and reports to stdout; returns the exit code.
+pub(crate) fn run(options: Options) -> u8 {
+    let columns = width::of(&io::stdout());
+    let mut stdout = anstream::stdout();
+    let code = report(options, &mut stdout, columns);
+    let _ = stdout.flush();
+    code
+}
+
+fn report(mut options: Options, to: &mut dyn Write, columns: usize) -> u8 {
     if options.wish.user.is_none() {
         options.wish.user = behind_sudo();
     }

@@ -1,12 +1,12 @@
 //! The verb `stats`: a recording read, what it says written.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use crate::commands::exit;
 use crate::output::escape;
-use crate::output::{complain, width};
+use crate::output::{complain, page};
 use crate::render::stats;
 use crate::stats::{Statistics, StatsError, read};
 use crate::sys::inherited;
@@ -81,17 +81,11 @@ fn open(path: &Path) -> io::Result<impl BufRead + use<>> {
 }
 
 fn show(statistics: &Statistics, options: &Options) -> io::Result<()> {
-    let page = if options.json {
-        let object = stats::object(statistics).to_string();
-        format!("{}\n", escape::json(&object)).into_bytes()
-    } else {
-        let columns = width::of(&io::stdout());
-        let choice = anstream::AutoStream::choice(&io::stdout());
-        let mut page = anstream::AutoStream::new(Vec::new(), choice);
-        stats::report(&mut page, statistics, options.top, columns)?;
-        page.into_inner()
-    };
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(&page)?;
-    stdout.flush()
+    page::to_stdout(|to, columns| match options.json {
+        true => {
+            let object = stats::object(statistics).to_string();
+            writeln!(to, "{}", escape::json(&object))
+        }
+        false => stats::report(to, statistics, options.top, columns),
+    })
 }

@@ -2,8 +2,7 @@
 //!
 //! [`syscalls`] names calls. The [`table`] lists what the arguments of each are. From that follow both what the
 //! eBPF side captures ([`table::Entry::captures`]) and how it is decoded ([`arguments`]). [`descriptors`]
-//! tracks what descriptors refer to, [`filter`] parses the expressions of `-e`, [`mod@line`] and [`json`]
-//! render events as strace does. [`btf`] reads the kernel's types, [`uapi`] has the names of eBPF.
+//! tracks what descriptors refer to, [`filter`] parses the expressions of `-e`. [`btf`] reads the kernel's types, [`uapi`] has the names of eBPF.
 
 pub mod arguments;
 pub mod btf;
@@ -11,14 +10,9 @@ pub mod call;
 pub mod descriptors;
 pub mod errors;
 pub mod filter;
-pub mod json;
-pub mod line;
 pub mod names;
 pub mod quote;
 pub mod syscalls;
 pub mod table;
 pub mod uapi;
 pub mod value;
-
-#[cfg(test)]
-mod replay;

@@ -108,7 +108,7 @@ impl Value {
     }
 
     /// What a number stands for, for machines; `None` where it is but a number.
-    pub(super) fn meaning_json(&self) -> Option<serde_json::Value> {
+    pub(crate) fn meaning_json(&self) -> Option<serde_json::Value> {
         match self {
             Self::Fd { is, .. } => is.as_ref().map(|is| text_json(is, false)),
             Self::Hex(_) | Self::Octal(_) => Some(json!(self.to_string())),
@@ -162,7 +162,7 @@ impl Value {
 }
 
 /// Text whose JSON shows as what it is: JSON itself escapes only what is below a space.
-pub(super) fn plain(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn plain(bytes: &[u8]) -> Option<&str> {
     let shows = |c: char| c < ' ' || is_harmless(c);
     let text = std::str::from_utf8(bytes).ok()?;
     text.chars().all(shows).then_some(text)

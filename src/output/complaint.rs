@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::output::escape::{printable, printable_lines};
+use super::escape::{printable, printable_lines};
 
 /// Writes an error on one line.
 pub fn complain(program: &str, what: &str) {

@@ -1,14 +1,20 @@
 //! Where results, errors and the log go, for all verbs.
 
+pub(crate) mod colour;
 pub mod complaint;
+mod destination;
 pub mod escape;
+pub(crate) mod layout;
+pub mod page;
 pub(crate) mod records;
+pub(crate) mod reporter;
 pub mod shell;
 pub(crate) mod status;
 pub mod width;
 
+pub use destination::{Format, Output};
+
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -16,14 +22,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::access::{self, Scope};
-use crate::checks::finding::Finding;
-use crate::cli::Output;
-use crate::commands::exit;
-use crate::output::escape::printable;
-use crate::profile::session::SessionError;
-use crate::render::text;
-use crate::sys::inherited;
+use escape::printable;
 
 /// Sends the log to stderr: all of denet's own with `--debug`, or what RUST_LOG asks for.
 pub fn start_log(debug: bool) {
@@ -53,63 +52,7 @@ pub fn start_log(debug: bool) {
         .init();
 }
 
-/// Whose processes are shown with privileges from denet's file. Reports why the configuration is ignored, if it is.
-pub(crate) fn scope() -> Option<Scope> {
-    let granted = access::granted()?;
-    if let Some(ignored) = &granted.ignored {
-        complain(ignored);
-    }
-    Some(granted.scope)
-}
-
-pub(crate) fn may_write(output: &Output) -> Result<(), u8> {
-    if output.stdout.is_some() && inherited::was_closed(1) {
-        complain("stdout is closed, but records go there; redirect it, or use --out FILE");
-        return Err(exit::FAILED);
-    }
-    Ok(())
-}
-
-pub(crate) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_millis() as u64
-}
-
-pub(crate) fn refuse(error: &SessionError) -> u8 {
-    complain(&error.to_string());
-    match error {
-        SessionError::Unrunnable(error) => match error {
-            crate::process::program::Unrunnable::NotFound(_) => exit::NOT_FOUND,
-            crate::process::program::Unrunnable::NotExecutable(..) => exit::NOT_EXECUTABLE,
-        },
-        SessionError::Exec(_, error) if error.kind() == io::ErrorKind::NotFound => exit::NOT_FOUND,
-        SessionError::Exec(..) => exit::NOT_EXECUTABLE,
-        SessionError::Refused(finding) | SessionError::NotYours(finding) => {
-            explain(finding);
-            exit::EBPF_UNAVAILABLE
-        }
-        SessionError::NobodyThere(_) => exit::FAILED,
-        SessionError::Interrupted(signal) => exit::of_signal(*signal),
-        SessionError::Failed(..) => exit::FAILED,
-    }
-}
-
-pub(crate) fn columns() -> usize {
-    width::of(&io::stderr())
-}
-
-/// What this build cannot do.
-#[cfg(not(feature = "ebpf"))]
-pub(crate) fn built_without() -> u8 {
-    refuse(&SessionError::Refused(Box::new(
-        crate::profile::follow::built_without(),
-    )))
-}
-
+/// Complains in the name of denet.
 pub(crate) fn complain(what: &str) {
     complaint::complain("denet", what);
-}
-
-pub(crate) fn explain(finding: &Finding) {
-    let _ = text::finding(&mut anstream::stderr(), finding, columns());
 }

@@ -4,12 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::complain;
-use crate::cli::{Form, Output};
-use crate::commands::exit;
-use crate::export::csv::Csv;
-use crate::output::escape;
-use crate::process::model::Tree;
+use super::escape;
+use super::{Format, Output};
 use crate::sys::patient::Patient;
 use crate::sys::place::Place;
 
@@ -22,31 +18,9 @@ pub(crate) struct Records {
 
 struct Sink {
     name: String,
-    to: To,
+    format: Format,
+    to: Box<dyn Write>,
     failed: Option<io::Error>,
-}
-
-/// How a sink wants them.
-enum To {
-    Lines(Box<dyn Write>),
-    Rows(Csv<Box<dyn Write>>),
-}
-
-impl To {
-    fn new(form: Form, to: Box<dyn Write>) -> Self {
-        match form {
-            Form::Json => Self::Lines(to),
-            Form::Csv => Self::Rows(Csv::new(to)),
-        }
-    }
-
-    /// A table has its header, also where no row will follow.
-    fn begin(&mut self) -> io::Result<()> {
-        match self {
-            Self::Lines(_) => Ok(()),
-            Self::Rows(to) => to.begin(),
-        }
-    }
 }
 
 impl Records {
@@ -56,19 +30,22 @@ impl Records {
     /// The sentence to end with.
     pub(crate) fn open(output: &Output, unbegun: &'static str) -> Result<Self, String> {
         let mut sinks = Vec::new();
-        let mut add = |name: String, form, to: Box<dyn Write>| {
-            let mut to = To::new(form, to);
-            let failed = to.begin().err();
-            sinks.push(Sink { name, to, failed });
+        let mut add = |name: String, format, to: Box<dyn Write>| {
+            sinks.push(Sink {
+                name,
+                format,
+                to,
+                failed: None,
+            });
         };
-        if let Some(form) = output.stdout {
-            add("stdout".to_owned(), form, Box::new(Patient(io::stdout())));
+        if let Some(format) = output.stdout {
+            add("stdout".to_owned(), format, Box::new(Patient(io::stdout())));
         }
-        if let Some((path, form)) = &output.out {
+        if let Some((path, format)) = &output.out {
             let name = path.display().to_string();
             let file = Place::of_output(path).and_then(|place| place.create());
             let file = file.map_err(|error| refusal(&name, &error, unbegun))?;
-            add(name, *form, Box::new(file));
+            add(name, *format, Box::new(file));
         }
         Ok(Self { sinks, unbegun })
     }
@@ -81,17 +58,6 @@ impl Records {
         match self.failure() {
             Some((name, error)) => Err(refusal(name, error, self.unbegun)),
             None => Ok(()),
-        }
-    }
-
-    /// This exit code, unless not all could be written.
-    pub(crate) fn end(&self, code: u8) -> u8 {
-        match self.failure() {
-            Some((name, error)) => {
-                complain(&format!("not all could be written to {name}: {error}"));
-                exit::FAILED
-            }
-            None => code,
         }
     }
 
@@ -122,25 +88,34 @@ impl Records {
     pub(crate) fn write_lines(&mut self, lines: &[u8]) {
         let lines = String::from_utf8_lossy(lines);
         let lines = escape::json(&lines);
-        for sink in self.sinks.iter_mut().filter(|sink| sink.failed.is_none()) {
-            if let To::Lines(to) = &mut sink.to {
-                let written = to.write_all(lines.as_bytes()).and_then(|()| to.flush());
+        self.write_all(Format::Json, lines.as_bytes());
+    }
+
+    /// Writes a row to every sink of rows that has not failed yet. It is written at once: a reader never sees a
+    /// part of it.
+    pub(crate) fn write_row<F: AsRef<[u8]>>(&mut self, fields: impl IntoIterator<Item = F>) {
+        let mut row = csv::WriterBuilder::new()
+            .buffer_capacity(1024)
+            .from_writer(Vec::new());
+        // Writing to memory does not fail.
+        if row.write_record(fields).is_ok()
+            && let Ok(row) = row.into_inner()
+        {
+            self.write_all(Format::Csv, &row);
+        }
+    }
+
+    fn write_all(&mut self, format: Format, bytes: &[u8]) {
+        for sink in &mut self.sinks {
+            if sink.format == format && sink.failed.is_none() {
+                let written = sink.to.write_all(bytes).and_then(|()| sink.to.flush());
                 sink.failed = written.err();
             }
         }
     }
 
-    /// Writes a sample to every sink of rows that has not failed yet.
-    pub(crate) fn write_row(&mut self, tree: &Tree) {
-        for sink in self.sinks.iter_mut().filter(|sink| sink.failed.is_none()) {
-            if let To::Rows(to) = &mut sink.to {
-                sink.failed = to.write(tree).err();
-            }
-        }
-    }
-
     /// The first sink that could not be written. A reader that went away has what it wanted.
-    fn failure(&self) -> Option<(&str, &io::Error)> {
+    pub(super) fn failure(&self) -> Option<(&str, &io::Error)> {
         let failed = self
             .sinks
             .iter()
@@ -153,4 +128,52 @@ impl Records {
 
 fn refusal(name: &str, error: &io::Error, unbegun: &str) -> String {
     format!("cannot write {name}: {error}; {unbegun}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// Takes whole rows only, and fails from the second on.
+    struct Full(Rc<Cell<u32>>);
+
+    impl Write for Full {
+        fn write(&mut self, row: &[u8]) -> io::Result<usize> {
+            assert_eq!(row.last(), Some(&b'\n'));
+            self.0.set(self.0.get() + 1);
+            if self.0.get() > 1 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Ok(row.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn rows_are_written_whole_until_one_fails() {
+        let written = Rc::new(Cell::new(0));
+        let sink = Sink {
+            name: "a".to_owned(),
+            format: Format::Csv,
+            to: Box::new(Full(Rc::clone(&written))),
+            failed: None,
+        };
+        let mut records = Records {
+            sinks: vec![sink],
+            unbegun: "nothing",
+        };
+        records.write_row(["a", "b"]);
+        assert!(records.begun().is_ok());
+        records.write_row(["1", "2,3"]);
+        records.write_row(["4", "5"]);
+        let (name, error) = records.failure().unwrap();
+        assert_eq!((name, error.kind()), ("a", io::ErrorKind::StorageFull));
+        assert_eq!(written.get(), 2);
+    }
 }

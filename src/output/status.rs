@@ -1,39 +1,33 @@
-//! Shows samples on stderr as they come: one line that is drawn again, or a line each.
+//! The status on stderr: one line at the right margin that is redrawn, or a table that is redrawn.
 //!
-//! The command writes to the same terminal, so the line stands at the right margin and the cursor goes
-//! back to where it was: nothing that the command wrote is erased, and it goes on where it stopped.
+//! The command writes to the same terminal. After the line is drawn, the cursor returns to where it was: nothing
+//! that the command wrote is erased, and its output continues where it stopped.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::width;
-use crate::process::model::Tree;
-use crate::render::live;
+use super::{page, width};
 use crate::sys::terminal;
 
-/// Beside what the command writes, so much of the terminal is left to it.
+/// If the command writes to the terminal too, this share of it is left to the command.
 const SHARED: usize = 2;
 
-/// The samples shown so far.
+/// What is drawn now.
 #[derive(Debug)]
-pub struct Live {
-    started: Instant,
-    before: Option<Tree>,
+pub(crate) struct Status {
     in_place: bool,
     faint: bool,
-    // The command writes there as well.
+    // The command writes there too.
     shared: bool,
+    // Width of the line, or lines of the table.
     drawn: usize,
 }
 
-impl Live {
-    /// `lines`: each on a line of its own, also in a terminal.
-    pub fn new(lines: bool) -> Self {
+impl Status {
+    /// `lines`: nothing is redrawn, not even in a terminal.
+    pub(crate) fn new(lines: bool) -> Self {
         Self {
-            started: Instant::now(),
-            before: None,
             in_place: !lines && io::stderr().is_terminal() && terminal::can_move(),
             faint: anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never,
             shared: io::stdout().is_terminal(),
@@ -41,16 +35,19 @@ impl Live {
         }
     }
 
-    /// Shows a sample.
-    pub fn show(&mut self, tree: Tree) {
-        let elapsed = self.started.elapsed();
-        let before = self.before.as_ref();
+    /// The status is redrawn in place.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// Shows a line, which `line` makes for a number of columns.
+    pub(crate) fn line(&mut self, line: impl FnOnce(usize) -> String) {
         let mut stderr = io::stderr().lock();
-        // There is nobody to tell if the terminal is gone.
+        // If the terminal is gone, there is nowhere to report it.
         if self.in_place {
             let columns = width::of(&stderr);
             let room = columns.saturating_sub(1) / if self.shared { SHARED } else { 1 };
-            let line = live::line(&tree, before, elapsed, room);
+            let line = line(room);
             let width = line.width().max(self.drawn.min(room));
             self.drawn = line.width();
             let _ = write!(
@@ -59,18 +56,28 @@ impl Live {
                 at_right_margin(&line, width, columns, self.faint)
             );
         } else {
-            let line = live::line(&tree, before, elapsed.max(Duration::ZERO), width::OF_LINES);
-            let _ = writeln!(stderr, "{line}");
+            let _ = writeln!(stderr, "{}", line(width::OF_LINES));
         }
-        // The sum is enough to compare with.
-        self.before = Some(Tree {
-            children: Vec::new(),
-            ..tree
-        });
     }
 
-    /// Takes the line away.
-    pub fn clear(&mut self) {
+    /// Shows a table instead of the last one.
+    pub(crate) fn table(
+        &mut self,
+        write: impl FnOnce(&mut dyn io::Write, usize) -> io::Result<()>,
+    ) {
+        let erase = match self.drawn {
+            0 => String::new(),
+            // CPL, ED.
+            lines => format!("\x1b[{lines}F\x1b[J"),
+        };
+        // Writing to memory does not fail.
+        let page = page::page(&io::stderr(), write).unwrap_or_default();
+        self.drawn = page.iter().filter(|byte| **byte == b'\n').count();
+        let _ = io::stderr().write_all(&[erase.into_bytes(), page].concat());
+    }
+
+    /// Removes the line.
+    pub(crate) fn clear(&mut self) {
         if self.drawn > 0 {
             let mut stderr = io::stderr().lock();
             let columns = width::of(&stderr);
@@ -81,12 +88,6 @@ impl Live {
             );
             self.drawn = 0;
         }
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.clear();
     }
 }
 

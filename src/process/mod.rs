@@ -22,4 +22,5 @@ mod source;
 pub mod stat;
 pub mod sums;
 pub mod surroundings;
+pub mod target;
 mod threads;

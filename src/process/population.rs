@@ -2,64 +2,29 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
 
 use super::discovery::{self, Discovery};
+use super::target::{Selection, Target};
 use super::{cgroup, source};
 
-/// Whose processes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// A child of denet's, and its descendants; denet may be who adopts orphans.
-    Command {
-        /// Its process id.
-        pid: u32,
-        /// Orphans become children of denet.
-        adopts: bool,
-    },
-    /// A process that denet did not start, and its descendants.
-    Process(u32),
-    /// All of a cgroup and those below it; its folder.
-    Cgroup(PathBuf),
-    /// All of the machine but the kernel's own.
-    All,
-}
-
-impl Scope {
-    /// The process that the others descend from, if there is one.
-    pub fn root(&self) -> Option<u32> {
-        match self {
-            Self::Command { pid, .. } | Self::Process(pid) => Some(*pid),
-            Self::Cgroup(_) | Self::All => None,
-        }
-    }
-}
-
-/// All that belong to a scope.
+/// All processes of a target.
 #[derive(Debug)]
 pub struct Population {
-    /// Whose processes.
-    pub scope: Scope,
-    // Descendants as well.
-    children: bool,
+    target: Target,
+    // The process that the others descend from.
+    root: Option<u32>,
     discovery: Discovery,
     // Ids and inode numbers of the kernel's own threads.
     kernel_threads: HashMap<u32, u64>,
 }
 
 impl Population {
-    /// `children`: not only the process that the others descend from.
-    pub fn new(scope: Scope, children: bool) -> Self {
-        let adopter = match &scope {
-            Scope::Command { adopts: true, .. } => Some(std::process::id()),
-            Scope::Command { adopts: false, .. }
-            | Scope::Process(_)
-            | Scope::Cgroup(_)
-            | Scope::All => None,
-        };
+    /// `root` is the process that the others descend from; if denet `adopts` orphans, they belong to the target.
+    pub fn new(target: Target, root: Option<u32>, adopts: bool) -> Self {
+        let adopter = adopts.then(std::process::id);
         Self {
-            scope,
-            children,
+            target,
+            root,
             discovery: Discovery::new(adopter),
             kernel_threads: HashMap::new(),
         }
@@ -78,14 +43,19 @@ impl Population {
         if let Some(listed) = listed {
             return Ok(listed.iter().copied().filter(unknown).collect());
         }
-        match &self.scope {
-            Scope::Command { .. } | Scope::Process(_) if !self.children => Ok(Vec::new()),
-            Scope::Command { pid, .. } | Scope::Process(pid) => self.discovery.newcomers(&[*pid]),
-            Scope::Cgroup(folder) => {
+        match (&self.target.selection, self.root) {
+            (Selection::Command(_) | Selection::Process(_), Some(root)) => {
+                if !self.target.descendants {
+                    return Ok(Vec::new());
+                }
+                self.discovery.newcomers(&[root])
+            }
+            (Selection::Command(_) | Selection::Process(_), None) => Ok(Vec::new()),
+            (Selection::Cgroup(folder), _) => {
                 let members = cgroup::members(folder)?;
                 Ok(members.into_iter().filter(unknown).collect())
             }
-            Scope::All => {
+            (Selection::Machine, _) => {
                 let mut all = discovery::all_processes()?;
                 // denet is not part of what it watches.
                 all.retain(|(pid, inode)| {

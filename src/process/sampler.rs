@@ -15,11 +15,12 @@ use super::inherited::Inherited;
 use super::ledger::{Ledger, Used};
 use super::metrics::Look;
 use super::model::{Exited, Tree};
-use super::population::{Population, Scope};
+use super::population::Population;
 use super::source::{self, Raw, Source};
 use super::stat::Io;
 use super::sums::{Busiest, Sums};
 use super::surroundings::Surroundings;
+use super::target::{Selection, Target};
 use super::threads::Threads;
 use crate::sys::{clock, processes};
 
@@ -29,10 +30,12 @@ const SPARE_DESCRIPTORS: u64 = 64;
 /// What to look at, and how closely.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Whose processes.
-    pub scope: Scope,
-    /// Descendants as well.
-    pub children: bool,
+    /// What to observe.
+    pub target: Target,
+    /// The process that the others descend from, if there is one.
+    pub root: Option<u32>,
+    /// denet is the parent of orphans.
+    pub adopts: bool,
     /// Each thread.
     pub threads: bool,
     /// Bytes and page faults from the processes' own start.
@@ -99,7 +102,7 @@ impl Sampler {
     ) -> io::Result<Self> {
         let ticks_ns = 1_000_000_000 / processes::ticks_per_second();
         let mut sampler = Self {
-            population: Population::new(options.scope.clone(), options.children),
+            population: Population::new(options.target.clone(), options.root, options.adopts),
             known: HashMap::new(),
             inherited,
             inherited_before: Used::default(),
@@ -124,7 +127,7 @@ impl Sampler {
             sampler.inherited_before = inherited.read().0;
             sampler.baseline = sampler.inherited_before;
         }
-        if let Some(root) = sampler.options.scope.root() {
+        if let Some(root) = sampler.options.root {
             sampler.meet(root, true)?;
         }
         let newcomers = sampler.newcomers(None)?;
@@ -138,7 +141,7 @@ impl Sampler {
 
     /// Bytes that the waiting command reads, or wrote, before it becomes what it is, are not its own.
     pub fn leave_out_of_root(&mut self, read: u64, written: u64) {
-        let root = self.options.scope.root();
+        let root = self.options.root;
         let Some(root) = root.and_then(|pid| self.known.get_mut(&pid)) else {
             return;
         };
@@ -164,7 +167,11 @@ impl Sampler {
     /// This process has ended and will be waited for next: what it used itself can be read for the last
     /// time.
     pub fn about_to_be_reaped(&mut self, pid: u32) {
-        let Some(known) = self.known.get_mut(&pid).filter(|_| !self.options.children) else {
+        let Some(known) = self
+            .known
+            .get_mut(&pid)
+            .filter(|_| !self.options.target.descendants)
+        else {
             return;
         };
         if let (Ok(cpu_ns), Ok(raw)) = (processes::cpu_ns(pid), known.source.read()) {
@@ -207,7 +214,7 @@ impl Sampler {
 
     /// The process that the others descend from, if there is one.
     pub fn root(&self) -> Option<u32> {
-        self.options.scope.root()
+        self.options.root
     }
 
     /// The kernel tells of ends, by the ids of `/proc`.
@@ -227,7 +234,7 @@ impl Sampler {
     /// A process ended whose parent is nobody that is watched: if it was never seen here, neither is what
     /// it used.
     pub fn orphaned(&mut self, pid: u32) {
-        let root = self.options.scope.root();
+        let root = self.options.root;
         if !self.known.contains_key(&pid) && root != Some(pid) {
             self.unseen_orphans += 1;
         }
@@ -240,14 +247,12 @@ impl Sampler {
 
     /// Members of a cgroup that were not seen before.
     pub fn unknown_members(&self) -> Option<Vec<u32>> {
-        match self.options.scope {
-            Scope::Command { .. } | Scope::Process(_) | Scope::All => None,
-            Scope::Cgroup(ref folder) => {
-                let mut members = cgroup::members(folder).ok()?;
-                members.retain(|pid| !self.known.contains_key(pid));
-                Some(members)
-            }
-        }
+        let Selection::Cgroup(folder) = &self.options.target.selection else {
+            return None;
+        };
+        let mut members = cgroup::members(folder).ok()?;
+        members.retain(|pid| !self.known.contains_key(pid));
+        Some(members)
     }
 
     /// What everybody used so far.

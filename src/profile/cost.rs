@@ -9,7 +9,7 @@ use aya_obj::generated::bpf_insn;
 
 use super::Limits;
 use super::follow::Follower;
-use super::ways::Whom;
+use super::ways::Following;
 use crate::bpf::KernelError;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::kernel::{self, Kind};
@@ -66,7 +66,11 @@ fn load_empty() -> Result<OwnedFd, KernelError> {
 pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
     let empty = load_empty()?;
     let (layout, own) = Calibration::of_this_process()?;
-    let mut follower = Follower::load(layout, None, &Limits::default(), Whom::Waiting, None)?;
+    let following = Following {
+        descendants: true,
+        running: None,
+    };
+    let mut follower = Follower::load(layout, None, &Limits::default(), following, None)?;
     let mut measured = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let bare = account::syscall_ns();

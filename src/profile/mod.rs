@@ -1,19 +1,21 @@
-//! From a command to its profile.
+//! Follows processes and profiles them.
 //!
-//! `session` starts the command, `watch` waits for it, `attached` watches those that run already, `sampling`
-//! looks at their processes again and again, `follow` runs the eBPF side, `stream` is how programs
-//! that tell of single calls take the place of those that count: those have effects. What is made of their data is pure: `model` holds it, `tally` adds it up, `analyse` draws
-//! conclusions.
+//! `session` starts a command or attaches to running processes, and observes them in `event_loop`, the loop of
+//! all verbs. `command` is the command that denet started, `sampling` samples processes, `follow` runs the eBPF
+//! side, `stream` is for programs that report single calls instead of counting them. Those have effects. What is
+//! made of their data is pure: `model` has the types, `tally` adds up, `analyse` draws conclusions.
 
 pub mod analyse;
-pub mod attached;
+mod command;
 #[cfg(feature = "ebpf")]
 pub mod cost;
+pub(crate) mod event_loop;
 #[cfg(feature = "ebpf")]
 pub(crate) mod follow;
 #[cfg(not(feature = "ebpf"))]
 #[path = "unfollowed.rs"]
 pub(crate) mod follow;
+pub mod hooking;
 pub mod model;
 pub mod sampling;
 pub mod session;
@@ -21,7 +23,6 @@ pub mod session;
 pub(crate) mod stream;
 #[cfg(feature = "ebpf")]
 pub mod tally;
-mod watch;
 #[cfg(feature = "ebpf")]
 mod ways;
 
@@ -33,12 +34,10 @@ use crate::decode::syscalls::Call;
 use crate::sys::account::Exit;
 use crate::sys::gate::GateError;
 
-/// Whom to follow, what to learn of them, and what tests ask for, to see what happens then.
+/// Limits of the syscall profile, and what tests set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Descendants as well, not only the threads of a process.
-    pub children: bool,
-    /// Tell of each process that ended, and how.
+    /// Report each process that ended, and how.
     pub ends: bool,
     /// Follow no more tasks than this.
     pub max_tasks: Option<u32>,
@@ -49,21 +48,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            children: true,
             ends: false,
             max_tasks: None,
             btf: "/sys/kernel/btf/vmlinux".into(),
         }
     }
-}
-
-/// Whom to follow that denet did not start; ids are those of the initial pid namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// These processes and their descendants.
-    Processes(Vec<u32>),
-    /// Every task of the machine but the kernel's own, and every new one.
-    All,
 }
 
 /// A process that was followed until its end.

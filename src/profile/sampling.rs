@@ -1,6 +1,6 @@
 //! When to look at the processes, and whom to tell.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::follow::Follower;
 use super::{Counts, analyse};
@@ -11,6 +11,7 @@ use crate::process::sampler::Sampler;
 use crate::process::sums::Sums;
 use crate::render::json;
 use crate::sys::account::{self, Exit};
+use crate::sys::clock::now_ms;
 
 /// What happens while processes are watched.
 #[derive(Debug)]
@@ -24,13 +25,11 @@ pub enum Event {
 /// Is told of each event, in the order of time.
 pub type Sink<'a> = &'a mut dyn FnMut(Event);
 
-/// How closely to look.
+/// What to sample, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closeness {
+pub struct SamplingOptions {
     /// How often; `None` for only at the start and at the end.
     pub interval: Option<Adaptive>,
-    /// Descendants as well.
-    pub children: bool,
     /// Each thread.
     pub threads: bool,
     /// Bytes and page faults since the processes' own start.
@@ -51,22 +50,16 @@ pub(super) struct Sampling {
     root_exit: Option<Exit>,
 }
 
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().as_millis() as u64
-}
-
 impl Sampling {
-    pub(super) fn new(sampler: Sampler, closeness: &Closeness, started: Instant) -> Self {
-        let interval = closeness.interval;
+    pub(super) fn new(sampler: Sampler, options: &SamplingOptions, started: Instant) -> Self {
+        let interval = options.interval;
         let first = interval.map(|interval| started + interval.after(Duration::ZERO));
         Self {
             sampler,
             interval,
             started,
             next: first,
-            top: closeness.top,
+            top: options.top,
             root_exit: None,
         }
     }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use aya::maps::MapData;
 
+use super::hooking::Hooking;
 use super::model::Losses;
 use crate::bpf::KernelError;
 use crate::bpf::abi::Task;
 use crate::bpf::object::MapSetting;
 use crate::decode::btf::Btf;
-use crate::monitor::Hooking;
 
 /// Values of an object's `const volatile`, by name.
 pub(crate) type Constants = Vec<(&'static str, u32)>;

@@ -7,9 +7,10 @@ use std::time::Instant;
 use nix::sys::signal::SigSet;
 
 use super::model::{Backend, Snapshot};
-use super::{Counts, EndedProcess, Limits, StartError, Target};
+use super::{Counts, EndedProcess, Limits, StartError};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
+use crate::process::target::Target;
 use crate::sys::gate::{Execution, Gate};
 
 pub(crate) enum Follower {}
@@ -30,6 +31,7 @@ impl Follower {
     pub(crate) fn start(
         _: &Execution,
         _: &SigSet,
+        _: &Target,
         _: &Limits,
         _: Option<Stream>,
     ) -> Result<(Self, Gate), StartError> {

@@ -5,8 +5,6 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
-use super::layout::{behind, line, lines, paint};
 use super::object;
 use super::text;
 use crate::access::Scope;
@@ -19,6 +17,8 @@ use crate::checks::verdict::{Judged, Verdict};
 use crate::facts::Fact;
 use crate::facts::loaded::Loaded;
 use crate::facts::probes::{Outcome as Answer, Probe};
+use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
+use crate::output::layout::{behind, line, lines, paint};
 
 /// Version of what `ebpf_diag --json` writes.
 pub const SCHEMA: u32 = 1;

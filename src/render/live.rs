@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::layout::{bytes, grouped, plural};
+use crate::output::layout::{bytes, grouped, plural};
 use crate::process::model::{Metrics, Tree};
 
 /// What a sample and the one before it say, in the order of importance: as much as fits into `width`

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
-use super::layout::{line, lines, paint};
 use crate::checks::step::Step;
+use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
+use crate::output::layout::{line, lines, paint};
 use crate::setup::command;
 use crate::setup::look::{Item, Standing, Survey};
 use crate::setup::plan::{Profile, Wish};

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
-use super::layout::{behind, grouped, lines, paint, time};
 use super::text;
+use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
+use crate::output::layout::{behind, grouped, lines, paint, time};
 use crate::smoke::{NOT_RUN, Outcome, Report, Stage};
 
 /// Columns in front of what a stage did.

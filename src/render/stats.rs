@@ -9,12 +9,12 @@ use std::time::Duration;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
-use super::layout::{
+use crate::decode::syscalls::{Abi, Category, Table};
+use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
+use crate::output::layout::{
     bytes, grouped, heading, line, lines, paint, percent, plural, share_of, shortened, signal_name,
     time,
 };
-use crate::decode::syscalls::{Abi, Category, Table};
 use crate::output::shell::quoted;
 use crate::stats::Statistics;
 use crate::stats::calls::Calls;

@@ -10,15 +10,15 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::layout::{
-    BAD, FAINT, GOOD, LABEL, Styled, TITLE, WIDEST, bar, behind, bytes, grouped, heading, line,
-    lines, paint, percent, plural, share_of, shortened, signal_name, time,
-};
 use super::usage;
 use crate::access::Scope;
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::decode::syscalls::Category;
+use crate::output::layout::{
+    BAD, FAINT, GOOD, LABEL, Styled, TITLE, WIDEST, bar, behind, bytes, grouped, heading, line,
+    lines, paint, percent, plural, share_of, shortened, signal_name, time,
+};
 use crate::output::shell::quoted_bytes;
 use crate::profile::analyse::SHORTEST;
 use crate::profile::model::{

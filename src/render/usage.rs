@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::layout::{FAINT, TITLE};
-use super::layout::{bytes, grouped, lines, paint, percent, plural, share_of, shortened, time};
+use crate::output::layout::{FAINT, TITLE};
+use crate::output::layout::{
+    bytes, grouped, lines, paint, percent, plural, share_of, shortened, time,
+};
 use crate::process::model::Counters;
 use crate::process::sums::{Busy, Sums};
 use crate::profile::model::Run;

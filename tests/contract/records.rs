@@ -1,10 +1,10 @@
 //! docs/records.md names every field that is written.
 
-use denet::export::csv::COLUMNS;
 use denet::facts::host::env_record;
 use denet::process::model::{
     Aggregated, Counters, Exited, Member, Metrics, Pressure, Thread, Tree,
 };
+use denet::render::csv::COLUMNS;
 use denet::sys::root::Root;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use denet::facts::interfaces::XdpMode;
 use denet::monitor::xdp::counters::{Count, Counts, Kind};
 use denet::monitor::xdp::model::{About, End, Interval, Reading, Removed, Whole};
-use denet::render::xdp_json;
+use denet::monitor::xdp::records;
 use serde_json::Value;
 
 use super::root;
@@ -64,10 +64,10 @@ fn every_field_of_the_frame_counters_is_told() {
         left: Some("x".to_owned()),
     };
     let records = [
-        xdp_json::metadata(&about, 1),
-        xdp_json::interval(&interval, 1),
-        xdp_json::summary(&about, &whole),
-        xdp_json::removed("eth0", "/x".as_ref(), &removed),
+        records::metadata(&about, 1),
+        records::interval(&interval, 1),
+        records::summary(&about, &whole),
+        records::removed("eth0", "/x".as_ref(), &removed),
     ];
     let path = root().join("docs/monitor-xdp.md");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));

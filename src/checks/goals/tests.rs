@@ -1,9 +1,10 @@
 //! What goals ask for is what denet's commands load.
 
 use super::{Ask, GOALS};
-use crate::bpf::abi_trace::RawCall;
 use crate::decode::uapi::maps::map_type;
-use crate::monitor::{exec, net, trace};
+use crate::monitor::trace::abi::RawCall;
+use crate::monitor::trace::plan::{RING_BYTES, SLOTS};
+use crate::monitor::{exec, net};
 
 fn largest(goal: &str, kind: &str) -> u64 {
     let goal = GOALS.iter().find(|it| it.id == goal).unwrap();
@@ -25,13 +26,13 @@ fn largest(goal: &str, kind: &str) -> u64 {
 #[test]
 fn ring_buffers_are_as_large_as_each_command_makes_them() {
     let ring = |goal| largest(goal, "ringbuf");
-    assert_eq!(ring("exec-monitor"), u64::from(exec::RING_BYTES));
+    assert_eq!(ring("exec-monitor"), u64::from(exec::listener::RING_BYTES));
     assert_eq!(
         ring("network-monitor"),
-        u64::from(net::RING_BYTES_WITHOUT_EVENTS)
+        u64::from(net::listener::RING_BYTES_WITHOUT_EVENTS)
     );
-    assert_eq!(ring("syscall-trace"), u64::from(trace::RING_BYTES));
-    let calls = u64::from(trace::SLOTS) * size_of::<RawCall>() as u64;
+    assert_eq!(ring("syscall-trace"), u64::from(RING_BYTES));
+    let calls = u64::from(SLOTS) * size_of::<RawCall>() as u64;
     let asked = largest("syscall-trace", "array");
     assert!(calls <= asked && asked < calls + (2 << 20), "{calls}");
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::decode::call::{Piece, PieceData};
 use crate::decode::syscalls::Abi;
-use crate::decode::{json, line};
+use crate::monitor::trace::{line, records};
 
 /// xorshift64*: the same numbers each time, which a failure needs to be found again.
 struct Random(u64);
@@ -126,7 +126,7 @@ fn tell(random: &mut Random, abi: Abi, nr: i32, followed: &mut Descriptors) {
         tid: Some(1),
         time: None,
     };
-    let at = json::At {
+    let at = records::At {
         unix_ns: random.next(),
         pid: 1,
         tid: 1,
@@ -135,7 +135,7 @@ fn tell(random: &mut Random, abi: Abi, nr: i32, followed: &mut Descriptors) {
         line::call(&prefix, &decoded, Some(random.next())),
         line::unfinished(&prefix, &decoded),
         line::resumed(&prefix, &decoded, None),
-        serde_json::to_string(&json::call(at, &decoded, Some(random.next()), None)).unwrap(),
+        serde_json::to_string(&records::call(at, &decoded, Some(random.next()), None)).unwrap(),
     ];
     for text in texts {
         assert!(

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::decode::call::{Piece, PieceData};
-use crate::decode::line;
 use crate::decode::syscalls::{Abi, Table};
+use crate::monitor::trace::line;
 
 fn number(name: &str) -> i32 {
     let mut all = Table::of(Abi::Native).entries();
@@ -138,7 +138,7 @@ fn a_call_in_two_parts() {
     };
     let prefix = line::Prefix {
         tid: Some(42),
-        time: Some(line::time_of_day(3_661_000_001_000, 0)),
+        time: Some("01:01:01.000001".to_owned()),
     };
     assert_eq!(
         line::unfinished(&prefix, &decoded(None)),

@@ -3,7 +3,8 @@
 use std::mem::offset_of;
 use std::time::Duration;
 
-use crate::bpf::abi::{self, Exec};
+use super::abi::{self, Exec};
+use crate::bpf::abi::front_of;
 
 /// A call of `execve` or `execveat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,19 @@ pub struct Execution {
     pub compat: bool,
 }
 
+/// How often a user and program executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct By {
+    /// Real user.
+    pub uid: u32,
+    /// The thread's name before.
+    pub command: Vec<u8>,
+    /// Programs that were executed.
+    pub succeeded: u64,
+    /// Calls that failed.
+    pub failed: u64,
+}
+
 /// A path, as far as it could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Path {
@@ -66,7 +80,7 @@ pub enum Path {
 impl Execution {
     /// Of a record of the ring buffer; `None` if it is none.
     pub fn of(record: &[u8]) -> Option<Self> {
-        let raw: Exec = abi::front_of(record, offset_of!(Exec, data))?;
+        let raw: Exec = front_of(record, offset_of!(Exec, data))?;
         let has = |flag| raw.flags & flag != 0;
         let used = record.len() - offset_of!(Exec, data);
         let path_len = (raw.path_len as usize).min(used);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::model::{Address, Deed, Sort};
 use crate::bpf::abi;
-use crate::bpf::abi_net::{ADDRESS_BYTES, NetEvent, SHORT_BYTES};
 use crate::monitor::exec::model::name;
+use crate::monitor::net::abi::{ADDRESS_BYTES, NetEvent, SHORT_BYTES};
 
 /// One call on a socket, or what came of a connect later.
 #[derive(Clone, Debug, PartialEq, Eq)]

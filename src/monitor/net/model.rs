@@ -4,8 +4,19 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::bpf::abi_net::{NetEndpoint, NetError, NetKey, NetLocal, OTHERS, PRIVATE, SEVERAL};
 use crate::monitor::exec::model::name;
+use crate::monitor::net::abi::{
+    NetControl, NetEndpoint, NetError, NetKey, NetLocal, OTHERS, PRIVATE, SEVERAL,
+};
+
+/// What the kernel side added up.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// By process, socket and other end.
+    pub endpoints: Vec<Endpoint>,
+    /// What is not in there.
+    pub control: NetControl,
+}
 
 /// Address families that have addresses here (`include/linux/socket.h`).
 const AF_UNIX: u16 = 1;

@@ -1,7 +1,7 @@
 //! Which system calls have to do with sockets, and how. Pure.
 
-use crate::bpf::abi_net::NUMBERS;
 use crate::decode::syscalls::{Abi, Table};
+use crate::monitor::net::abi::NUMBERS;
 
 /// Values of `denet_net_ops` (`DENET_NET_READ` and so on of `ebpf/net.h`), by name of the call.
 const OPERATIONS: [(&str, u32); 28] = [

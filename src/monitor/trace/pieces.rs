@@ -3,11 +3,11 @@
 use std::mem::offset_of;
 
 use crate::bpf::abi;
-use crate::bpf::abi_trace::{
-    CALL_COMPAT, CALL_UNFINISHED, PIECE_CUT, PIECE_FAULT, PIECE_LIST, PieceHead, RawCall,
-};
 use crate::decode::call::{Call, Piece, PieceData, When};
 use crate::decode::syscalls::{Abi, Table};
+use crate::monitor::trace::abi::{
+    CALL_COMPAT, CALL_UNFINISHED, PIECE_CUT, PIECE_FAULT, PIECE_LIST, PieceHead, RawCall,
+};
 
 /// The record, its front at least; `None` if it is none.
 pub(super) fn raw(record: &[u8]) -> Option<RawCall> {

@@ -1,11 +1,11 @@
 //! What the kernel is to tell of each call.
 
-use crate::bpf::TRACE;
-use crate::bpf::abi_trace::{
+use super::abi::{
     CALL_NRS, CALL_PIECE_BYTES, CALL_PIECES, CallFilter, CallSpec, PIECE_BY_ARG, PIECE_BY_INT_AT,
     PIECE_BY_RESULT, PIECE_BYTES, PIECE_STRING, PIECE_STRINGS, PieceSpec, SPEC_NEVER_RETURNS,
     SPEC_NEW_MEMORY, SPEC_ONE_PATH, SPEC_SILENT, SPEC_WANTED,
 };
+use crate::bpf::TRACE;
 use crate::bpf::object::MapSetting;
 use crate::decode::arguments::Detail;
 use crate::decode::call::{Capture, What, When};
@@ -13,7 +13,7 @@ use crate::decode::descriptors;
 use crate::decode::filter::Filter;
 use crate::decode::syscalls::{Abi, Table};
 use crate::decode::table::Entry;
-use crate::monitor::Hooking;
+use crate::profile::hooking::Hooking;
 use crate::profile::stream::{Plan, StreamHook};
 
 /// Calls come by the hundred thousand, each with a hundred bytes.

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use super::counters::{Count, Counts};
 use super::model::{About, Reading, Removed};
 use super::pin::{self, Kept, Place};
-use super::{Mode, Options, StartError, refused};
-use crate::bpf::abi_xdp;
+use super::{Mode, Options, StartError, abi, refused};
 use crate::bpf::kernel::{self, Kind};
 use crate::bpf::object::{self, Maps, Program, Request};
 use crate::bpf::{KernelError, XDP, inventory, pins};
@@ -142,13 +141,13 @@ impl Attached {
 
 /// Of each possible CPU.
 pub(super) fn read(counters: &OwnedFd) -> Result<Vec<Counts>, StartError> {
-    let cpus: Vec<abi_xdp::Counts> = pins::per_cpu(counters.as_fd())
+    let cpus: Vec<abi::Counts> = pins::per_cpu(counters.as_fd())
         .map_err(|error| StartError::Failed(format!("cannot read the counters: {error}")))?;
     Ok(cpus.iter().map(Counts::from).collect())
 }
 
-impl From<abi_xdp::Count> for Count {
-    fn from(count: abi_xdp::Count) -> Self {
+impl From<abi::Count> for Count {
+    fn from(count: abi::Count) -> Self {
         Self {
             packets: count.packets,
             bytes: count.bytes,
@@ -156,9 +155,9 @@ impl From<abi_xdp::Count> for Count {
     }
 }
 
-impl From<&abi_xdp::Counts> for Counts {
-    fn from(counts: &abi_xdp::Counts) -> Self {
-        let abi_xdp::Counts {
+impl From<&abi::Counts> for Counts {
+    fn from(counts: &abi::Counts) -> Self {
+        let abi::Counts {
             ipv4,
             ipv6,
             arp,

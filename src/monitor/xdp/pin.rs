@@ -5,11 +5,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::StartError;
 use super::attach::{COUNTERS, PROGRAMS, read};
 use super::model::Removed;
+use super::{StartError, abi};
 use crate::bpf::pins::{self, ObjectKind, XdpLinkInfo};
-use crate::bpf::{KernelError, abi_xdp, kernel};
+use crate::bpf::{KernelError, kernel};
 use crate::decode::uapi::maps::map_type;
 use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::interfaces::Interface;
@@ -141,7 +141,7 @@ impl Found {
             (MAP, ObjectKind::Map) => {
                 let info = pins::map(&fd)?;
                 let kind = map_type(info.kind).map(|kind| kind.name);
-                let value = info.value_bytes as usize == size_of::<abi_xdp::Counts>();
+                let value = info.value_bytes as usize == size_of::<abi::Counts>();
                 if kind != Some("percpu_array") || !value || info.max_entries != 1 {
                     return foreign();
                 }

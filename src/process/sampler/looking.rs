@@ -88,7 +88,7 @@ impl Sampler {
     }
 
     fn used_by(&self, look: &Look) -> Used {
-        match self.options.children {
+        match self.options.target.descendants {
             true => look.used(self.ticks_ns),
             false => look.own(),
         }
@@ -116,7 +116,7 @@ impl Sampler {
             .iter()
             .map(|(_, known)| self.used_by(&known.look))
             .collect();
-        match self.options.children {
+        match self.options.target.descendants {
             true => self.ledger.settle(faults, &last_seen),
             // Nobody inherits who is left out.
             false => self.ledger.keep(&last_seen),
@@ -173,7 +173,7 @@ impl Sampler {
             .collect();
         if self.inherited.is_some() {
             // denet waited for the command, and has its bytes.
-            let root = self.options.scope.root();
+            let root = self.options.root;
             let root = root.filter(|root| gone.iter().any(|(pid, _)| pid == root));
             root.and_then(|root| self.unread_io.remove(&root));
         }

@@ -62,7 +62,7 @@ impl Sampler {
             syscalls: None,
             threads: known.threads.shown(),
         };
-        let root = self.options.scope.root();
+        let root = self.options.root;
         let mut living: Vec<_> = self
             .known
             .iter()

@@ -15,7 +15,7 @@ use super::model::Backend;
 pub(crate) use super::stream::Stream;
 use super::stream::{Consumer, Plan};
 use super::tally::Tally;
-use super::ways::{self, Hook, Whom};
+use super::ways::{self, Following, Hook};
 use super::{Limits, StartError};
 use crate::bpf::KernelError;
 use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
@@ -24,6 +24,7 @@ use crate::bpf::tables::Tables;
 use crate::checks::{WAITING, explain};
 use crate::facts::Facts;
 use crate::facts::kernel::{PREEMPTS_PROGRAMS, Release};
+use crate::process::target::Target;
 use crate::sys::account;
 use crate::sys::gate::{Execution, Gate, GateError};
 
@@ -80,6 +81,7 @@ impl Follower {
     pub(crate) fn start(
         execution: &Execution,
         mask: &nix::sys::signal::SigSet,
+        target: &Target,
         limits: &Limits,
         stream: Option<Stream>,
     ) -> Result<(Self, Gate), StartError> {
@@ -95,7 +97,7 @@ impl Follower {
             gate => gate.map_err(StartError::Gate)?,
         };
         let follower =
-            Self::around(calibration, &gate, bare_ns, limits, stream).map_err(refused)?;
+            Self::around(calibration, &gate, bare_ns, target, limits, stream).map_err(refused)?;
         Ok((follower, gate))
     }
 
@@ -104,12 +106,17 @@ impl Follower {
         calibration: Calibration,
         gate: &Gate,
         bare_ns: f64,
+        target: &Target,
         limits: &Limits,
         stream: Option<Stream>,
     ) -> Result<Self, KernelError> {
         let (layout, own, root) = calibration.finish()?;
         let uncopied = calibration.instead();
-        let mut follower = Self::load(layout, uncopied, limits, Whom::Waiting, stream)?;
+        let following = Following {
+            descendants: target.descendants,
+            running: None,
+        };
+        let mut follower = Self::load(layout, uncopied, limits, following, stream)?;
         follower.attach()?;
         // Not before: an attach that follows a detach waits for all CPUs, measurably (12 of 40 ms).
         drop(calibration);
@@ -134,7 +141,7 @@ impl Follower {
         layout: Layout,
         uncopied: Option<&KernelError>,
         limits: &Limits,
-        whom: Whom,
+        following: Following,
         stream: Option<Stream>,
     ) -> Result<Self, KernelError> {
         let (plan, mut listening) = stream.map(Listening::new).unzip();
@@ -170,7 +177,7 @@ impl Follower {
         }
         let mut maps = Maps::new();
         let loaded = ways::load(
-            &ways::Kernel::new(layout, slots, limits, whom, plan.as_ref()),
+            &ways::Kernel::new(layout, slots, limits, following, plan.as_ref()),
             uncopied,
             plan.as_ref(),
             &settings,

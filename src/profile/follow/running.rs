@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
 
-use super::super::ways::Whom;
-use super::super::{Limits, StartError, Target};
+use super::super::ways::{Following, Running};
+use super::super::{Limits, StartError};
 use super::took::Took;
 use super::{Cost, Follower, SETTLED, Stream, refused};
 use crate::access::Access;
@@ -15,7 +15,9 @@ use crate::checks::finding::Finding;
 use crate::checks::{CHECKS, backend};
 use crate::decode::syscalls::{Abi, Call};
 use crate::facts::Facts;
+use crate::process::cgroup;
 use crate::process::stat::Stat;
+use crate::process::target::{Selection, Target};
 use crate::sys::{account, processes};
 
 /// As many fit into the kernel's table of them, and more.
@@ -49,11 +51,14 @@ impl Follower {
         let calibration = Calibration::start(&limits.btf)?;
         calibration.stand_in()?;
         let (layout, own, _) = calibration.finish()?;
-        let whom = Whom::Running {
-            all: *target == Target::All,
-            but: own.tgid,
+        let following = Following {
+            descendants: target.descendants,
+            running: Some(Running {
+                all: target.selection == Selection::Machine,
+                except: own.tgid,
+            }),
         };
-        let mut follower = Self::load(layout, calibration.instead(), limits, whom, stream)?;
+        let mut follower = Self::load(layout, calibration.instead(), limits, following, stream)?;
         follower.attach()?;
         drop(calibration);
         if follower.stream.is_none() {
@@ -70,9 +75,12 @@ impl Follower {
                 Err(error) => tracing::debug!(%error, "the cost of a call is not measured"),
             }
         }
-        match target {
-            Target::Processes(tgids) => follower.follow_more(tgids)?,
-            Target::All => {
+        match &target.selection {
+            Selection::Process(pid) => follower.follow_more(&[*pid])?,
+            Selection::Cgroup(folder) => {
+                follower.follow_more(&cgroup::members(folder).unwrap_or_default())?;
+            }
+            Selection::Machine | Selection::Command(_) => {
                 follower.walk()?;
                 follower.tell_who_is_followed()?;
             }

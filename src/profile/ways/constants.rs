@@ -16,9 +16,8 @@ pub(crate) struct Kernel {
     pub(super) layout: Layout,
     pub(super) slots: u32,
     pub(super) btf: PathBuf,
-    children: bool,
     tells_of_ends: bool,
-    pub(super) whom: Whom,
+    pub(super) following: Following,
     pub(super) ring_bytes: u32,
     types: Option<KernelTypes>,
     // Where births are told of: of `files` in `task_struct`, 0 where that is not known.
@@ -27,17 +26,22 @@ pub(crate) struct Kernel {
     pub(super) access: Constants,
 }
 
-/// Who is to be followed, beside descendants.
+/// Which processes are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whom {
-    /// A command that waits.
-    Waiting,
-    /// Processes that run; the process that is left out is denet.
-    Running {
-        /// All of them, and all that begin.
-        all: bool,
-        but: u32,
-    },
+pub(crate) struct Following {
+    /// Descendants too, not only the threads of a process.
+    pub(crate) descendants: bool,
+    /// Processes that are running already; `None` for a stopped command.
+    pub(crate) running: Option<Running>,
+}
+
+/// Which running processes are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Running {
+    /// All of them, and all that are started.
+    pub(crate) all: bool,
+    /// This process is not: denet itself.
+    pub(crate) except: u32,
 }
 
 impl Kernel {
@@ -45,24 +49,22 @@ impl Kernel {
         layout: Layout,
         slots: u32,
         limits: &Limits,
-        whom: Whom,
+        following: Following,
         plan: Option<&Plan>,
     ) -> Self {
         let btf = limits.btf.clone();
-        let runs = matches!(whom, Whom::Running { .. });
         let files = |btf: &Btf<'_>| btf.member_path("task_struct", &["files"]);
         let births = plan.is_some_and(|plan| plan.births).then(|| {
             let offset = types::with(&btf, files).ok().flatten();
             offset.unwrap_or_default()
         });
-        let types = (limits.ends || runs).then(|| KernelTypes::read(&btf));
+        let types = (limits.ends || following.running.is_some()).then(|| KernelTypes::read(&btf));
         Self {
             layout,
             slots,
             btf,
-            children: limits.children,
             tells_of_ends: limits.ends,
-            whom,
+            following,
             ring_bytes: plan.map_or(RING_BYTES, |plan| plan.ring_bytes),
             types: types.and_then(Result::ok),
             births,
@@ -112,7 +114,8 @@ pub(super) fn wake_at(ring_bytes: u32) -> u32 {
 
 pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants {
     let ring_bytes = kernel.ring_bytes;
-    let all = matches!(kernel.whom, Whom::Running { all: true, .. });
+    let running = kernel.following.running;
+    let all = running.is_some_and(|running| running.all);
     let mut constants = vec![
         ("slot_shift", slot_shift(kernel.slots)),
         ("task_pid_offset", layout.pid),
@@ -123,7 +126,10 @@ pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants
         ("tasks_are_typed", layout.typed_only.into()),
         ("wake_at_bytes", wake_at(ring_bytes)),
         ("follow_all", all.into()),
-        ("follow_threads_only", (!kernel.children).into()),
+        (
+            "follow_threads_only",
+            (!kernel.following.descendants).into(),
+        ),
     ];
     constants.extend_from_slice(&kernel.access);
     if let Some(files) = kernel.births {
@@ -131,7 +137,7 @@ pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants
     }
     if let Some(walk) = kernel.walk() {
         constants.push(("walk_flags_offset", walk.flags));
-        if matches!(kernel.whom, Whom::Running { all: false, .. }) {
+        if running.is_some_and(|running| !running.all) {
             constants.push(("ancestor_offset", walk.real_parent));
         }
     }

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 
-pub(crate) use constants::{Kernel, Whom};
+pub(crate) use constants::{Following, Kernel, Running};
 use constants::{counting_constants, following_constants};
 
 use super::model::{Backend, WhyNot};
@@ -139,15 +139,15 @@ pub(crate) fn load(
         None => load_hooks(kernel, uncopied, settings, maps)?,
         Some(plan) => streams::load(kernel, plan, uncopied, settings, maps)?,
     };
-    if let Whom::Running { but, .. } = kernel.whom {
-        loaded.walk = Some(load_walk(kernel, but, settings, maps)?);
+    if let Some(running) = kernel.following.running {
+        loaded.walk = Some(load_walk(kernel, running.except, settings, maps)?);
     }
     Ok(loaded)
 }
 
 fn load_walk(
     kernel: &Kernel,
-    but: u32,
+    except: u32,
     settings: &[MapSetting],
     maps: &mut Maps,
 ) -> Result<Program, KernelError> {
@@ -165,7 +165,7 @@ fn load_walk(
         ("walk_start_offset", walk.start_time),
         ("walk_leader_offset", walk.group_leader),
         ("walk_parent_offset", walk.real_parent),
-        ("walk_skips_tgid", but),
+        ("walk_skips_tgid", except),
     ]);
     let request = Request {
         bytes: LIFECYCLE,

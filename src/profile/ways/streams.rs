@@ -12,7 +12,7 @@ use crate::bpf::kernel::Kind;
 use crate::bpf::object::{self, MapSetting, Maps, Program, Request};
 use crate::bpf::{perf, types};
 use crate::facts::kernel::{self, PREEMPTS_PROGRAMS, Release};
-use crate::monitor::Hooking;
+use crate::profile::hooking::Hooking;
 use crate::profile::model::{Backend, WhyNot};
 use crate::profile::stream::{Constants, FunctionHook, Plan, StreamHook};
 use crate::sys::root::Root;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::super::layout::{grouped, lines, plural};
+use crate::output::layout::{grouped, lines, plural};
 use crate::stats::doubts::{Doubts, LineNumbers, Names};
 
 /// A line for each.

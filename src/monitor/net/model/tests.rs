@@ -1,5 +1,5 @@
 use super::*;
-use crate::bpf::abi_net::ADDRESS_BYTES;
+use crate::monitor::net::abi::ADDRESS_BYTES;
 
 const ECONNREFUSED: u32 = 111;
 const EAGAIN: u32 = 11;

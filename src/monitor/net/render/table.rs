@@ -5,11 +5,9 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::{address, connecting, errno_name, in_progress, remote, sort};
-use crate::monitor::net::Seen;
-use crate::monitor::net::model::{Deed, Endpoint};
+use crate::monitor::net::model::{Deed, Endpoint, Seen};
 use crate::output::escape::escaped;
-use crate::render::layout::{shortened, time};
-use crate::render::stream;
+use crate::output::layout::{self, grouped, shortened, time};
 
 const HEADER: [&str; 10] = [
     "IN", "OUT", "CALLS", "ERRORS", "PID", "BY", "SOCKET", "LOCAL", "REMOTE", "NOTES",
@@ -34,7 +32,7 @@ pub(crate) fn table(seen: Option<&Seen>, top: usize, columns: Option<usize>) -> 
     let shown = if top == 0 { all } else { top.min(all) };
     let shown = &seen.endpoints[..shown];
     let rows: Vec<_> = shown.iter().map(row).collect();
-    let mut out = format!("\n{}", stream::table(&HEADER, &rows, NUMBERS));
+    let mut out = format!("\n{}", layout::table(&HEADER, &rows, NUMBERS));
     if columns.is_some_and(|columns| out.lines().any(|line| line.width() > columns)) {
         out = folded(&rows, columns.unwrap_or(0));
     }
@@ -47,7 +45,7 @@ pub(crate) fn table(seen: Option<&Seen>, top: usize, columns: Option<usize>) -> 
 /// Each row on two lines or more, where one is too long for the terminal.
 fn folded(rows: &[Vec<String>], columns: usize) -> String {
     let fronts: Vec<_> = rows.iter().map(|row| row[..FRONT].to_vec()).collect();
-    let fronts = stream::table(&HEADER[..FRONT], &fronts, NUMBERS);
+    let fronts = layout::table(&HEADER[..FRONT], &fronts, NUMBERS);
     let header = HEADER.map(ToOwned::to_owned).to_vec();
     let mut out = "\n".to_owned();
     for (front, row) in fronts.lines().zip([&header].into_iter().chain(rows)) {
@@ -79,10 +77,10 @@ fn filled(words: &[String], columns: usize) -> Vec<String> {
 
 fn row(it: &Endpoint) -> Vec<String> {
     vec![
-        stream::number(it.bytes_in),
-        stream::number(it.bytes_out),
-        stream::number(it.all_calls()),
-        stream::number(it.all_errors()),
+        grouped(it.bytes_in),
+        grouped(it.bytes_out),
+        grouped(it.all_calls()),
+        grouped(it.all_errors()),
         it.process.pid.to_string(),
         escaped(&it.command),
         sort(it.sort),
@@ -137,7 +135,7 @@ fn notes(it: &Endpoint) -> String {
 }
 
 fn total(seen: &Seen) -> String {
-    let sum = |of: fn(&Endpoint) -> u64| stream::number(seen.endpoints.iter().map(of).sum());
+    let sum = |of: fn(&Endpoint) -> u64| grouped(seen.endpoints.iter().map(of).sum());
     let mut out = format!(
         "{} bytes in, {} bytes out, {} calls\n",
         sum(|it| it.bytes_in),
@@ -159,7 +157,7 @@ fn total(seen: &Seen) -> String {
         (seen.control.unread_calls, "calls could not be read"),
     ];
     for (count, what) in doubts.iter().filter(|(count, _)| *count > 0) {
-        out += &format!("{} {what}\n", stream::number(*count));
+        out += &format!("{} {what}\n", grouped(*count));
     }
     out
 }

@@ -1,8 +1,10 @@
 //! The Rust mirror of `ebpf/xdp.h`. `tests/contract/abi.rs` compares every size and offset with clang's.
 
+use zerocopy::{FromBytes, IntoBytes};
+
 /// `struct denet_xdp_count`: frames of a kind.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct Count {
     /// How many.
     pub packets: u64,
@@ -12,7 +14,7 @@ pub struct Count {
 
 /// `struct denet_xdp`: the counts of one CPU.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct Counts {
     /// Each frame is one of the first four.
     pub ipv4: Count,

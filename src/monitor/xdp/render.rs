@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::layout::{
+use super::counters::{Count, Counts, Kind, Rate};
+use super::model::{About, End, Interval, Removed, Whole};
+use crate::facts::interfaces::XdpMode;
+use crate::output::layout::{
     BAD, FAINT, Styled, TITLE, WIDEST, bytes, grouped, heading, lines, paint, plural, signal_name,
     time,
 };
-use crate::facts::interfaces::XdpMode;
-use crate::monitor::xdp::counters::{Count, Counts, Kind, Rate};
-use crate::monitor::xdp::model::{About, End, Interval, Removed, Whole};
 
 /// Columns of the names of kinds, and of each number.
 const NAMES: usize = 19;

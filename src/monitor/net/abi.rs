@@ -1,7 +1,11 @@
 //! The Rust mirror of `ebpf/net.h`. `tests/contract/abi.rs` compares every size and offset with clang's.
 
-use super::abi::Event;
+use zerocopy::{FromBytes, IntoBytes};
 
+use crate::bpf::abi::Event;
+
+/// First word of something that happened to a socket.
+pub const RECORD_SOCKET: u64 = 3;
 /// Syscall numbers of each entry in the table of what they do.
 pub const NUMBERS: u32 = 512;
 /// Kinds of what is done that are calls.
@@ -19,7 +23,7 @@ pub const SEVERAL: u16 = 1;
 
 /// `struct denet_net_key`: whose traffic, through which socket, with whom.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, FromBytes, IntoBytes)]
 pub struct NetKey {
     /// With `tgid`, the process.
     pub process_start_ns: u64,
@@ -60,7 +64,7 @@ impl NetKey {
 
 /// `struct denet_net_local`: this end.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct NetLocal {
     /// `SOCK_`
     pub kind: u16,
@@ -76,7 +80,7 @@ pub struct NetLocal {
 
 /// `struct denet_net_endpoint`: what came and went.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct NetEndpoint {
     /// `CLOCK_MONOTONIC`
     pub first_ns: u64,
@@ -110,7 +114,7 @@ pub struct NetEndpoint {
 
 /// `struct denet_net_error`: which error of what.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct NetError {
     /// Where.
     pub key: NetKey,
@@ -122,7 +126,7 @@ pub struct NetError {
 
 /// `struct denet_net_event`: a call, or the late end of a connect.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct NetEvent {
     /// Whose and when; `seq` is 0 where it is not a call.
     pub head: Event,
@@ -150,7 +154,7 @@ pub struct NetEvent {
 
 /// `struct denet_net_control`: what the kernel side keeps account of.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct NetControl {
     /// Calls on sockets.
     pub begun: u64,
@@ -169,14 +173,3 @@ pub struct NetControl {
     /// Calls of the 32-bit entry whose arguments were not in memory.
     pub unread_calls: u64,
 }
-
-// SAFETY: repr(C), integers only, no padding (tests/contract/abi.rs), valid for every bit pattern.
-unsafe impl aya::Pod for NetKey {}
-// SAFETY: as above.
-unsafe impl aya::Pod for NetEndpoint {}
-// SAFETY: as above.
-unsafe impl aya::Pod for NetError {}
-// SAFETY: as above.
-unsafe impl aya::Pod for NetEvent {}
-// SAFETY: as above.
-unsafe impl aya::Pod for NetControl {}

@@ -1,7 +1,11 @@
 //! The Rust mirror of `ebpf/trace.h`, held against it by `tests/contract/abi.rs`.
 
-use super::abi::Event;
+use zerocopy::{FromBytes, IntoBytes};
 
+use crate::bpf::abi::Event;
+
+/// First word of a call.
+pub const RECORD_CALL: u64 = 2;
 /// Numbers with an entry of their own; those of the 32-bit entry stand behind the others.
 pub const CALL_NRS: usize = 512;
 /// Most pieces of memory of a call.
@@ -58,7 +62,7 @@ pub const RECORD_SIGNAL: u64 = 4;
 
 /// `struct denet_piece_spec`
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct PieceSpec {
     /// The argument that points to it.
     pub arg: u8,
@@ -76,7 +80,7 @@ pub struct PieceSpec {
 
 /// `struct denet_call_spec`: what is to be told of a call.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct CallSpec {
     /// `SPEC_`; 0: nothing.
     pub flags: u32,
@@ -88,7 +92,7 @@ pub struct CallSpec {
 
 /// `struct denet_call_filter`: which calls are shown, by how they ended.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct CallFilter {
     /// They took at least that long.
     pub least_ns: u64,
@@ -118,7 +122,7 @@ impl CallFilter {
 
 /// `struct denet_piece`: stands before each piece.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct PieceHead {
     /// The argument that points to it.
     pub arg: u8,
@@ -134,7 +138,7 @@ pub struct PieceHead {
 
 /// `struct denet_call`
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct RawCall {
     /// Whose, and when.
     pub head: Event,
@@ -163,7 +167,7 @@ pub const SIGNAL_WHOLE: u32 = 2;
 
 /// `struct denet_signal`: a signal that is delivered.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct Delivered {
     /// To whom, and when.
     pub head: Event,
@@ -180,14 +184,3 @@ pub struct Delivered {
     /// `SIGNAL_`; 0: no more than its number.
     pub known: u32,
 }
-
-// SAFETY: repr(C), integers only, no padding (tests/contract/abi.rs), valid for every bit pattern.
-unsafe impl aya::Pod for CallSpec {}
-// SAFETY: as above.
-unsafe impl aya::Pod for CallFilter {}
-// SAFETY: as above.
-unsafe impl aya::Pod for PieceHead {}
-// SAFETY: as above.
-unsafe impl aya::Pod for RawCall {}
-// SAFETY: as above.
-unsafe impl aya::Pod for Delivered {}

@@ -7,13 +7,12 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::layout::shortened;
-use crate::bpf::abi_net::NetControl;
 use crate::decode::errors;
-use crate::monitor::net::Seen;
+use crate::monitor::net::abi::NetControl;
 use crate::monitor::net::call::Call;
-use crate::monitor::net::model::{self, Address, Connects, Deed, Endpoint, Sort, Sum};
+use crate::monitor::net::model::{self, Address, Connects, Deed, Endpoint, Seen, Sort, Sum};
 use crate::output::escape::escaped;
+use crate::output::layout::shortened;
 use crate::sys::epoch::TimeOfDay;
 
 pub(crate) use table::table;

@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::layout::shortened;
-use super::stream;
-use crate::monitor::exec::By;
-use crate::monitor::exec::model::{Execution, Path};
+use super::model::{By, Execution, Path};
 use crate::output::escape::escaped;
+use crate::output::layout::{self, grouped, shortened};
 use crate::output::shell::quoted_bytes;
-use crate::profile::model::Losses;
 use crate::sys::epoch::TimeOfDay;
 
 /// Below that there is no room for who it was.
@@ -148,7 +145,7 @@ pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>)
 }
 
 /// What the summary says of executions.
-pub(crate) fn summary(by: &[By], _: &Losses) -> Value {
+pub(crate) fn summary(by: &[By]) -> Value {
     let sum = |of: fn(&By) -> u64| by.iter().map(of).sum::<u64>();
     let rows: Vec<_> = by
         .iter()
@@ -179,8 +176,8 @@ pub(crate) fn table(by: &[By], top: usize) -> String {
         .take(shown)
         .map(|by| {
             vec![
-                stream::number(by.succeeded),
-                stream::number(by.failed),
+                grouped(by.succeeded),
+                grouped(by.failed),
                 by.uid.to_string(),
                 escaped(&by.command),
             ]
@@ -188,7 +185,7 @@ pub(crate) fn table(by: &[By], top: usize) -> String {
         .collect();
     let mut out = format!(
         "\n{}",
-        stream::table(&["SUCCEEDED", "FAILED", "UID", "BY"], &rows, 3)
+        layout::table(&["SUCCEEDED", "FAILED", "UID", "BY"], &rows, 3)
     );
     if by.len() > shown {
         out += &format!("and {} more (--top 0 shows all)\n", by.len() - shown);

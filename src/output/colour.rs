@@ -5,27 +5,27 @@ use std::ops::Add;
 
 use anstyle::Style;
 
-use crate::output::escape::printable;
+use super::escape::printable;
 
 /// One line of text for a terminal.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Styled(String);
+pub(crate) struct Styled(String);
 
 /// The text in this style.
-pub(super) fn paint(style: Style, text: impl Display) -> Styled {
+pub(crate) fn paint(style: Style, text: impl Display) -> Styled {
     let text = printable(&text.to_string());
     Styled(format!("{style}{text}{style:#}"))
 }
 
 impl Styled {
     /// All parts, separated by `between`.
-    pub(super) fn joined(parts: impl IntoIterator<Item = Self>, between: &str) -> Self {
+    pub(crate) fn joined(parts: impl IntoIterator<Item = Self>, between: &str) -> Self {
         let mut parts = parts.into_iter();
         let first = parts.next().unwrap_or_default();
         parts.fold(first, |all, part| all + between + part)
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
@@ -66,7 +66,7 @@ impl<T: Into<Self>> Add<T> for Styled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::layout::TITLE;
+    use crate::output::layout::TITLE;
 
     #[test]
     fn styles_are_denets_own() {

@@ -1,9 +1,5 @@
 //! Samples as a table: RFC 4180, a header and then a row for each. docs/records.md tells the columns.
 
-use std::io::{self, Write};
-
-use csv::WriterBuilder;
-
 use crate::process::model::{Counters, Metrics, Pressure, Tree};
 
 /// A column: its name in the header, and its field in a row, `None` for an empty one.
@@ -118,52 +114,15 @@ impl Number for f64 {
     }
 }
 
-/// Writes samples as rows.
-#[derive(Debug)]
-pub struct Csv<W: Write> {
-    to: W,
-    begun: bool,
+/// The fields of a sample; empty ones where there is no figure.
+pub fn row(tree: &Tree) -> impl Iterator<Item = String> {
+    let field = |column: &Column| (column.field)(tree).unwrap_or_default();
+    COLUMNS.iter().map(field)
 }
 
-impl<W: Write> Csv<W> {
-    /// Nothing is written yet.
-    pub fn new(to: W) -> Self {
-        Self { to, begun: false }
-    }
-
-    /// Writes the header, unless it stands there already: of a run without samples, too, one should
-    /// know what it is.
-    ///
-    /// # Errors
-    /// What writing answers.
-    pub fn begin(&mut self) -> io::Result<()> {
-        if self.begun {
-            return Ok(());
-        }
-        self.begun = true;
-        self.row(COLUMNS.iter().map(|column| column.name))
-    }
-
-    /// Writes a row, and before the first one the header. Each is written at once and flushed: who
-    /// reads along never sees half of one.
-    ///
-    /// # Errors
-    /// What writing answers.
-    pub fn write(&mut self, tree: &Tree) -> io::Result<()> {
-        self.begin()?;
-        let field = |column: &Column| (column.field)(tree).unwrap_or_default();
-        self.row(COLUMNS.iter().map(field))
-    }
-
-    fn row<F: AsRef<[u8]>>(&mut self, fields: impl Iterator<Item = F>) -> io::Result<()> {
-        let mut row = WriterBuilder::new()
-            .buffer_capacity(1024)
-            .from_writer(Vec::new());
-        row.write_record(fields)?;
-        let row = row.into_inner().map_err(|error| error.into_error())?;
-        self.to.write_all(&row)?;
-        self.to.flush()
-    }
+/// The header.
+pub fn header() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|column| column.name)
 }
 
 #[cfg(test)]
@@ -215,14 +174,9 @@ mod tests {
     }
 
     fn written(trees: &[Tree]) -> Vec<Vec<String>> {
-        let mut text = Vec::new();
-        let mut csv = Csv::new(&mut text);
-        for tree in trees {
-            csv.write(tree).unwrap();
-        }
-        let rows = String::from_utf8(text).unwrap();
-        let fields = |row: &str| row.split(',').map(str::to_owned).collect();
-        rows.lines().map(fields).collect()
+        let header = header().map(str::to_owned).collect();
+        let rows = trees.iter().map(|tree| row(tree).collect());
+        std::iter::once(header).chain(rows).collect()
     }
 
     #[test]
@@ -268,42 +222,5 @@ mod tests {
             assert_eq!(known, ["0", "0"], "ts_ms and process_count");
         }
         assert!(rows[3].iter().all(|field| !field.is_empty()));
-    }
-
-    /// Takes whole rows only, and fails from the second on.
-    struct Full(u32);
-
-    impl Write for Full {
-        fn write(&mut self, row: &[u8]) -> io::Result<usize> {
-            assert_eq!(row.last(), Some(&b'\n'));
-            self.0 += 1;
-            if self.0 > 1 {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            Ok(row.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn rows_are_written_whole_and_errors_are_told() {
-        let mut csv = Csv::new(Full(0));
-        csv.begin().unwrap();
-        let error = csv.write(&Tree::default()).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        // The header, the row; nothing when dropped.
-        assert_eq!(csv.to.0, 2);
-    }
-
-    #[test]
-    fn a_run_without_samples_has_a_header() {
-        let mut text = Vec::new();
-        let mut csv = Csv::new(&mut text);
-        csv.begin().unwrap();
-        csv.begin().unwrap();
-        assert!(text.starts_with(b"ts_ms,cpu_usage,") && text.ends_with(b",syscalls\n"));
     }
 }

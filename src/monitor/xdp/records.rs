@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::monitor::xdp::counters::{Count, Counts, Kind, Rate};
-use crate::monitor::xdp::model::{About, Interval, Removed, Whole};
+use super::counters::{Count, Counts, Kind, Rate};
+use super::model::{About, Interval, Removed, Whole};
 
 /// Of the records.
 const SCHEMA: u32 = 1;

@@ -1,4 +1,4 @@
-//! Recorded calls, and what strace said of them: the oracle of [`super::decode`].
+//! Recorded calls, and what strace said of them: the oracle of [`crate::decode`].
 //!
 //! `tests/data/trace/record.sh` makes the recording: the same program once under strace and once
 //! under `record.c`, which captures what the table asks for.
@@ -6,22 +6,22 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::arguments::{Detail, View, decode};
-use super::call::{Call, Piece, PieceData, What, When};
 use super::line;
-use super::table::Entry;
+use crate::decode::arguments::{Detail, View, decode};
+use crate::decode::call::{Call, Piece, PieceData, What, When};
 use crate::decode::syscalls::{Abi, Table};
+use crate::decode::table::Entry;
 
 /// Each with what strace said: many calls with their usual arguments, and flags and constants of
 /// all kinds.
 const RECORDINGS: [(&str, &str); 2] = [
     (
-        include_str!("../../tests/data/trace/program.calls"),
-        include_str!("../../tests/data/trace/program.strace"),
+        include_str!("../../../tests/data/trace/program.calls"),
+        include_str!("../../../tests/data/trace/program.strace"),
     ),
     (
-        include_str!("../../tests/data/trace/flags.calls"),
-        include_str!("../../tests/data/trace/flags.strace"),
+        include_str!("../../../tests/data/trace/flags.calls"),
+        include_str!("../../../tests/data/trace/flags.strace"),
     ),
 ];
 

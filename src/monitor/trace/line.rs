@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::arguments::{Argument, Decoded, Detail, Outcome};
-use super::names::signals;
-use super::quote::escaped;
+use crate::decode::arguments::{Argument, Decoded, Detail, Outcome};
+use crate::decode::names::signals;
+use crate::decode::quote::escaped;
 
 /// Column at which strace puts the result, where the call is shorter.
 const RESULT_COLUMN: usize = 40;
@@ -14,19 +14,8 @@ const RESULT_COLUMN: usize = 40;
 pub struct Prefix {
     /// The task, where more than one is traced.
     pub tid: Option<u32>,
-    /// The time of day, as [`time_of_day`] writes it.
+    /// The time of day.
     pub time: Option<String>,
-}
-
-/// Time of day in a zone, to microseconds; `offset_secs` is what the zone adds to UTC.
-pub fn time_of_day(unix_ns: u64, offset_secs: i64) -> String {
-    let (seconds, micros) = (
-        (unix_ns / 1_000_000_000) as i64,
-        unix_ns % 1_000_000_000 / 1000,
-    );
-    let of_day = (seconds.saturating_add(offset_secs)).rem_euclid(86400);
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{hour:02}:{minute:02}:{second:02}.{micros:06}")
 }
 
 impl Prefix {

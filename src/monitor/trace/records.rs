@@ -3,11 +3,11 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
-use super::arguments::{Argument, Decoded, Detail, Outcome};
 use super::line::{Happening, Signal};
-use super::names::signals;
-use super::quote::escaped;
-use super::value::{Value, plain};
+use crate::decode::arguments::{Argument, Decoded, Detail, Outcome};
+use crate::decode::names::signals;
+use crate::decode::quote::escaped;
+use crate::decode::value::{Value, plain};
 
 /// Where and when something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

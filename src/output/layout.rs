@@ -6,22 +6,22 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
-pub(super) use super::styled::{Styled, paint};
-use crate::output::escape::printable;
+pub(crate) use super::colour::{Styled, paint};
+use super::escape::printable;
 
-pub(super) const TITLE: Style = Style::new().bold();
-pub(super) const FAINT: Style = Style::new().dimmed();
-pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const TITLE: Style = Style::new().bold();
+pub(crate) const FAINT: Style = Style::new().dimmed();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Wider lines are harder to read.
-pub(super) const WIDEST: usize = 100;
+pub(crate) const WIDEST: usize = 100;
 
 /// Columns of a label in front of prose.
-pub(super) const LABEL: usize = 10;
+pub(crate) const LABEL: usize = 10;
 
 /// Eighths of a cell make short bars honest; anything but nothing shows.
-pub(super) fn bar(share: f64, room: usize) -> String {
+pub(crate) fn bar(share: f64, room: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = ((share * room as f64 * 8.0).round() as usize).max(1);
     let mut bar = "█".repeat(eighths / 8);
@@ -32,7 +32,7 @@ pub(super) fn bar(share: f64, room: usize) -> String {
 }
 
 /// Prose behind a label, broken at spaces so that it stays within the width.
-pub(super) fn lines(
+pub(crate) fn lines(
     to: &mut dyn Write,
     label: &str,
     text: impl Into<Styled>,
@@ -45,7 +45,7 @@ pub(super) fn lines(
 }
 
 /// Prose behind the start of its first line, which fills `indent` columns.
-pub(super) fn behind(
+pub(crate) fn behind(
     to: &mut dyn Write,
     start: impl Into<Styled>,
     indent: usize,
@@ -71,17 +71,17 @@ pub(super) fn behind(
 }
 
 /// The subject of a report, after an empty line.
-pub(super) fn heading(to: &mut dyn Write, what: &str) -> io::Result<()> {
+pub(crate) fn heading(to: &mut dyn Write, what: &str) -> io::Result<()> {
     writeln!(to)?;
     line(to, paint(FAINT, "denet:") + " " + what)
 }
 
 /// One line, never broken: table rows, and commands to be copied.
-pub(super) fn line(to: &mut dyn Write, text: impl Into<Styled>) -> io::Result<()> {
+pub(crate) fn line(to: &mut dyn Write, text: impl Into<Styled>) -> io::Result<()> {
     writeln!(to, "{}", text.into())
 }
 
-pub(super) fn share_of(part: u64, whole: u64) -> f64 {
+pub(crate) fn share_of(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         0.0
     } else {
@@ -89,7 +89,7 @@ pub(super) fn share_of(part: u64, whole: u64) -> f64 {
     }
 }
 
-pub(super) fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     match share * 100.0 {
         zero if zero <= 0.0 => "0%".to_owned(),
         small if small < 0.05 => "<0.1%".to_owned(),
@@ -98,7 +98,7 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -110,7 +110,7 @@ pub(super) fn grouped(number: u64) -> String {
     out
 }
 
-pub(super) fn time(duration: Duration) -> String {
+pub(crate) fn time(duration: Duration) -> String {
     match duration.as_secs_f64() {
         seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1e3),
         seconds if seconds < 600.0 => format!("{seconds:.2} s"),
@@ -118,7 +118,7 @@ pub(super) fn time(duration: Duration) -> String {
     }
 }
 
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const MIB: f64 = 1024.0 * 1024.0;
     match bytes as f64 {
         size if size < 1024.0 => format!("{size} B"),
@@ -128,17 +128,17 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
-pub(super) fn plural(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
-pub(super) fn signal_name(signal: i32) -> String {
+pub(crate) fn signal_name(signal: i32) -> String {
     nix::sys::signal::Signal::try_from(signal)
         .map_or_else(|_| format!("signal {signal}"), |name| name.to_string())
 }
 
 /// Escaped text, shortened to fit a table cell.
-pub(super) fn shortened(text: &str, room: usize) -> String {
+pub(crate) fn shortened(text: &str, room: usize) -> String {
     let text = printable(text);
     if text.width() <= room {
         return text;
@@ -151,6 +151,37 @@ pub(super) fn shortened(text: &str, room: usize) -> String {
         out.push(c);
     }
     out + "…"
+}
+
+/// Rows below a header, the first `numbers` columns to the right, the rest to the left.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
+    let shown = |row: &Vec<String>| row.iter().map(|cell| printable(cell)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(shown).collect();
+    let width = |column: usize| {
+        let of_rows = rows.iter().map(|row| row[column].width());
+        of_rows.chain([header[column].width()]).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..header.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let padded = cells
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, width))| {
+                let gap = " ".repeat(width.saturating_sub(cell.width()));
+                if column < numbers {
+                    format!("{gap}{cell}")
+                } else {
+                    format!("{cell}{gap}")
+                }
+            });
+        let line = padded.collect::<Vec<_>>().join("  ");
+        format!("{}\n", line.trim_end())
+    };
+    let mut out = line(&mut header.iter().copied());
+    for row in &rows {
+        out += &line(&mut row.iter().map(String::as_str));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -194,5 +225,17 @@ mod tests {
         assert_eq!(shortened("a\u{1b}b", 6), "a\\x1bb");
         assert_eq!(bar(1.0, 5), "█████");
         assert_eq!(bar(0.0001, 5), "▏");
+    }
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let rows = [
+            vec!["7".to_owned(), "ls".to_owned()],
+            vec!["1,000".to_owned(), "\u{7}".to_owned()],
+        ];
+        assert_eq!(
+            table(&["COUNT", "NAME"], &rows, 1),
+            "COUNT  NAME\n    7  ls\n1,000  \\x07\n"
+        );
     }
 }

@@ -1,3 +1,0 @@
-//! Samples in forms that other programs read.
-
-pub mod csv;

@@ -1,0 +1,83 @@
+//! Events of processes, as they are reported.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::losses;
+use crate::output::complain;
+use crate::output::reporter::Reporter;
+use crate::profile::model::Losses;
+use crate::sys::clock::now_ms;
+use crate::sys::epoch::{Epoch, TimeOfDay, time_of_day};
+
+/// The session reports its end, the consumer its events.
+pub(crate) type SharedEvents = Rc<RefCell<Events>>;
+
+/// Events that have been reported so far, and to whom they are.
+pub(crate) struct Events {
+    pub(crate) reporter: Reporter,
+    pub(crate) epoch: Epoch,
+    /// Records that could not be understood.
+    pub(crate) unreadable: u64,
+    pub(crate) losses: Losses,
+    /// What only this monitor reports at the end: fields of the summary.
+    pub(crate) summary: Value,
+    /// And a table.
+    pub(crate) table: String,
+}
+
+impl Events {
+    pub(crate) fn new(reporter: Reporter) -> Self {
+        Self {
+            reporter,
+            epoch: Epoch::now(),
+            unreadable: 0,
+            losses: Losses::default(),
+            summary: json!({}),
+            table: String::new(),
+        }
+    }
+
+    /// Shows an event, if events are shown: `line` gets the columns and the time of day.
+    pub(crate) fn line(
+        &mut self,
+        line: impl FnOnce(usize, &TimeOfDay) -> String,
+        since_1970: Duration,
+    ) {
+        if self.reporter.shows_lines() {
+            let line = line(self.reporter.columns(), &time_of_day(since_1970));
+            self.reporter.lines(&line);
+        }
+    }
+
+    /// The time of day of a moment of `CLOCK_MONOTONIC`.
+    pub(crate) fn clock(&self, monotonic_ns: u64) -> String {
+        time_of_day(self.epoch.of(monotonic_ns)).to_string()
+    }
+
+    /// Reports what was lost since the last report.
+    pub(crate) fn report_losses(&mut self, losses: &Losses) {
+        if *losses == self.losses {
+            return;
+        }
+        let lost = losses.total() - self.losses.total();
+        self.losses = *losses;
+        if self.reporter.records.wanted() {
+            let head = json!({ "kind": "lost", "ts_ms": now_ms() });
+            let record = joined(head, losses::fields(losses));
+            self.reporter.records.write(&record);
+        }
+        complain(&format!("{lost} more lost: see the summary"));
+    }
+}
+
+/// A record of the fields of both, in this order.
+pub(crate) fn joined(mut head: Value, mut rest: Value) -> Value {
+    if let (Some(head), Some(rest)) = (head.as_object_mut(), rest.as_object_mut()) {
+        head.append(rest);
+    }
+    head
+}

@@ -1,0 +1,275 @@
+//! Loads the programs that see calls of sockets, and reports their records and sums.
+
+use std::io;
+
+use aya::maps::{Array, HashMap, Map, MapData};
+
+use super::abi::{NetControl, NetEndpoint, NetError, NetKey, RECORD_SOCKET};
+use super::arguments::Options;
+use super::call::Call;
+use super::model::{self, Seen};
+use super::{operations, render, types};
+use crate::bpf::abi::{Plain, Task};
+use crate::bpf::object::MapSetting;
+use crate::bpf::{self, KernelError, NET};
+use crate::checks::{backend, explain};
+use crate::facts::Facts;
+use crate::monitor::events::SharedEvents;
+use crate::monitor::request::{self, ProcessMonitor};
+use crate::output::complain;
+use crate::profile::follow::{ALLOCATES_SAFELY, BPF_F_NO_PREALLOC};
+use crate::profile::model::Losses;
+use crate::profile::session::SessionError;
+use crate::profile::stream::{Constants, Consumer, Plan, StreamHook};
+
+/// A record of a call is some four hundred bytes: room for eighty thousand of them.
+const RING_BYTES: u32 = 32 << 20;
+/// Where calls are only added up, threads that ended are all that is told.
+pub(crate) const RING_BYTES_WITHOUT_EVENTS: u32 = 1 << 20;
+
+/// The end of calls before their beginning, and what tells of connections before the calls that make
+/// them.
+const HOOKS: [StreamHook; 3] = [
+    StreamHook {
+        raw: "denet_net_state",
+        event: "denet_net_sta_t",
+        group: "sock",
+        tracepoint: c"inet_sock_set_state",
+        before_following: false,
+    },
+    StreamHook {
+        raw: "denet_net_out",
+        event: "denet_net_out_t",
+        group: "raw_syscalls",
+        tracepoint: c"sys_exit",
+        before_following: false,
+    },
+    StreamHook {
+        raw: "denet_net_in",
+        event: "denet_net_in_t",
+        group: "raw_syscalls",
+        tracepoint: c"sys_enter",
+        before_following: false,
+    },
+];
+
+/// Where memory is taken on demand; where it has to be taken ahead there is room for 8192, and for half
+/// as many errors.
+const ENDPOINTS_ON_DEMAND: u32 = 65_536;
+/// Of processes without room for more rows, of calls and of connections at a time; else 1024 and 4096.
+const AT_A_TIME_ON_DEMAND: u32 = 16_384;
+
+/// Tables that are to have other lengths than in the object.
+fn settings(options: &Options) -> Vec<MapSetting> {
+    let asked = options.max_endpoints;
+    let (on_demand, most, at_a_time) = if ALLOCATES_SAFELY.is_reached() {
+        let flag = BPF_F_NO_PREALLOC;
+        (flag, Some(ENDPOINTS_ON_DEMAND), Some(AT_A_TIME_ON_DEMAND))
+    } else {
+        (0, None, None)
+    };
+    let setting = |name, max_entries| MapSetting {
+        name,
+        max_entries,
+        extra_flags: on_demand,
+    };
+    vec![
+        setting("denet_endpoints", asked.or(most)),
+        setting("denet_net_rest", at_a_time),
+        setting("denet_net_errs", most),
+        setting("denet_net_calls", asked.or(at_a_time)),
+        setting("denet_connects", asked.or(at_a_time)),
+    ]
+}
+
+fn plan(options: &Options, mut constants: Constants) -> Plan {
+    constants.push(("tells_events", options.events.into()));
+    Plan {
+        object: NET,
+        hooking: options.hooking,
+        hooks: &HOOKS,
+        functions: &[],
+        constants,
+        typed: |_| Vec::new(),
+        ring_bytes: if options.events {
+            RING_BYTES
+        } else {
+            RING_BYTES_WITHOUT_EVENTS
+        },
+        slots: None,
+        births: false,
+        settings: settings(options),
+    }
+}
+
+type Endpoints = HashMap<MapData, Plain<NetKey>, Plain<NetEndpoint>>;
+
+/// Maps of the kernel side.
+struct Tables {
+    endpoints: Endpoints,
+    rest: Endpoints,
+    errors: HashMap<MapData, Plain<NetError>, u64>,
+    control: Array<MapData, Plain<NetControl>>,
+    // As long as this is open, programs find it.
+    _operations: Array<MapData, u32>,
+}
+
+impl Tables {
+    fn new(take: &mut dyn FnMut(&str) -> Option<MapData>) -> Result<Self, KernelError> {
+        let mut map = |name: &'static str| {
+            take(name).ok_or_else(|| KernelError::new(name, io::Error::other("no such map")))
+        };
+        let failed = |name: &'static str| {
+            move |error: aya::maps::MapError| KernelError::new(name, io::Error::other(error))
+        };
+        let ops = "denet_net_ops";
+        let mut operations: Array<_, u32> =
+            Map::Array(map(ops)?).try_into().map_err(failed(ops))?;
+        for (number, operation) in operations::all() {
+            operations.set(number, operation, 0).map_err(failed(ops))?;
+        }
+        let (endpoints, rest) = ("denet_endpoints", "denet_net_rest");
+        let (errors, control) = ("denet_net_errs", "denet_net_ctl");
+        Ok(Self {
+            endpoints: Map::HashMap(map(endpoints)?)
+                .try_into()
+                .map_err(failed(endpoints))?,
+            rest: Map::HashMap(map(rest)?).try_into().map_err(failed(rest))?,
+            errors: Map::HashMap(map(errors)?)
+                .try_into()
+                .map_err(failed(errors))?,
+            control: Map::Array(map(control)?)
+                .try_into()
+                .map_err(failed(control))?,
+            _operations: operations,
+        })
+    }
+
+    fn read(&self) -> Result<Seen, aya::maps::MapError> {
+        let all = self.endpoints.iter().chain(self.rest.iter());
+        let endpoints = all
+            .map(|entry| entry.map(|(Plain(key), Plain(endpoint))| (key, endpoint)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let errors = self.errors.iter();
+        let errors = errors
+            .map(|entry| entry.map(|(Plain(error), count)| (error, count)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Seen {
+            endpoints: model::endpoints(&endpoints, &errors),
+            control: self.control.get(&0, 0)?.0,
+        })
+    }
+}
+
+/// Reports calls and sums.
+struct Listener {
+    events: SharedEvents,
+    tables: Option<Tables>,
+}
+
+impl Consumer for Listener {
+    fn begin(&mut self, take: &mut dyn FnMut(&str) -> Option<MapData>) -> Result<(), KernelError> {
+        self.tables = Some(Tables::new(take)?);
+        Ok(())
+    }
+
+    fn record(&mut self, bytes: &[u8]) {
+        if !bytes.starts_with(&RECORD_SOCKET.to_ne_bytes()) {
+            return;
+        }
+        let mut events = self.events.borrow_mut();
+        let Some(call) = Call::of(bytes) else {
+            events.unreadable += 1;
+            return;
+        };
+        let since_1970 = events.epoch.of(call.start_ns);
+        if events.reporter.records.wanted() {
+            let record = render::record(&call, since_1970);
+            events.reporter.records.write(&record);
+        }
+        events.line(
+            |columns, time| render::line(&call, time, columns),
+            since_1970,
+        );
+    }
+
+    fn ended(&mut self, _: &Task) {}
+
+    fn is_unread(&self) -> bool {
+        self.events.borrow().reporter.is_unread()
+    }
+
+    fn tick(&mut self, losses: &Losses) {
+        self.events.borrow_mut().report_losses(losses);
+    }
+
+    fn finish(&mut self, losses: &Losses, _: &[Task]) {
+        let mut events = self.events.borrow_mut();
+        events.losses = *losses;
+        let seen = match self.tables.as_ref().map(Tables::read) {
+            Some(Ok(seen)) => Some(seen),
+            Some(Err(error)) => {
+                complain(&format!("cannot read what was added up: {error}"));
+                None
+            }
+            None => None,
+        };
+        match &seen {
+            Some(seen) if events.reporter.records.wanted() => {
+                for endpoint in &seen.endpoints {
+                    let record = render::endpoint(endpoint);
+                    events.reporter.records.write(&record);
+                }
+            }
+            Some(_) => {}
+            None => events.unreadable += 1,
+        }
+        let (top, columns) = (
+            events.reporter.output().top,
+            events.reporter.terminal_columns(),
+        );
+        events.summary = render::summary(seen.as_ref());
+        events.table = render::table(seen.as_ref(), top, columns);
+    }
+}
+
+impl ProcessMonitor for Options {
+    fn name(&self) -> &'static str {
+        "net"
+    }
+
+    fn plan(&self, options: &request::Options) -> Result<Plan, SessionError> {
+        Ok(plan(self, sockets(options)?))
+    }
+
+    fn header(&self, columns: usize) -> String {
+        match self.events {
+            true => render::header(columns),
+            false => String::new(),
+        }
+    }
+
+    fn consumer(self: Box<Self>, events: SharedEvents) -> Box<dyn Consumer> {
+        Box::new(Listener {
+            events,
+            tables: None,
+        })
+    }
+}
+
+/// Without the kernel's types it is not known which descriptors are sockets.
+fn sockets(options: &request::Options) -> Result<Constants, SessionError> {
+    let btf = &options.limits.btf;
+    if !btf.exists() {
+        return Err(SessionError::Refused(Box::new(backend::without_btf(btf))));
+    }
+    let what = "cannot read the kernel's types";
+    let refused = |error: KernelError| {
+        let what = error.to_string();
+        let finding = explain(&Facts::probe(), error.as_refusal(&what));
+        SessionError::Refused(Box::new(finding))
+    };
+    bpf::types::with(btf, types::offsets)
+        .map_err(refused)?
+        .map_err(|missing| SessionError::Failed(what, io::Error::other(format!("no {missing}"))))
+}

@@ -1,0 +1,93 @@
+//! What a monitor is, and what it is asked to do.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use clap::{ArgMatches, Command};
+
+use super::xdp;
+use crate::output::Output;
+use crate::process::target::Selection;
+use crate::profile::Limits;
+
+/// A monitor, as its verb is typed and described.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Monitor {
+    /// As typed.
+    pub(crate) name: &'static str,
+    /// In one sentence.
+    pub(crate) about: &'static str,
+    /// Exit status and examples.
+    pub(crate) after_help: &'static str,
+    /// The general options that it takes; groups of ids.
+    pub(crate) options: &'static [&'static [&'static str]],
+    /// What `--interval` means here.
+    pub(crate) interval: &'static str,
+    /// Milliseconds without `--interval`.
+    pub(crate) every_ms: u64,
+    /// Adds its own arguments.
+    pub(crate) arguments: fn(Command) -> Command,
+    /// Reads its own arguments.
+    pub(crate) parse: fn(&ArgMatches) -> Result<Request, clap::Error>,
+}
+
+/// What a monitor is asked to do.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// To report what processes do.
+    Processes(Selection, Box<dyn ProcessMonitor>),
+    /// To count what arrives at a network interface.
+    Interface(xdp::Options),
+}
+
+/// General options of a monitor.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Descendants of processes too.
+    pub(crate) descendants: bool,
+    /// Stop after that long.
+    pub(crate) duration: Option<Duration>,
+    /// Continue until the last descendant has ended.
+    pub(crate) wait_all: bool,
+    /// How often losses are checked and sums are shown.
+    pub(crate) interval: Duration,
+    /// Where results go.
+    pub(crate) output: Output,
+    /// Loss is an error.
+    pub(crate) strict: bool,
+    /// For tests.
+    pub(crate) limits: Limits,
+}
+
+/// A monitor of processes, with its own options.
+#[cfg(feature = "ebpf")]
+pub(crate) trait ProcessMonitor: Debug {
+    /// As in records.
+    fn name(&self) -> &'static str;
+
+    /// What is loaded.
+    ///
+    /// # Errors
+    /// This kernel lacks what it needs.
+    fn plan(&self, options: &Options) -> Result<stream::Plan, SessionError>;
+
+    /// The header of the lines for a number of columns, if they have one.
+    fn header(&self, _columns: usize) -> String {
+        String::new()
+    }
+
+    /// What reports the records of the programs.
+    fn consumer(self: Box<Self>, events: SharedEvents) -> Box<dyn stream::Consumer>;
+}
+
+#[cfg(feature = "ebpf")]
+use super::events::SharedEvents;
+#[cfg(feature = "ebpf")]
+use crate::profile::{session::SessionError, stream};
+
+/// A build without eBPF observes no calls.
+#[cfg(not(feature = "ebpf"))]
+pub(crate) trait ProcessMonitor: Debug {}
+
+#[cfg(not(feature = "ebpf"))]
+impl<T: Debug> ProcessMonitor for T {}

@@ -1,0 +1,163 @@
+//! Reports what is observed: records, lines and a status on stderr as things happen, and a report at the end.
+
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+
+use super::complaint::complain;
+use super::escape::printable_lines;
+use super::records::Records;
+use super::status::Status;
+use super::{Output, page, width};
+use crate::sys::patient::Patient;
+use crate::sys::{inherited, terminal};
+
+/// Why nothing can be reported.
+pub(crate) type Unwritable = String;
+
+/// Reports to everyone who asked for it.
+pub(crate) struct Reporter {
+    pub(crate) records: Records,
+    output: Output,
+    status: Status,
+    // Of the terminal on stderr.
+    columns: Option<usize>,
+    // The reader of lines has closed its end.
+    lines_unread: bool,
+}
+
+impl Reporter {
+    /// Opens what is to be written. `unbegun` is what has not happened if that fails.
+    ///
+    /// # Errors
+    /// The message to end with.
+    pub(crate) fn open(output: &Output, unbegun: &'static str) -> Result<Self, Unwritable> {
+        Self::check(output)?;
+        Ok(Self {
+            records: Records::open(output, unbegun)?,
+            status: Status::new(output.lines),
+            output: output.clone(),
+            columns: terminal::columns(io::stderr().as_fd()),
+            lines_unread: false,
+        })
+    }
+
+    /// Checks, before anything is done, that stdout is open if it is wanted.
+    ///
+    /// # Errors
+    /// The message to end with.
+    pub(crate) fn check(output: &Output) -> Result<(), Unwritable> {
+        if output.stdout.is_some() && inherited::was_closed(1) {
+            let closed = "stdout is closed, but records go there; redirect it, or use --out FILE";
+            return Err(closed.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The options that it was opened with.
+    pub(crate) fn output(&self) -> &Output {
+        &self.output
+    }
+
+    /// Columns of the terminal on stderr, if it is one.
+    pub(crate) fn terminal_columns(&self) -> Option<usize> {
+        self.columns
+    }
+
+    /// Columns for lines.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns.unwrap_or(width::OF_LINES)
+    }
+
+    /// Samples or events are shown as they come.
+    pub(crate) fn shows_lines(&self) -> bool {
+        self.output.samples
+    }
+
+    /// Shows whole lines, if they are wanted. They have already been escaped; this is a safeguard.
+    pub(crate) fn lines(&mut self, lines: &str) {
+        if self.shows_lines() {
+            let shown = show(lines);
+            let is_gone = shown.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+            self.lines_unread |= is_gone;
+        }
+    }
+
+    /// Shows the status on one line, if samples are wanted; `line` makes it for a number of columns.
+    pub(crate) fn status(&mut self, line: impl FnOnce(usize) -> String) {
+        if self.shows_lines() {
+            self.status.line(line);
+        }
+    }
+
+    /// The status is redrawn in place.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.status.is_in_place()
+    }
+
+    /// Shows a page of lines, if samples are wanted.
+    pub(crate) fn page(&self, write: impl FnOnce(&mut dyn io::Write, usize) -> io::Result<()>) {
+        if self.shows_lines() {
+            page::to_stderr(write);
+        }
+    }
+
+    /// Shows a table instead of the last one, if samples are wanted.
+    pub(crate) fn table(
+        &mut self,
+        write: impl FnOnce(&mut dyn io::Write, usize) -> io::Result<()>,
+    ) {
+        if self.shows_lines() {
+            self.status.table(write);
+        }
+    }
+
+    /// Shows the report instead of the last table, if it is wanted.
+    pub(crate) fn report(
+        &mut self,
+        write: impl FnOnce(&mut dyn io::Write, usize) -> io::Result<()>,
+    ) {
+        if self.output.text {
+            self.status.table(write);
+        }
+    }
+
+    /// Shows the report as plain lines, if it is wanted.
+    pub(crate) fn report_lines(&self, lines: &str) {
+        if self.output.text {
+            // If the reader is gone, there is nowhere to report it.
+            let _ = show(lines);
+        }
+    }
+
+    /// Removes the status.
+    pub(crate) fn clear(&mut self) {
+        self.status.clear();
+    }
+
+    /// All readers of lines and records have closed their ends, and there were some.
+    pub(crate) fn is_unread(&self) -> bool {
+        let lines = self.shows_lines().then_some(self.lines_unread);
+        let records = self.records.wanted().then(|| self.records.unread());
+        let mut wanted = [lines, records].into_iter().flatten().peekable();
+        wanted.peek().is_some() && wanted.all(|unread| unread)
+    }
+
+    /// Whether everything could be written; complains if not.
+    pub(crate) fn end(&self) -> bool {
+        match self.records.failure() {
+            None => true,
+            Some((name, error)) => {
+                complain(
+                    "denet",
+                    &format!("not all could be written to {name}: {error}"),
+                );
+                false
+            }
+        }
+    }
+}
+
+/// In one write.
+fn show(text: &str) -> io::Result<()> {
+    Patient(io::stderr()).write_all(printable_lines(text).as_bytes())
+}

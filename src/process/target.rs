@@ -1,0 +1,26 @@
+//! What to observe.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What to observe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Which processes.
+    pub selection: Selection,
+    /// Their descendants too.
+    pub descendants: bool,
+}
+
+/// Which processes to observe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// A command that denet starts: the command and its arguments, at least one.
+    Command(Vec<OsString>),
+    /// A process that is running.
+    Process(u32),
+    /// All processes of a cgroup and those below it; its directory.
+    Cgroup(PathBuf),
+    /// All processes of the machine except the kernel's own.
+    Machine,
+}

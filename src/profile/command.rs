@@ -1,0 +1,116 @@
+//! The command that denet started: signals to it, its deadline, its end.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::process::ends;
+use crate::sys::account::{self, Ended, Reaped};
+
+/// SIGTERM is followed by SIGKILL if the command does not end for this long.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How far denet has gone to end the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Termination {
+    None,
+    /// SIGTERM was sent then.
+    Requested(Instant),
+    /// SIGKILL was sent.
+    Forced,
+}
+
+/// A command that denet started.
+pub(super) struct Command {
+    pid: Pid,
+    termination: Termination,
+    /// How it ended, once it has.
+    pub(super) ended: Option<Ended>,
+    /// Followed descendants were alive when it ended: what they use is not accounted to it.
+    pub(super) has_survivors: bool,
+    /// Other children of denet may be alive (only if denet adopts orphans).
+    pub(super) has_orphans: bool,
+}
+
+impl Command {
+    pub(super) fn new(pid: Pid) -> Self {
+        Self {
+            pid,
+            termination: Termination::None,
+            ended: None,
+            has_survivors: false,
+            has_orphans: true,
+        }
+    }
+
+    /// When something has to be done about its end; `deadline` is when it has to have ended.
+    pub(super) fn due(&self, deadline: Option<Instant>) -> Option<Instant> {
+        match self.termination {
+            Termination::None => deadline,
+            Termination::Requested(at) => Some(at + GRACE),
+            Termination::Forced => None,
+        }
+    }
+
+    /// denet ended it.
+    pub(super) fn was_terminated(&self) -> bool {
+        self.termination != Termination::None
+    }
+
+    /// Waits for the next child that has ended; `before` is called while it can still be examined.
+    pub(super) fn reap(&mut self, before: impl FnOnce(u32)) -> io::Result<Option<ends::Ended>> {
+        let next = account::next_ended();
+        // Its name goes when it is waited for.
+        let last = next.and_then(|pid| ends::last_words(pid.as_raw() as u32));
+        if let Some(pid) = next {
+            before(pid.as_raw() as u32);
+        }
+        let ended = match account::reap()? {
+            Reaped::Child(ended) => ended,
+            Reaped::NoneYet => return Ok(None),
+            Reaped::NoChildren if self.ended.is_some() => {
+                self.has_orphans = false;
+                return Ok(None);
+            }
+            Reaped::NoChildren => return Err(io::Error::from_raw_os_error(libc::ECHILD)),
+        };
+        let (command, start_ticks) = last.unzip();
+        let child = ends::Ended {
+            pid: ended.pid.as_raw() as u32,
+            command,
+            exit: Some(ended.exit),
+            start_ticks,
+        };
+        match &mut self.ended {
+            _ if ended.pid == self.pid => self.ended = Some(ended),
+            Some(command) => command.usage.add(&ended.usage),
+            None => {}
+        }
+        Ok(Some(child))
+    }
+
+    /// Ends it: SIGTERM first, SIGKILL if it does not end.
+    pub(super) fn terminate(&mut self) {
+        match self.termination {
+            Termination::None => {
+                self.termination = Termination::Requested(Instant::now());
+                self.send(Signal::SIGTERM);
+                // A stopped process handles SIGTERM only once it continues.
+                self.send(Signal::SIGCONT);
+            }
+            Termination::Requested(at) if at.elapsed() >= GRACE => {
+                self.termination = Termination::Forced;
+                self.send(Signal::SIGKILL);
+            }
+            Termination::Requested(_) | Termination::Forced => {}
+        }
+    }
+
+    pub(super) fn send(&self, signal: Signal) {
+        // ESRCH: it has just ended, and SIGCHLD follows. EPERM: it has changed its user, set-user-id.
+        let sent = kill(self.pid, signal);
+        tracing::debug!(%signal, ?sent, "signal to the command");
+    }
+}
