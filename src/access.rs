@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
-use crate::facts::privileges::CapSet;
 use crate::process::cgroup;
 use crate::process::target::{Selection, Target};
+use crate::sys::capabilities::CapSet;
 use crate::sys::place::{Base, Entry, Place, Trusted};
 use crate::sys::{capabilities, environment, processes};
 

@@ -6,7 +6,8 @@ use super::findings;
 use super::refusal::Refusal;
 use crate::checks::finding::Finding;
 use crate::facts::Fact;
-use crate::facts::kernel::{Kernel, Lockdown, Release};
+use crate::facts::kernel::{Kernel, Lockdown};
+use crate::sys::release::Release;
 
 /// What a way of asking takes from the kernel.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
-use crate::facts::kernel::Release;
+use crate::sys::release::Release;
 
 const TRACING: &str = "/sys/kernel/tracing";
 

@@ -12,11 +12,12 @@ use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::access::Access;
-use crate::facts::kernel::{Lockdown, PREEMPTS_PROGRAMS, Release};
+use crate::facts::kernel::{Lockdown, PREEMPTS_PROGRAMS};
 use crate::facts::kernel_types::VMLINUX;
-use crate::facts::privileges::{Cap, CapSet};
 use crate::facts::probes;
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::{Cap, CapSet};
+use crate::sys::release::Release;
 
 /// What the subject would be answered if it held every capability that a goal takes, and nothing but
 /// the kernel itself refused.

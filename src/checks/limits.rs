@@ -11,9 +11,9 @@ use crate::checks::step::Step;
 use crate::decode::uapi::maps::map_type;
 use crate::facts::kernel::PREEMPTS_PROGRAMS;
 use crate::facts::limits::Limit;
-use crate::facts::privileges::Cap;
 use crate::facts::probes::Outcome;
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::Cap;
 
 /// What denet's maps take of the kernel's memory, rounded up: 6.2 MiB measured.
 const TAKEN_BYTES: u64 = 8 << 20;

@@ -5,8 +5,8 @@ use super::findings::OWN_GROUP;
 use super::privileges::subject;
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
-use crate::facts::privileges::{Cap, CapSet};
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::{Cap, CapSet};
 
 /// What is outside the bounding set sudo does not have either, nor anybody else who logs in there.
 pub(super) fn from_outside(facts: &Facts, finding: &mut Finding) {

@@ -12,9 +12,10 @@ use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::facts::binary::Format;
 use crate::facts::exec::ExecError;
-use crate::facts::kernel::Release;
-use crate::facts::privileges::{Cap, CapSet, Privileges};
+use crate::facts::privileges::Privileges;
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::{Cap, CapSet};
+use crate::sys::release::Release;
 
 /// What tracing takes: `cap_bpf` for maps and programs, `cap_perfmon` for programs that read the
 /// kernel (`bpf_prog_load`, kernel/bpf/syscall.c).

@@ -6,9 +6,10 @@ use super::outside::from_outside;
 use super::privileges::{self, obstacles};
 use super::tracing::sees_processes;
 use crate::checks::finding::Finding;
-use crate::facts::kernel::{Lockdown, Release};
+use crate::facts::kernel::Lockdown;
 use crate::facts::kernel_types::VMLINUX;
 use crate::facts::{Fact, Facts};
+use crate::sys::release::Release;
 
 /// What was refused.
 #[derive(Clone, Copy, Debug)]
@@ -257,7 +258,8 @@ mod tests {
     use crate::facts;
     use crate::facts::binary::{Binary, FileCapabilities};
     use crate::facts::kernel::{self, Kernel};
-    use crate::facts::privileges::{self, CapSet, Privileges};
+    use crate::facts::privileges::{self, Privileges};
+    use crate::sys::capabilities::CapSet;
 
     const BOTH: CapSet = CapSet(0xc0 << 32);
     const ALL: CapSet = CapSet(0x1ff_ffff_ffff);

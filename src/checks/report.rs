@@ -12,8 +12,8 @@ use crate::checks::step::Step;
 use crate::checks::verdict::{Evidence, Judged};
 use crate::checks::{CHECKS, object, privileges};
 use crate::facts::object::{ObjectError, ObjectFacts};
-use crate::facts::privileges::Cap;
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::Cap;
 
 /// Which checks and goals are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

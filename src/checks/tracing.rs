@@ -10,8 +10,8 @@ use crate::checks::step::Step;
 use crate::facts::access::{Access, Want};
 use crate::facts::kernel::Lockdown;
 use crate::facts::mounts::HidePid;
-use crate::facts::privileges::Cap;
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::Cap;
 
 fn is_empty_by_lockdown(facts: &Facts) -> bool {
     facts.kernel.lockdown == Fact::Known(Lockdown::Confidentiality)

@@ -6,8 +6,8 @@ use super::refusal::{Refusal, explain};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::facts::Facts;
-use crate::facts::kernel::Release;
-use crate::facts::privileges::Cap;
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 /// `bpf_xdp_load_bytes` came then: before, frames are read by pointers only, which takes CAP_PERFMON.
 const READS_BY_HELPERS: Release = Release(5, 18);
@@ -63,9 +63,9 @@ fn needed(facts: &Facts) -> &'static [Cap] {
 mod tests {
     use super::*;
     use crate::facts;
-    use crate::facts::privileges::CapSet;
     use crate::facts::privileges::tests::nobody;
     use crate::facts::{Fact, kernel};
+    use crate::sys::capabilities::CapSet;
 
     fn found(release: Release, held: &[Cap], errno: i32) -> (&'static str, Vec<String>) {
         let mut facts = facts::tests::healthy();

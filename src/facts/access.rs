@@ -8,7 +8,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Fact;
-use super::privileges::{Cap, Privileges};
+use super::privileges::Privileges;
+use crate::sys::capabilities::Cap;
 use crate::sys::root::{FileKind, Root, Stat};
 
 /// What is wanted of the last file on the way.
@@ -141,9 +142,9 @@ fn reaches(stat: Stat, who: &Privileges) -> bool {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::super::privileges::CapSet;
     use super::super::privileges::tests::nobody;
     use super::*;
+    use crate::sys::capabilities::CapSet;
 
     pub(crate) fn stat(kind: FileKind, mode: u32, uid: u32, gid: u32) -> Stat {
         Stat {

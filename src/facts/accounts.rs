@@ -5,7 +5,8 @@
 
 use super::Fact;
 use super::fact::malformed;
-use super::privileges::{self, CapSet, Privileges};
+use super::privileges::{self, Privileges};
+use crate::sys::capabilities::CapSet;
 use crate::sys::names;
 use crate::sys::root::Root;
 

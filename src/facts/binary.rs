@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Fact;
 use super::access::{Access, Trail, Want};
-use super::mounts::{self, Mount};
-use super::privileges::{CapSet, Privileges};
+use super::privileges::Privileges;
+use crate::sys::capabilities::CapSet;
+use crate::sys::mountinfo::{self, Mount};
 use crate::sys::root::{FileKind, Root, Stat};
 
 /// Capabilities that a file gives to whoever executes it.
@@ -91,7 +92,7 @@ impl Binary {
         let file = || path.as_ref();
         let mount = file().and_then(|path| {
             table.as_ref().and_then(|table| {
-                mounts::holding(table, path)
+                mountinfo::holding(table, path)
                     .map_or(Fact::Absent, |mount| Fact::Known(mount.clone()))
             })
         });
@@ -243,8 +244,9 @@ fn parse(value: &[u8]) -> Option<FileCapabilities> {
 pub(crate) mod tests {
     use super::super::access::Component;
     use super::super::access::tests::stat;
-    use super::super::privileges::Cap;
+    use super::super::mounts;
     use super::*;
+    use crate::sys::capabilities::Cap;
     use crate::sys::root::tests::Tree;
 
     /// `/opt/denet`, root's, mode 755, without capabilities, on an ordinary mount.

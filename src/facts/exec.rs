@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::Fact;
 use super::access::Access;
 use super::binary::{Binary, FileCapabilities, Format};
-use super::privileges::{CapSet, Privileges};
+use super::privileges::Privileges;
+use crate::sys::capabilities::CapSet;
 
 /// Why nothing is executed, or why that cannot be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -183,9 +184,10 @@ fn root_is_privileged(
 #[cfg(test)]
 mod tests {
     use super::super::binary::tests::plain;
+    use super::super::privileges::IdRange;
     use super::super::privileges::tests::nobody;
-    use super::super::privileges::{Cap, IdRange};
     use super::*;
+    use crate::sys::capabilities::Cap;
 
     const BOTH: CapSet = CapSet(0xc0 << 32);
 

@@ -1,10 +1,9 @@
 //! The running kernel: its version, whose it is, and what it forbids to everyone.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::Fact;
+use crate::sys::release::{Release, leading_number};
 use crate::sys::root::Root;
 
 /// How far the kernel protects itself from root (`kernel_lockdown(7)`).
@@ -17,31 +16,6 @@ pub enum Lockdown {
     Integrity,
     /// Nor read.
     Confidentiality,
-}
-
-/// A kernel's version, as far as features go by it. Distributions backport: where a feature can be
-/// tried, trying decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Release(pub u32, pub u32);
-
-impl Release {
-    /// That of the running kernel.
-    pub fn probe() -> Fact<Self> {
-        Version::probe(&Root::default()).map(|version| version.release)
-    }
-
-    /// The running kernel is this one or newer. One whose version is not known counts as old.
-    pub fn is_reached(self) -> bool {
-        Self::probe()
-            .known()
-            .is_some_and(|running| *running >= self)
-    }
-}
-
-impl fmt::Display for Release {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
 }
 
 /// Kernels from here on may preempt a raw tracepoint's program, and then skip its runs for other tasks
@@ -69,15 +43,9 @@ impl Version {
 /// `6.1.0-50-cloud-amd64`
 fn parse_version(text: &str) -> Option<Version> {
     let text = text.trim();
-    let mut numbers = text.splitn(3, '.');
-    let major = numbers.next()?.parse().ok()?;
-    let leading = |text: &str| {
-        let end = text.find(|c: char| !c.is_ascii_digit());
-        text[..end.unwrap_or(text.len())].parse().ok()
-    };
     Some(Version {
-        release: Release(major, leading(numbers.next()?)?),
-        patch: numbers.next().and_then(leading),
+        release: Release::parse(text)?,
+        patch: text.splitn(3, '.').nth(2).and_then(leading_number),
         text: text.to_owned(),
     })
 }
@@ -240,7 +208,6 @@ pub(crate) mod tests {
         for garbage in ["linux", "6", "6.x", "", "6.99999999999", "-6.1", "é.é"] {
             assert_eq!(read(garbage), None, "{garbage:?}");
         }
-        assert!(Release(6, 1) > Release(5, 19));
     }
 
     #[test]

@@ -1,154 +1,10 @@
 //! What a process may do: credentials, capability sets, and what takes them away.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::Fact;
-use crate::sys::capabilities;
+use crate::sys::capabilities::{self, CapSet};
 use crate::sys::root::Root;
-
-/// A set of capabilities, a bit each; saved as `/proc` writes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct CapSet(pub u64);
-
-/// A capability that matters for eBPF, or for the files that are read on the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cap {
-    /// `bpf(2)` (Linux 5.8).
-    Bpf,
-    /// Tracing programs and perf events (Linux 5.8).
-    Perfmon,
-    /// Programs and maps of the network.
-    NetAdmin,
-    /// Stands for the first two, and for the third when loading.
-    SysAdmin,
-    /// Addresses of kernel symbols, and the kernel log.
-    Syslog,
-    /// Limits beyond the hard ones.
-    SysResource,
-    /// Permissions of all files are ignored.
-    DacOverride,
-    /// Every file may be read.
-    DacReadSearch,
-}
-
-impl Cap {
-    const ALL: [Self; 8] = [
-        Self::Bpf,
-        Self::Perfmon,
-        Self::NetAdmin,
-        Self::SysAdmin,
-        Self::Syslog,
-        Self::SysResource,
-        Self::DacOverride,
-        Self::DacReadSearch,
-    ];
-
-    const fn number(self) -> u32 {
-        match self {
-            Self::DacOverride => 1,
-            Self::DacReadSearch => 2,
-            Self::NetAdmin => 12,
-            Self::SysAdmin => 21,
-            Self::SysResource => 24,
-            Self::Syslog => 34,
-            Self::Perfmon => 38,
-            Self::Bpf => 39,
-        }
-    }
-
-    /// As `setcap(8)` writes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bpf => "cap_bpf",
-            Self::Perfmon => "cap_perfmon",
-            Self::NetAdmin => "cap_net_admin",
-            Self::SysAdmin => "cap_sys_admin",
-            Self::Syslog => "cap_syslog",
-            Self::SysResource => "cap_sys_resource",
-            Self::DacOverride => "cap_dac_override",
-            Self::DacReadSearch => "cap_dac_read_search",
-        }
-    }
-}
-
-impl CapSet {
-    /// The set of one.
-    pub fn of(cap: Cap) -> Self {
-        Self(1 << cap.number())
-    }
-
-    /// All capabilities up to the one with this number.
-    pub fn up_to(last: u32) -> Self {
-        Self(u64::MAX >> 63_u32.saturating_sub(last))
-    }
-
-    /// Is it in the set?
-    pub fn has(self, cap: Cap) -> bool {
-        self.0 & (1 << cap.number()) != 0
-    }
-
-    /// There is none in it.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Those that are in both.
-    pub fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    /// Those that are in either.
-    pub fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Those that are not in the other.
-    pub fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    /// The name of each, as `setcap(8)` takes it; the number of those that have none here.
-    pub fn names(self) -> Vec<String> {
-        let held = (0..u64::BITS).filter(|number| self.0 & (1 << number) != 0);
-        let name = |number: u32| {
-            let known = Cap::ALL.into_iter().find(|cap| cap.number() == number);
-            known.map_or_else(|| number.to_string(), |cap| cap.name().to_owned())
-        };
-        held.map(name).collect()
-    }
-
-    /// What a set must hold for the syscall profile, and this one does not.
-    pub fn lacks_for_tracing(self) -> Vec<Cap> {
-        let needed = [Cap::Bpf, Cap::Perfmon].into_iter();
-        needed
-            .filter(|cap| !self.has(*cap) && !self.has(Cap::SysAdmin))
-            .collect()
-    }
-}
-
-impl fmt::Display for CapSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl From<CapSet> for String {
-    fn from(set: CapSet) -> Self {
-        set.to_string()
-    }
-}
-
-impl TryFrom<String> for CapSet {
-    type Error = std::num::ParseIntError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        u64::from_str_radix(&text, 16).map(Self)
-    }
-}
 
 /// A line of `/proc/PID/uid_map`: ids from `inside` on are those from `outside` on in the parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,6 +163,7 @@ fn parse_id_map(text: &str) -> Option<Vec<IdRange>> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::sys::capabilities::Cap;
 
     pub(crate) const STATUS: &str = "Name:\tdenet\nUid:\t1000\t1001\t1000\t1000\n\
         Gid:\t100\t101\t100\t100\nGroups:\t4 27 1000 \nCapInh:\t0000000000000000\n\
@@ -375,19 +232,5 @@ pub(crate) mod tests {
         assert_eq!(parse_id_map(text), Some(vec![whole]));
         assert_eq!(parse_id_map(""), Some(vec![]), "a namespace not yet mapped");
         assert_eq!(parse_id_map("0 0"), None);
-    }
-
-    #[test]
-    fn sets_are_saved_as_proc_writes_them() {
-        let text = serde_json::to_string(&CapSet(0xc0 << 32)).unwrap();
-        assert_eq!(text, r#""000000c000000000""#);
-        assert_eq!(
-            serde_json::from_str::<CapSet>(&text).unwrap(),
-            CapSet(0xc0 << 32)
-        );
-        assert!(serde_json::from_str::<CapSet>(r#""all""#).is_err());
-        assert_eq!(CapSet::up_to(40), CapSet(0x1ff_ffff_ffff));
-        assert_eq!(CapSet::up_to(63), CapSet(u64::MAX));
-        assert_eq!(CapSet::up_to(99), CapSet(u64::MAX));
     }
 }

@@ -6,7 +6,7 @@ pub(crate) fn healthy() -> Facts {
     let mut facts = Facts::read(&Root::new("/proc/self/no-such-tree"), &Target::default());
     facts.privileges = Fact::Known(privileges::tests::nobody());
     facts.binary = binary::tests::plain();
-    facts.kernel = kernel::tests::kernel(kernel::Release(6, 1), Fact::Absent);
+    facts.kernel = kernel::tests::kernel(crate::sys::release::Release(6, 1), Fact::Absent);
     facts.limits.memlock = Fact::Known(limits::Limit {
         soft: Some(8 << 20),
         hard: Some(8 << 20),

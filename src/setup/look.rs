@@ -12,11 +12,13 @@ use super::state::{State, Target};
 use super::status::at_boot;
 use super::touch::{GSHADOW, PASSWD, System};
 use super::validate::{is_value, sysctl};
-use crate::facts::kernel::{Kernel, Release};
-use crate::facts::privileges::{Cap, Privileges};
+use crate::facts::kernel::Kernel;
+use crate::facts::privileges::Privileges;
 use crate::facts::sysctls::Sysctls;
 use crate::facts::{Fact, accounts};
+use crate::sys::capabilities::Cap;
 use crate::sys::mounts;
+use crate::sys::release::Release;
 use crate::sys::root::Root;
 
 /// How a part of the plan stands.
@@ -184,7 +186,7 @@ fn known(system: &System, wish: &Wish) -> Result<(Known, Vec<String>), SetupErro
     let known = Known {
         live: live && mounts_too,
         systemd,
-        release: Release::probe().known().copied().filter(|_| live),
+        release: Release::running().filter(|_| live),
         confidential: live && Kernel::probe(&Root::default()).is_confidential(),
         group,
         free_gid,

@@ -10,8 +10,8 @@ pub use settings::wanted_sysctls;
 use super::assets::{self, Asset};
 use super::state::{CAPABILITY, FileState, State, Target, digest};
 use crate::checks::step::Step;
-use crate::facts::kernel::Release;
-use crate::facts::privileges::{Cap, CapSet};
+use crate::sys::capabilities::{Cap, CapSet};
+use crate::sys::release::Release;
 
 /// The group that may profile.
 pub const GROUP: &str = "tracing";

@@ -9,8 +9,8 @@ use super::accounts;
 use super::group_lock::GroupLock;
 use super::state::{FileState, State, Target, digest};
 use super::validate::sysctl;
-use crate::facts::mounts;
-use crate::sys::mounts as mounting;
+use crate::sys::mountinfo;
+use crate::sys::mounts;
 use crate::sys::place::{Attributes, Base, Entry, Place, Wanted};
 use crate::sys::root::Root;
 
@@ -138,10 +138,10 @@ impl System {
                 if !any {
                     return Ok(State::Absent);
                 }
-                let (gid, mode) = mounting::group_and_mode(at)?;
+                let (gid, mode) = mounts::group_and_mode(at)?;
                 Ok(State::Options { gid, mode })
             }
-            Target::GroupWrite(at) => match mounting::group_and_mode(&at.join("trace")) {
+            Target::GroupWrite(at) => match mounts::group_and_mode(&at.join("trace")) {
                 Ok((_, mode)) => Ok(presence(mode & 0o020 != 0)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::Absent),
                 Err(error) => Err(error),
@@ -176,15 +176,15 @@ impl System {
                 self.edit_groups(|text| accounts::with_member(text, group, user, member))
             }
             (Target::Sysctl(key), State::Value(value)) => fs::write(setting(key)?, value),
-            (Target::Mount { kind, at }, State::Present) => mounting::add(kind, at),
-            (Target::Mount { at, .. }, State::Absent) => mounting::remove(at),
+            (Target::Mount { kind, at }, State::Present) => mounts::add(kind, at),
+            (Target::Mount { at, .. }, State::Absent) => mounts::remove(at),
             (Target::MountOptions(at), State::Options { gid, mode }) => {
-                mounting::remount(at, *gid, *mode)
+                mounts::remount(at, *gid, *mode)
             }
             // It went away with its mount.
             (Target::MountOptions(_), State::Absent) => Ok(()),
             (Target::GroupWrite(at), State::Present | State::Absent) => {
-                mounting::group_write(at, *state == State::Present)
+                mounts::group_write(at, *state == State::Present)
             }
             (target, state) => Err(invalid(format!("{target} cannot be {state}"))),
         }
@@ -316,7 +316,7 @@ impl System {
     fn is_mounted(&self, kind: &str, at: &Path) -> io::Result<bool> {
         let path = "/proc/self/mountinfo";
         let text = fs::read_to_string(path)?;
-        let table = mounts::parse(&text).map_err(|line| invalid(format!("{path}: {line}")))?;
+        let table = mountinfo::parse(&text).map_err(|line| invalid(format!("{path}: {line}")))?;
         let mut there = table.iter().filter(|mount| Path::new(&mount.point) == at);
         Ok(there.any(|mount| mount.kind == kind))
     }

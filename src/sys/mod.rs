@@ -1,4 +1,4 @@
-//! The only home of libc, `/proc`, `/sys` and exec (`bpf(2)` lives in [`crate::bpf`]).
+//! libc, `/proc`, `/sys` and exec (`bpf(2)` is in [`crate::bpf`]). Imports nothing from the other modules.
 #![expect(unsafe_code, reason = "system calls that no safe crate here wraps")]
 
 pub mod account;
@@ -14,6 +14,7 @@ pub mod inherited;
 pub mod limits;
 pub mod login;
 pub mod mapping;
+pub mod mountinfo;
 pub mod mounts;
 pub mod names;
 pub mod namespace;
@@ -22,6 +23,7 @@ pub mod page;
 pub(crate) mod patient;
 pub mod place;
 pub mod processes;
+pub mod release;
 pub mod root;
 pub mod signals;
 pub mod terminal;

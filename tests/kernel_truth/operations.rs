@@ -3,7 +3,7 @@
 use denet::checks::predict::{Event, Link, Operation, PerfEvent, Program, Symbol, TracefsFile};
 use denet::decode::uapi::maps::{MapType, map_type};
 use denet::decode::uapi::sections::ProgramKind;
-use denet::facts::kernel::Release;
+use denet::sys::release::Release;
 
 const SMALL: u64 = 1024;
 

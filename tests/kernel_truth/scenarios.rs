@@ -8,7 +8,7 @@ use denet::checks::predict::{
 };
 use denet::facts::binary::FileCapabilities;
 use denet::facts::kernel::Lockdown;
-use denet::facts::privileges::{Cap, CapSet};
+use denet::sys::capabilities::{Cap, CapSet};
 
 use super::{Row, data, read};
 

@@ -12,9 +12,9 @@ use std::time::Instant;
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use denet::facts::interfaces::{Interface, XdpMode, XdpProgram};
-use denet::facts::privileges::{Cap, CapSet};
 use denet::facts::probes::{Outcome, Probe, Probes};
 use denet::facts::{Fact, Facts, Target, loaded::Loaded};
+use denet::sys::capabilities::{Cap, CapSet};
 use denet::sys::root::Root;
 use denet::sys::{capabilities, namespace, netlink};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Once;
 
-use denet::facts::kernel::Release;
+use denet::sys::release::Release;
 
 use crate::need_root;
 use crate::support::{DENET, Scratch, counts, output, records, stderr, stdout, summary, workload};
@@ -66,10 +66,7 @@ pub fn skipped(summary: &serde_json::Value) -> u64 {
 /// Before Linux 5.11 maps count as locked memory, of which a user may have little: what then happens
 /// is for tests/kernels. Elsewhere it does not matter, and root in a container may not raise it.
 pub fn raise_memlock() {
-    if Release::probe()
-        .known()
-        .is_some_and(|release| *release >= Release(5, 11))
-    {
+    if Release(5, 11).is_reached() {
         return;
     }
     static RAISED: Once = Once::new();

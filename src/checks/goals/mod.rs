@@ -11,8 +11,8 @@ use crate::decode::uapi::maps::map_type;
 use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::Facts;
 use crate::facts::exec::ExecError;
-use crate::facts::kernel::Release;
 use crate::facts::probes::{Outcome as Answer, Probe};
+use crate::sys::release::Release;
 
 mod table;
 #[cfg(test)]

@@ -9,9 +9,9 @@
 use super::{Ask, Goal, Way, always};
 use crate::checks::predict::{Event, PerfEvent};
 use crate::decode::uapi::sections::ProgramKind;
-use crate::facts::kernel::Release;
-use crate::facts::privileges::Cap;
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 /// Numbers of `enum bpf_map_type`.
 const HASH: u32 = 1;

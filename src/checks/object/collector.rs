@@ -6,9 +6,9 @@ use super::mechanism::mechanism;
 use super::{Attachment, Capability, Demand, KernelBtf, Requirements, findings};
 use crate::decode::uapi::{helpers, maps, sections};
 use crate::facts::Fact;
-use crate::facts::kernel::Release;
 use crate::facts::object::{Code, InstructionSet, Map, ObjectFacts, Program};
-use crate::facts::privileges::Cap;
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 /// Requirements in the making; found by name, however many a strange object has.
 pub(super) struct Collector {

@@ -8,10 +8,10 @@ use crate::checks::goals::{Outcome, Status};
 use crate::checks::privileges::{names, obstacles, subject};
 use crate::checks::step::Step;
 use crate::checks::verdict::{Evidence, Judged, Verdict};
-use crate::facts::kernel::Release;
 use crate::facts::object::{ObjectError, ObjectFacts};
-use crate::facts::privileges::Cap;
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 const SECTION: &str = "object";
 

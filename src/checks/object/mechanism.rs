@@ -1,7 +1,7 @@
 //! How a program gets to its hook, and what that takes besides the loaded program.
 
 use crate::decode::uapi::sections::Hook;
-use crate::facts::privileges::Cap;
+use crate::sys::capabilities::Cap;
 
 /// A way to attach.
 pub(super) struct Mechanism {

@@ -12,9 +12,9 @@ pub use judge::{judge, outcome, unreadable};
 
 use crate::decode::uapi::sections::Hook;
 use crate::facts::Fact;
-use crate::facts::kernel::Release;
 use crate::facts::object::ObjectFacts;
-use crate::facts::privileges::Cap;
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 use collector::Collector;
 
 /// A feature that not every kernel has.

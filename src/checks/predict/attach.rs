@@ -6,8 +6,8 @@ use super::bpf::{Command, enter};
 use super::operation::Link;
 use super::{Check, Checked, Conditions, require, require_capability};
 use crate::decode::uapi::sections::ProgramKind;
-use crate::facts::kernel::Release;
-use crate::facts::privileges::Cap;
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 /// It asks for no capability of its own: who holds the program has had it loaded.
 pub(super) fn raw_tracepoint_open(exists: bool, c: &Conditions) -> Checked {

@@ -10,8 +10,9 @@ use super::{
 use crate::decode::uapi::helpers;
 use crate::decode::uapi::maps::MapType;
 use crate::decode::uapi::sections::ProgramKind;
-use crate::facts::kernel::{Lockdown, Release};
-use crate::facts::privileges::Cap;
+use crate::facts::kernel::Lockdown;
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 const PAGE: u64 = 4096;
 

@@ -1,7 +1,8 @@
 //! What an answer of the kernel depends on, besides the operation.
 
-use crate::facts::kernel::{Lockdown, Release};
-use crate::facts::privileges::{Cap, CapSet};
+use crate::facts::kernel::Lockdown;
+use crate::sys::capabilities::{Cap, CapSet};
+use crate::sys::release::Release;
 
 /// A version of kernel.org's Linux: the one that the running kernel was made from, which its name need
 /// not say (Debian's 5.10.0-46 is a 5.10.2xx; `/proc/version`, Ubuntu's `/proc/version_signature`).

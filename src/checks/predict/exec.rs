@@ -4,7 +4,7 @@ use libc::EPERM;
 
 use super::{Check, Conditions, Prediction, refusal};
 use crate::facts::binary::FileCapabilities;
-use crate::facts::privileges::CapSet;
+use crate::sys::capabilities::CapSet;
 
 /// A file to execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use super::perf::register_kprobe;
 use super::{
     Because, Check, Checked, Conditions, Inode, Outcome, Prediction, Tracefs, Version, require,
 };
-use crate::facts::kernel::{Lockdown, Release};
-use crate::facts::privileges::Cap;
+use crate::facts::kernel::Lockdown;
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 const READ: u32 = 0o4;
 const WRITE: u32 = 0o2;

@@ -27,8 +27,9 @@ pub use exec::{Executable, after_execve};
 pub use of_facts::{is_built, version};
 pub use operation::{Event, Link, Operation, PerfEvent, Program, Symbol, TracefsFile};
 
-use crate::facts::kernel::{Lockdown, Release};
-use crate::facts::privileges::Cap;
+use crate::facts::kernel::Lockdown;
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 /// What the kernel answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,12 +5,14 @@ use super::conditions::{
     Built, Conditions, Denials, Distribution, Inode, LockedDown, Tracefs, Version,
 };
 use crate::facts::config::Setting;
-use crate::facts::kernel::{Kernel, Lockdown, Release};
+use crate::facts::kernel::{Kernel, Lockdown};
 use crate::facts::limits::Limit;
 use crate::facts::mounts::FileSystem;
-use crate::facts::privileges::{Cap, Privileges};
+use crate::facts::privileges::Privileges;
 use crate::facts::probes::Outcome;
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 impl Conditions {
     /// Those of the subject; `None` if its privileges or the kernel's version are not known. What else

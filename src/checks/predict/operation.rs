@@ -3,7 +3,7 @@
 use super::exec::Executable;
 use crate::decode::uapi::maps::MapType;
 use crate::decode::uapi::sections::ProgramKind;
-use crate::facts::kernel::Release;
+use crate::sys::release::Release;
 
 /// One request, with what the answer depends on. What takes several, such as loading a program and
 /// attaching it, is several operations.

@@ -4,8 +4,9 @@ use libc::{EACCES, EINVAL, ENOENT, ENOSYS, EPERM};
 
 use super::operation::{Event, PerfEvent, Symbol};
 use super::{Check, Checked, Conditions, Distribution, require};
-use crate::facts::kernel::{Lockdown, Release};
-use crate::facts::privileges::Cap;
+use crate::facts::kernel::Lockdown;
+use crate::sys::capabilities::Cap;
+use crate::sys::release::Release;
 
 const FUNCTION: &str = "perf_event_open";
 

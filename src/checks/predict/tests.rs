@@ -7,7 +7,7 @@ use super::*;
 use crate::decode::uapi::maps::map_type;
 use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::binary::FileCapabilities;
-use crate::facts::privileges::CapSet;
+use crate::sys::capabilities::CapSet;
 
 fn at(version: Version) -> Conditions {
     let modern = version >= Version(5, 8, 0);

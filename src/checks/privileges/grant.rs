@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::subject;
 use crate::checks::step::Step;
 use crate::facts::binary::FileCapabilities;
-use crate::facts::privileges::{Cap, CapSet};
 use crate::facts::{Fact, Facts};
 use crate::output::shell::quoted;
+use crate::sys::capabilities::{Cap, CapSet};
 
 pub(super) fn path(facts: &Facts) -> &Path {
     let known = facts.binary.path.known();

@@ -1,6 +1,6 @@
 //! Helper functions that a program calls by number.
 
-use crate::facts::kernel::Release;
+use crate::sys::release::Release;
 
 /// A helper of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

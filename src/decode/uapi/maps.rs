@@ -1,6 +1,6 @@
 //! Types of maps and their flags.
 
-use crate::facts::kernel::Release;
+use crate::sys::release::Release;
 
 /// A type of map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::kernel::Release;
+use crate::sys::release::Release;
 
 /// A type of program (`enum bpf_prog_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::super::cgroup;
 use super::super::environment::Environment;
-use super::super::mounts::{Mount, table};
+use super::super::mounts::table;
 use super::gathered::{Gathered, Read, line, of_fact, read, read_if_there};
 use crate::facts::Fact;
+use crate::sys::mountinfo::Mount;
 use crate::sys::root::Root;
 
 pub(super) fn gather(root: &Root, to: &mut Gathered) {

@@ -10,10 +10,10 @@ use crate::bpf::assembly::{Assembly, INTEGER_TYPES};
 use crate::bpf::kernel::{self, ProgramType, Shape};
 use crate::decode::uapi::helpers::helper;
 use crate::decode::uapi::sections::ProgramKind;
-use crate::facts::kernel::Release;
 use crate::facts::kernel_types::FENTRY;
 use crate::facts::{Fact, Facts};
 use crate::sys::limits;
+use crate::sys::release::Release;
 
 mod hooks;
 mod samples;

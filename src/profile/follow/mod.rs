@@ -23,10 +23,11 @@ use crate::bpf::object::{MapSetting, Maps};
 use crate::bpf::tables::Tables;
 use crate::checks::{WAITING, explain};
 use crate::facts::Facts;
-use crate::facts::kernel::{PREEMPTS_PROGRAMS, Release};
 use crate::process::target::Target;
+use crate::facts::kernel::PREEMPTS_PROGRAMS;
 use crate::sys::account;
 use crate::sys::gate::{Execution, Gate, GateError};
+use crate::sys::release::Release;
 
 /// Slots of the table of tasks: as many are followed at full speed and, with others whose ids
 /// collide, beyond it.

@@ -19,7 +19,8 @@ use crate::bpf::tables::slot_shift;
 use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS, perf};
 use crate::checks::backend::{self, Needs};
 use crate::checks::finding::Finding;
-use crate::facts::kernel::{self, PREEMPTS_PROGRAMS, Release};
+use crate::facts::kernel::{self, PREEMPTS_PROGRAMS};
+use crate::sys::release::Release;
 use crate::sys::root::Root;
 
 /// A program, where it goes, and its link if it is attached already.

@@ -11,10 +11,11 @@ use crate::bpf::KernelError;
 use crate::bpf::kernel::Kind;
 use crate::bpf::object::{self, MapSetting, Maps, Program, Request};
 use crate::bpf::{perf, types};
-use crate::facts::kernel::{self, PREEMPTS_PROGRAMS, Release};
 use crate::profile::hooking::Hooking;
+use crate::facts::kernel::{self, PREEMPTS_PROGRAMS};
 use crate::profile::model::{Backend, WhyNot};
 use crate::profile::stream::{Constants, FunctionHook, Plan, StreamHook};
+use crate::sys::release::Release;
 use crate::sys::root::Root;
 
 const BY_RAW: &str = "raw_tp";

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use crate::facts::mounts::{self, Placed};
+use crate::sys::mountinfo::{self, Placed};
 
 /// A directory that is held open: walks begin at it, even if its name refers to another one later.
 #[derive(Clone, Debug)]
@@ -84,7 +84,7 @@ impl Bound {
         }
         let path = "/proc/thread-self/mountinfo";
         let text = fs::read_to_string(path)?;
-        let mounts = mounts::parse_placed(&text)
+        let mounts = mountinfo::parse_placed(&text)
             .map_err(|line| io::Error::other(format!("{path}: {line}")))?;
         if is_of_image(&mounts, mount, &image.root) {
             return Ok(());
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn mounts_that_are_visible_elsewhere_are_not_the_images() {
-        let mounts = mounts::parse_placed(
+        let mounts = mountinfo::parse_placed(
             "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
              21 20 0:5 / /proc rw - proc proc rw\n\
              30 20 8:2 / /mnt rw - ext4 /dev/sda2 rw\n\

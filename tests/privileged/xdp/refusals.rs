@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use denet::facts::kernel::Release;
+use denet::sys::release::Release;
 
 use super::lab::{FAR, Lab, NEAR, within};
 use super::{frames, pair};
@@ -107,9 +107,7 @@ fn one_that_was_attached_by_netlink_is_respected_too() {
 }
 
 fn has_helpers() -> bool {
-    Release::probe()
-        .known()
-        .is_some_and(|release| *release >= Release(5, 18))
+    Release(5, 18).is_reached()
 }
 
 /// The least: `cap_perfmon` only where the kernel cannot read a frame otherwise.

@@ -12,8 +12,8 @@ use crate::bpf::assembly::Assembly;
 use crate::bpf::kernel;
 use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::Facts;
-use crate::facts::kernel::Release;
 use crate::facts::probes::{Events, Outcome};
+use crate::sys::release::Release;
 use crate::sys::{namespace, netlink};
 
 /// How many datagrams are to be counted.

@@ -1,0 +1,54 @@
+//! The version of a kernel.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Major and minor number, by which features are told apart. Distributions backport: if a feature can be
+/// tried, trying decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Release(pub u32, pub u32);
+
+impl Release {
+    /// That of the running kernel; `None` if it cannot be read.
+    pub fn running() -> Option<Self> {
+        let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+        Self::parse(text.trim())
+    }
+
+    /// The running kernel is this one or newer. One whose version is not known counts as old.
+    pub fn is_reached(self) -> bool {
+        Self::running().is_some_and(|running| running >= self)
+    }
+
+    /// `6.1.0-50-cloud-amd64`
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.splitn(3, '.');
+        let major = numbers.next()?.parse().ok()?;
+        Some(Self(major, leading_number(numbers.next()?)?))
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+/// The number that a text begins with.
+pub(crate) fn leading_number(text: &str) -> Option<u32> {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    text[..end.unwrap_or(text.len())].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_ordered() {
+        assert!(Release(6, 1) > Release(5, 19));
+        assert!(Release(0, 0).is_reached());
+        assert!(!Release(u32::MAX, 0).is_reached());
+    }
+}
