@@ -20,7 +20,6 @@
     expect(dead_code, reason = "monitors of processes share code that only they use")
 )]
 
-pub mod access;
 #[cfg(feature = "ebpf")]
 pub mod bpf;
 pub mod checks;

@@ -15,6 +15,7 @@ pub mod predict;
 pub(crate) mod privileges;
 mod refusal;
 pub mod report;
+pub(crate) mod scope;
 mod security;
 pub mod smoke;
 pub mod step;

@@ -6,13 +6,14 @@ pub use grant::{before_at_other, granted_to_other};
 use grant::{counts_nowhere, given, grant, install, path, shown, written};
 pub(super) use grant::{grant_more, granted, granted_beside};
 
+use super::scope::not_yours;
 use super::verdict::Verdict;
-use crate::access::{CONFIG, Scope, not_yours};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::facts::binary::Format;
 use crate::facts::exec::ExecError;
 use crate::facts::privileges::Privileges;
+use crate::facts::scope::{CONFIG, Scope};
 use crate::facts::{Fact, Facts};
 use crate::sys::capabilities::{Cap, CapSet};
 use crate::sys::release::Release;

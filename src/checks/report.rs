@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::access::{NOT_YOURS, Scope};
+use super::scope::NOT_YOURS;
 use crate::checks::answers::told;
 use crate::checks::finding::Finding;
 use crate::checks::goals::{self, GOALS, Outcome, Shown, Status};
@@ -12,6 +12,7 @@ use crate::checks::step::Step;
 use crate::checks::verdict::{Evidence, Judged};
 use crate::checks::{CHECKS, object, privileges};
 use crate::facts::object::{ObjectError, ObjectFacts};
+use crate::facts::scope::Scope;
 use crate::facts::{Fact, Facts};
 use crate::sys::capabilities::Cap;
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::exit;
 use super::refusal::{explain, granted_scope, refuse};
-use crate::access::Scope;
+use crate::facts::scope::Scope;
 use crate::facts;
 use crate::output::reporter::Reporter;
 use crate::output::{Output, complain};

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::exit;
-use crate::access::{self, Scope};
+use crate::facts::scope::{self, Scope};
 use crate::checks::finding::Finding;
 use crate::output::{complain, page};
 use crate::process::program::Unrunnable;
@@ -42,7 +42,7 @@ pub(super) fn explain(finding: &Finding) {
 
 /// Whose processes are shown with privileges from denet's file. Reports why the configuration is ignored, if it is.
 pub(super) fn granted_scope() -> Option<Scope> {
-    let granted = access::granted()?;
+    let granted = scope::granted()?;
     if let Some(ignored) = &granted.ignored {
         complain(ignored);
     }

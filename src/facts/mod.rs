@@ -29,6 +29,7 @@ pub mod object;
 pub mod privileges;
 pub mod probes;
 mod saved;
+pub mod scope;
 pub mod security;
 pub mod sysctls;
 pub mod tracepoints;
@@ -40,11 +41,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::Scope;
 use crate::sys::root::Root;
 use binary::Binary;
 use exec::{ExecError, after_exec};
 use privileges::Privileges;
+use scope::Scope;
 
 /// Who is asked about, and which binary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,7 +137,7 @@ impl Facts {
             subject,
             privileges,
             binary,
-            scope: scope(root),
+            scope: scope::probe(root),
             config: config::Config::probe(root, &kernel),
             kernel,
             sysctls: sysctls::Sysctls::probe(root),
@@ -179,14 +180,6 @@ impl Facts {
 /// For facts that were saved before this field existed.
 fn undecided() -> Fact<Scope> {
     Fact::Absent
-}
-
-fn scope(root: &Root) -> Fact<Scope> {
-    match crate::access::configured(root.directory()) {
-        Ok(Some(scope)) => Fact::Known(scope),
-        Ok(None) => Fact::Absent,
-        Err(ignored) => Fact::Denied(ignored),
-    }
 }
 
 fn subject(root: &Root, target: &Target, binary: &Binary) -> (Subject, Fact<Privileges>) {

@@ -5,6 +5,7 @@
 //! side, `stream` is for programs that report single calls instead of counting them. Those have effects. What is
 //! made of their data is pure: `model` has the types, `tally` adds up, `analyse` draws conclusions.
 
+pub mod access;
 pub mod analyse;
 mod command;
 #[cfg(feature = "ebpf")]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::access::Access;
 use super::analyse;
 use super::command::Command;
 use super::event_loop::{self, Failure, Observation, interruption};
@@ -18,8 +19,8 @@ use super::follow::{Follower, Stream};
 use super::model::{Backend, End, Run};
 use super::sampling::{Sampling, SamplingOptions, Sink};
 use super::{Limits, StartError};
-use crate::access::{Access, NOT_YOURS};
 use crate::checks::finding::Finding;
+use crate::checks::scope::NOT_YOURS;
 use crate::process::inherited::Inherited;
 use crate::process::program::{self, Unrunnable};
 use crate::process::sampler::{self, Sampler};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::object;
 use super::text;
-use crate::access::Scope;
+use crate::facts::scope::Scope;
 use crate::checks::answers::told;
 use crate::checks::finding::Finding;
 use crate::checks::goals::{Outcome, Status};

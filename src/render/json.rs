@@ -7,9 +7,9 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::access::Scope;
 use crate::checks::finding::Finding;
 use crate::decode::syscalls::Category;
+use crate::facts::scope::Scope;
 use crate::process::model::{Exited, Metrics, Tree};
 use crate::process::sums::Busy;
 use crate::profile::model::{

@@ -11,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::usage;
-use crate::access::Scope;
+use crate::facts::scope::Scope;
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::decode::syscalls::Category;

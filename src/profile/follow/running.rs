@@ -7,7 +7,7 @@ use super::super::ways::{Following, Running};
 use super::super::{Limits, StartError};
 use super::took::Took;
 use super::{Cost, Follower, SETTLED, Stream, refused};
-use crate::access::Access;
+use crate::profile::access::Access;
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::{KernelError, kernel};

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::super::Limits;
 use super::super::stream::{Constants, Plan};
-use crate::access::Access;
 use crate::bpf::calibrate::Layout;
 use crate::bpf::tables::slot_shift;
 use crate::bpf::types::{EndTypes, KernelTypes, WalkTypes};
 use crate::bpf::{KernelError, types, types_access};
 use crate::decode::btf::Btf;
+use crate::profile::access::Access;
 
 /// The kernel as the programs have to be told of it.
 pub(crate) struct Kernel {

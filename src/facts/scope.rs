@@ -8,19 +8,14 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::checks::finding::Finding;
-use crate::checks::step::Step;
-use crate::process::cgroup;
-use crate::process::target::{Selection, Target};
-use crate::sys::capabilities::CapSet;
+use super::fact::Fact;
+use crate::sys::capabilities::{self, CapSet};
+use crate::sys::environment;
 use crate::sys::place::{Base, Entry, Place, Trusted};
-use crate::sys::{capabilities, environment, processes};
+use crate::sys::root::Root;
 
 /// The administrator's configuration.
 pub const CONFIG: &str = "/etc/denet.toml";
-
-/// The finding about a process that the user may not observe.
-pub const NOT_YOURS: &str = "not-yours";
 
 /// Largest configuration file that is read; a usual one has a line or two.
 const LONGEST: usize = 64 << 10;
@@ -85,11 +80,20 @@ pub fn granted() -> Option<&'static Granted> {
     GRANTED.get_or_init(decide).as_ref()
 }
 
+/// The scope that is configured in this tree: `Absent` if there is no configuration, `Denied` if it is ignored.
+pub(super) fn probe(root: &Root) -> Fact<Scope> {
+    match configured(root.directory()) {
+        Ok(Some(scope)) => Fact::Known(scope),
+        Ok(None) => Fact::Absent,
+        Err(ignored) => Fact::Denied(ignored),
+    }
+}
+
 /// The scope that is configured below this root directory; `None` if there is no configuration.
 ///
 /// # Errors
 /// Why the configuration is ignored.
-pub fn configured(root: &Path) -> Result<Option<Scope>, String> {
+fn configured(root: &Path) -> Result<Option<Scope>, String> {
     let place = Base::open(root).and_then(|base| Place::open_trusted(&base, Path::new(CONFIG)));
     let place = match place {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -127,117 +131,6 @@ fn parse(bytes: &[u8]) -> Result<Scope, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     let config: Config = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     Ok(config.scope.unwrap_or_default())
-}
-
-/// What the user may observe with privileges from the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
-    own_only: bool,
-}
-
-impl Access {
-    /// The access of the user who runs this process.
-    pub fn of_user() -> Self {
-        let own_only = granted().is_some_and(|granted| granted.scope == Scope::Own);
-        Self { own_only }
-    }
-
-    /// Only the user's own processes may be observed.
-    pub fn is_limited(self) -> bool {
-        self.own_only
-    }
-
-    /// Whether the user may observe this process. True for one that has ended: attaching to it fails anyway.
-    pub fn reaches(self, pid: u32) -> bool {
-        self.obstacle(pid).is_none()
-    }
-
-    /// Why the user may not observe a process.
-    fn obstacle(self, pid: u32) -> Option<String> {
-        if !self.own_only {
-            return None;
-        }
-        let has_ended = |error: &io::Error| error.raw_os_error() == Some(libc::ESRCH);
-        match processes::may_trace(pid) {
-            Ok(true) => match more_permitted(pid) {
-                Ok(false) => None,
-                Ok(true) => Some(format!(
-                    "process {pid} has capabilities that you do not have"
-                )),
-                Err(error) if has_ended(&error) => None,
-                Err(error) => Some(format!("capabilities of process {pid}: {error}")),
-            },
-            Ok(false) => Some(format!("get_robust_list(2) of process {pid}: EPERM")),
-            Err(error) if has_ended(&error) => None,
-            Err(error) => Some(format!("get_robust_list(2) of process {pid}: {error}")),
-        }
-    }
-
-    /// Refuses a target that is not the user's.
-    ///
-    /// # Errors
-    /// `not-yours`.
-    pub fn check(self, target: &Target) -> Result<(), Box<Finding>> {
-        if !self.own_only {
-            return Ok(());
-        }
-        let refused = |cause: String, evidence| Err(not_yours(&cause, evidence));
-        match &target.selection {
-            Selection::Command(_) => Ok(()),
-            Selection::Process(pid) => match self.obstacle(*pid) {
-                None => Ok(()),
-                Some(evidence) => refused(format!("process {pid} is not yours"), evidence),
-            },
-            Selection::Cgroup(folder) => {
-                let members = cgroup::folder(folder).map(|folder| cgroup::members(&folder));
-                let members = members.ok().and_then(Result::ok).unwrap_or_default();
-                let obstacle = |pid| Some((pid, self.obstacle(pid)?));
-                match members.into_iter().find_map(obstacle) {
-                    None => Ok(()),
-                    Some((pid, evidence)) => {
-                        let folder = folder.display();
-                        let cause = format!("process {pid} in the cgroup {folder} is not yours");
-                        refused(cause, evidence)
-                    }
-                }
-            }
-            Selection::Machine => Err(not_yours(
-                "not all processes of this machine are yours",
-                "this would show the processes of all users".to_owned(),
-            )),
-        }
-    }
-}
-
-/// Whether a process has capabilities that the user does not have. The kernel's ptrace(2) check compares them
-/// with denet's own permitted set, but without its file the user would have none. Capabilities within another
-/// user namespace are ignored here: the kernel has already checked whether that namespace is the user's.
-fn more_permitted(pid: u32) -> io::Result<bool> {
-    let namespace = |of: &str| std::fs::read_link(format!("/proc/{of}/ns/user"));
-    if capabilities::permitted(pid)? == CapSet::default() {
-        return Ok(false);
-    }
-    Ok(namespace(&pid.to_string())? == namespace("thread-self")?)
-}
-
-/// The refusal of a target that the user may not observe.
-pub(crate) fn not_yours(cause: &str, evidence: String) -> Box<Finding> {
-    let cause = format!(
-        "{cause}: denet gets its privileges from its file, so it shows you only what ptrace(2) would"
-    );
-    Box::new(Finding {
-        id: NOT_YOURS,
-        cause,
-        evidence: vec![evidence],
-        fix: vec![
-            Step::Run("run denet with sudo".to_owned()),
-            Step::Manual {
-                what: format!("or, as root, lift this limit: denet setup --apply --with scope=any (writes {CONFIG})"),
-                risk: "everyone who may execute denet then sees the system calls of all users' programs, with arguments"
-                    .into(),
-            },
-        ],
-    })
 }
 
 #[cfg(test)]
