@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::fact::Fact;
 use super::privileges::Privileges;
 use crate::sys::capabilities::Cap;
 use crate::sys::root::{FileKind, Root, Stat};

@@ -3,7 +3,7 @@
 //! On this machine the name service is asked as well, which knows those of a directory (LDAP,
 //! systemd-homed); of a recorded tree there are only the files.
 
-use super::Fact;
+use super::fact::Fact;
 use super::fact::malformed;
 use super::privileges::{self, Privileges};
 use crate::sys::capabilities::CapSet;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
 use super::access::{Access, Trail, Want};
+use super::fact::Fact;
 use super::privileges::Privileges;
 use crate::sys::capabilities::CapSet;
 use crate::sys::mountinfo::{self, Mount};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::fact::Fact;
 use super::mounts::{FileSystem, Mounts};
 use crate::sys::root::Root;
 

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::fact::Fact;
 use super::fact::malformed;
 use super::kernel::Kernel;
 use crate::sys::root::Root;

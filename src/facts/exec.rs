@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
 use super::access::Access;
 use super::binary::{Binary, FileCapabilities, Format};
+use super::fact::Fact;
 use super::privileges::Privileges;
 use crate::sys::capabilities::CapSet;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::fact::Fact;
 use crate::sys::netlink::{self, INTERFACE_HEADER, attributes, u32_at};
 use crate::sys::root::Root;
 

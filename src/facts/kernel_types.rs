@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::fact::Fact;
 use crate::decode::btf::{Btf, Kind};
 use crate::sys::root::Root;
 

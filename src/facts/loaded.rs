@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::fact::Fact;
 use crate::decode::uapi::sections::ProgramKind;
 
 /// A loaded program.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::fact::Fact;
 use crate::sys::clock;
 use crate::sys::root::Root;
 

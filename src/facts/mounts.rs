@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
 use super::access::Trail;
+use super::fact::Fact;
 use super::fact::malformed;
 use super::privileges::Privileges;
 use crate::sys::mountinfo::{self, Mount};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
+use super::fact::Fact;
 use crate::sys::root::Root;
 
 /// Each as it is set now; `Absent` where this kernel has none of the name, `Denied` for those that only

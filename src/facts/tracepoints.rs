@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Fact;
 use super::access::{Access, Trail, Want};
+use super::fact::Fact;
 use super::mounts::Mounts;
 use super::privileges::Privileges;
 use crate::sys::root::Root;
