@@ -1,38 +1,17 @@
 //! Making the changes of a plan: each is written down, made, looked at, and written down as done.
 
 use std::io;
-use std::path::Path;
 
 use super::SetupError;
+use super::boundaries::Boundaries;
 use super::journal::Journal;
 use super::look::{Item, Standing, Survey, survey};
 use super::plan::{Wish, holds};
 use super::state::{State, Target};
-use super::touch::{System, state};
+use super::system::System;
+use super::targets::state;
 use super::undo::clear;
 use crate::sys::place::Entry;
-
-/// Ends the process at the Nth boundary between two acts, to test what is then found.
-#[derive(Debug, Default)]
-pub struct Boundaries {
-    /// Which, from 1 on; never without.
-    pub die_at: Option<u32>,
-    passed: u32,
-}
-
-impl Boundaries {
-    /// To die at one of them.
-    pub fn new(die_at: Option<u32>) -> Self {
-        Self { die_at, passed: 0 }
-    }
-
-    pub(super) fn pass(&mut self) {
-        self.passed += 1;
-        if self.die_at == Some(self.passed) {
-            let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
-        }
-    }
-}
 
 /// Makes all changes that are missing; tells of each before it is made. What was surveyed.
 ///
@@ -64,7 +43,7 @@ pub fn apply(
     }
     journal.complete()?;
     boundaries.pass();
-    reload_units(system, todo.iter().map(|item| &item.action.target));
+    system.reload_units(todo.iter().map(|item| &item.action.target));
     Ok(found)
 }
 
@@ -173,19 +152,4 @@ fn explained(error: io::Error) -> io::Error {
         _ => return error,
     };
     io::Error::new(error.kind(), hint)
-}
-
-/// systemd reads changed units when it is told to. That it cannot be told is no failure: it reads them
-/// at the next boot.
-pub(super) fn reload_units<'a>(system: &System, mut changed: impl Iterator<Item = &'a Target>) {
-    let of_systemd =
-        |target: &Target| matches!(target, Target::Path(path) if path.starts_with("/etc/systemd"));
-    if system.is_live() && Path::new("/run/systemd/system").exists() && changed.any(of_systemd) {
-        let reload = std::process::Command::new("systemctl")
-            .arg("daemon-reload")
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .status();
-        tracing::debug!(?reload, "systemctl daemon-reload");
-    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 
-use super::touch::System;
+use super::system::System;
 use crate::sys::place::{Attributes, Entry, Place, Wanted};
 
 /// groupadd takes milliseconds, and itself gives up after 15 s.

@@ -10,7 +10,8 @@ use super::plan::{Action, GROUP, Known, Profile, Wish, holds, plan, wanted_sysct
 use super::source;
 use super::state::{State, Target};
 use super::status::at_boot;
-use super::touch::{GSHADOW, PASSWD, System};
+use super::system::System;
+use super::targets::{GSHADOW, PASSWD};
 use super::validate::{is_value, sysctl};
 use crate::facts::kernel::Kernel;
 use crate::facts::privileges::Privileges;

@@ -10,6 +10,7 @@
 mod accounts;
 pub mod apply;
 mod assets;
+pub mod boundaries;
 mod group_lock;
 pub mod journal;
 pub mod look;
@@ -17,7 +18,8 @@ pub mod plan;
 mod source;
 pub mod state;
 pub mod status;
-pub mod touch;
+pub mod system;
+mod targets;
 pub mod undo;
 pub mod validate;
 pub mod verify;

@@ -4,7 +4,7 @@ use super::SetupError;
 use super::journal::{self, Change};
 use super::plan::holds;
 use super::state::{State, Target, differences};
-use super::touch::System;
+use super::system::System;
 use crate::sys::root::Root;
 
 /// A target, and what became of it.

@@ -4,10 +4,10 @@
 use std::io;
 
 use super::SetupError;
-use super::apply::{Boundaries, reload_units};
+use super::boundaries::Boundaries;
 use super::journal::{self, Change, Journal};
 use super::state::{State, Target};
-use super::touch::{NOT_OF_AN_IMAGE, System};
+use super::system::{NOT_OF_AN_IMAGE, System};
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn rollback(
         tell(&change.target, &undone);
         boundaries.pass();
     }
-    reload_units(system, changes.iter().map(|change| &change.target));
+    system.reload_units(changes.iter().map(|change| &change.target));
     journal.remove()?;
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! Looking at targets and putting them into a state: where setup meets the system.
+//! Reading targets and putting them into a state.
 
 use std::fs;
 use std::io;
@@ -8,109 +8,17 @@ use std::path::{Path, PathBuf};
 use super::accounts;
 use super::group_lock::GroupLock;
 use super::state::{FileState, State, Target, digest};
+use super::system::{System, invalid};
 use super::validate::sysctl;
 use crate::sys::mountinfo;
 use crate::sys::mounts;
-use crate::sys::place::{Attributes, Base, Entry, Place, Wanted};
-use crate::sys::root::Root;
-
-/// The system that is changed: this one, or an image below a directory.
-#[derive(Clone, Debug)]
-pub struct System {
-    base: Base,
-}
-
-/// Why a target of a running system is left alone in an image.
-pub(super) const NOT_OF_AN_IMAGE: &str = "it belongs to a running system, not to an image";
+use crate::sys::place::{Attributes, Entry, Wanted};
 
 const GROUP: &str = "/etc/group";
 pub(super) const GSHADOW: &str = "/etc/gshadow";
 pub(super) const PASSWD: &str = "/etc/passwd";
 
-fn invalid(what: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what)
-}
-
 impl System {
-    /// The system whose root is this directory. In an image, nothing is touched that is mounted below it, such
-    /// as the host's `/dev`.
-    ///
-    /// # Errors
-    /// As [`Base::open_image`].
-    pub fn new(root: &Path) -> io::Result<Self> {
-        let base = match root == Path::new("/") {
-            true => Base::open(root),
-            false => Base::open_image(root),
-        };
-        Ok(Self { base: base? })
-    }
-
-    /// It runs, so that what does not outlive a boot is changed as well.
-    pub fn is_live(&self) -> bool {
-        self.base.path() == Path::new("/")
-    }
-
-    /// The directory that it lies in, if it does not run.
-    pub fn image(&self) -> Option<&Path> {
-        (!self.is_live()).then_some(self.base.path())
-    }
-
-    /// What is typed for setup of it.
-    pub(super) fn command(&self) -> String {
-        super::command(self.image())
-    }
-
-    /// The directory from which its files are opened, including the journal.
-    pub(super) fn base(&self) -> &Base {
-        &self.base
-    }
-
-    /// What facts are read from.
-    pub fn tree(&self) -> Root {
-        Root::new(self.base.path())
-    }
-
-    /// The place of a path, to look at.
-    pub(super) fn place(&self, path: &Path) -> io::Result<Place> {
-        Place::open(&self.base, path)
-    }
-
-    /// The place of a path, to change.
-    pub(super) fn trusted(&self, path: &Path) -> io::Result<Place> {
-        Place::open_trusted(&self.base, path)
-    }
-
-    pub(super) fn look(&self, path: &Path) -> io::Result<Option<Entry>> {
-        match self.place(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            place => place?.look(),
-        }
-    }
-
-    /// The text of an account file, to look names and numbers up in; what is not UTF-8 is replaced. `None` if there
-    /// is none.
-    pub(super) fn text(&self, path: &str) -> io::Result<Option<String>> {
-        match self.look(Path::new(path))? {
-            None => Ok(None),
-            Some(Entry::File { bytes, .. }) => {
-                Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
-            }
-            Some(_) => Err(invalid(format!("{path}: not a regular file"))),
-        }
-    }
-
-    /// Whether it has such a target: an image has no running kernel.
-    pub(super) fn has(&self, target: &Target) -> bool {
-        self.is_live() || !target.is_of_running_system()
-    }
-
-    fn must_have(&self, target: &Target) -> io::Result<()> {
-        if self.has(target) {
-            return Ok(());
-        }
-        Err(io::Error::new(io::ErrorKind::Unsupported, NOT_OF_AN_IMAGE))
-    }
-
     /// What a target is now.
     ///
     /// # Errors
