@@ -1,7 +1,9 @@
 //! Capabilities: sets of them, giving up what is no longer needed, and reading those of other processes.
 
+use std::sync::LazyLock;
 use std::{fmt, io};
 
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::release::Release;
@@ -34,49 +36,38 @@ pub enum Cap {
 }
 
 impl Cap {
-    const ALL: [Self; 8] = [
-        Self::Bpf,
-        Self::Perfmon,
-        Self::NetAdmin,
-        Self::SysAdmin,
-        Self::Syslog,
-        Self::SysResource,
-        Self::DacOverride,
-        Self::DacReadSearch,
-    ];
-
-    const fn number(self) -> u32 {
+    const fn known(self) -> caps::Capability {
         match self {
-            Self::DacOverride => 1,
-            Self::DacReadSearch => 2,
-            Self::NetAdmin => 12,
-            Self::SysAdmin => 21,
-            Self::SysResource => 24,
-            Self::Syslog => 34,
-            Self::Perfmon => 38,
-            Self::Bpf => 39,
+            Self::Bpf => caps::Capability::CAP_BPF,
+            Self::Perfmon => caps::Capability::CAP_PERFMON,
+            Self::NetAdmin => caps::Capability::CAP_NET_ADMIN,
+            Self::SysAdmin => caps::Capability::CAP_SYS_ADMIN,
+            Self::Syslog => caps::Capability::CAP_SYSLOG,
+            Self::SysResource => caps::Capability::CAP_SYS_RESOURCE,
+            Self::DacOverride => caps::Capability::CAP_DAC_OVERRIDE,
+            Self::DacReadSearch => caps::Capability::CAP_DAC_READ_SEARCH,
         }
     }
 
     /// As `setcap(8)` writes it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Bpf => "cap_bpf",
-            Self::Perfmon => "cap_perfmon",
-            Self::NetAdmin => "cap_net_admin",
-            Self::SysAdmin => "cap_sys_admin",
-            Self::Syslog => "cap_syslog",
-            Self::SysResource => "cap_sys_resource",
-            Self::DacOverride => "cap_dac_override",
-            Self::DacReadSearch => "cap_dac_read_search",
-        }
+        &NAMES[self.known() as usize]
     }
 }
+
+/// The name of each bit, as `setcap(8)` takes it; the number of those that have none yet.
+static NAMES: LazyLock<[String; 64]> = LazyLock::new(|| {
+    let mut names = std::array::from_fn(|number| number.to_string());
+    for known in caps::all() {
+        names[usize::from(known.index())] = known.to_string().to_lowercase();
+    }
+    names
+});
 
 impl CapSet {
     /// The set of one.
     pub fn of(cap: Cap) -> Self {
-        Self(1 << cap.number())
+        Self(cap.known().bitmask())
     }
 
     /// All capabilities up to the one with this number.
@@ -86,7 +77,7 @@ impl CapSet {
 
     /// Is it in the set?
     pub fn has(self, cap: Cap) -> bool {
-        self.0 & (1 << cap.number()) != 0
+        self.0 & cap.known().bitmask() != 0
     }
 
     /// There is none in it.
@@ -109,14 +100,11 @@ impl CapSet {
         Self(self.0 & !other.0)
     }
 
-    /// The name of each, as `setcap(8)` takes it; the number of those that have none here.
+    /// The name of each, as `setcap(8)` takes it; the number of those that have none yet.
     pub fn names(self) -> Vec<String> {
-        let held = (0..u64::BITS).filter(|number| self.0 & (1 << number) != 0);
-        let name = |number: u32| {
-            let known = Cap::ALL.into_iter().find(|cap| cap.number() == number);
-            known.map_or_else(|| number.to_string(), |cap| cap.name().to_owned())
-        };
-        held.map(name).collect()
+        let bits = NAMES.iter().enumerate();
+        let held = bits.filter(|(number, _)| self.0 & (1 << number) != 0);
+        held.map(|(_, name)| name.clone()).collect()
     }
 
     /// What a set must hold for the syscall profile, and this one does not.
@@ -148,23 +136,6 @@ impl TryFrom<String> for CapSet {
     }
 }
 
-/// `_LINUX_CAPABILITY_VERSION_3`: two words each.
-const VERSION_3: u32 = 0x2008_0522;
-
-#[repr(C)]
-struct Header {
-    version: u32,
-    pid: i32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Sets {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-
 /// Kernels from here on ask for CAP_BPF only to make maps and to load programs, not to read maps.
 const READS_UNPRIVILEGED: Release = Release(5, 19);
 
@@ -182,50 +153,30 @@ pub fn give_up() {
     tracing::debug!(%kept, error = ?given_up.err(), "capabilities given up");
 }
 
-/// Gives up every capability of the calling thread but these, for good. Those that are not held stay so.
+/// Gives up every capability of the calling thread but these, for good. Those that are not held stay so, those
+/// that have no name yet are given up.
 ///
 /// # Errors
-/// What `capset(2)` answers.
+/// What `capget(2)` or `capset(2)` answers, as text only.
 pub fn keep_only(kept: CapSet) -> io::Result<()> {
-    let kept = CapSet(kept.0 & permitted(std::process::id())?.0);
-    let header = Header {
-        version: VERSION_3,
-        pid: 0,
-    };
-    let half = |word: u64| Sets {
-        effective: word as u32,
-        permitted: word as u32,
-        inheritable: 0,
-    };
-    let sets = [half(kept.0), half(kept.0 >> 32)];
-    // SAFETY: a header and, as its version demands, two sets.
-    match unsafe { libc::syscall(libc::SYS_capset, &header, sets.as_ptr()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    use caps::CapSet::{Effective, Inheritable, Permitted};
+    let failed = |error: caps::errors::CapsError| io::Error::other(error.to_string());
+    let mut held = caps::read(None, Permitted).map_err(failed)?;
+    held.retain(|cap| kept.0 & cap.bitmask() != 0);
+    caps::set(None, Effective, &held).map_err(failed)?;
+    caps::set(None, Permitted, &held).map_err(failed)?;
+    caps::clear(None, Inheritable).map_err(failed)
 }
 
-/// The permitted capabilities of a process, within its own user namespace.
+/// The permitted capabilities of a process, within its own user namespace. Not read by `caps`, which would leave
+/// out those that have no name yet, and the error number.
 ///
 /// # Errors
 /// ESRCH if there is no such process.
 pub fn permitted(pid: u32) -> io::Result<CapSet> {
-    let header = Header {
-        version: VERSION_3,
-        pid: pid as i32,
-    };
-    let mut sets = [Sets {
-        effective: 0,
-        permitted: 0,
-        inheritable: 0,
-    }; 2];
-    // SAFETY: a header and, as its version demands, places for two sets.
-    match unsafe { libc::syscall(libc::SYS_capget, &header, sets.as_mut_ptr()) } {
-        0 => Ok(CapSet(
-            u64::from(sets[1].permitted) << 32 | u64::from(sets[0].permitted),
-        )),
-        _ => Err(io::Error::last_os_error()),
-    }
+    let pid = Pid::from_raw(pid as i32).ok_or(rustix::io::Errno::SRCH)?;
+    let sets = rustix::thread::capabilities(Some(pid))?;
+    Ok(CapSet(sets.permitted.bits()))
 }
 
 /// How this process' capabilities behave (`capabilities(7)`, securebits).
@@ -233,9 +184,7 @@ pub fn permitted(pid: u32) -> io::Result<CapSet> {
 /// # Errors
 /// What `prctl(2)` answers.
 pub fn securebits() -> io::Result<u32> {
-    // SAFETY: PR_GET_SECUREBITS takes nothing.
-    let bits = unsafe { libc::prctl(libc::PR_GET_SECUREBITS, 0, 0, 0, 0) };
-    u32::try_from(bits).map_err(|_| io::Error::last_os_error())
+    Ok(rustix::thread::capabilities_secure_bits()?.bits())
 }
 
 #[cfg(test)]
@@ -267,5 +216,14 @@ mod tests {
         assert_eq!(CapSet::up_to(40), CapSet(0x1ff_ffff_ffff));
         assert_eq!(CapSet::up_to(63), CapSet(u64::MAX));
         assert_eq!(CapSet::up_to(99), CapSet(u64::MAX));
+    }
+    #[test]
+    fn sets_have_names_and_numbers() {
+        assert_eq!(
+            CapSet(1 | 1 << 13 | 1 << 39 | 1 << 41 | 1 << 63).names(),
+            ["cap_chown", "cap_net_raw", "cap_bpf", "41", "63"]
+        );
+        assert_eq!(CapSet::of(Cap::DacReadSearch), CapSet(1 << 2));
+        assert_eq!(Cap::NetAdmin.name(), "cap_net_admin");
     }
 }

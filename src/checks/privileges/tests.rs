@@ -26,7 +26,7 @@ fn a_grant_keeps_what_the_file_has_and_what_can_be_held() {
     });
     assert_eq!(
         granted(&facts, &[Cap::NetAdmin]),
-        "cap_bpf,cap_perfmon,cap_net_admin,cap_syslog,cap_dac_read_search,5"
+        "cap_bpf,cap_perfmon,cap_net_admin,cap_syslog,cap_dac_read_search,cap_kill"
     );
     let mut bound = nobody();
     bound.bounding = holding(&[Cap::Bpf, Cap::Perfmon]);
