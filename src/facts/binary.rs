@@ -202,7 +202,7 @@ fn format(head: &[u8]) -> Format {
 }
 
 fn capabilities_of(root: &Root, file: &Path) -> Fact<FileCapabilities> {
-    match root.attribute(file, c"security.capability") {
+    match root.attribute(file, "security.capability") {
         Ok(None) => Fact::Absent,
         // A file system without attributes: for the kernel there are none (get_vfs_caps_from_disk).
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Fact::Absent,

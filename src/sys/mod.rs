@@ -27,4 +27,3 @@ pub mod release;
 pub mod root;
 pub mod signals;
 pub mod terminal;
-pub mod xattr;

@@ -8,10 +8,10 @@ mod output;
 pub(crate) mod trust;
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -20,6 +20,7 @@ use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, linkat, symlinkat, unlinkat};
+use xattr::FileExt as _;
 
 use base::Bound;
 
@@ -344,7 +345,7 @@ impl Place {
         fchmod(&file, Mode::from_bits_truncate(wanted.mode))?;
         // Last: a change of the owner takes capabilities away.
         for (name, value) in wanted.attributes {
-            set_attribute(&file, name, value)?;
+            file.set_xattr(name, value)?;
         }
         file.sync_all()
     }
@@ -467,65 +468,18 @@ fn must_be_own(file: &Metadata) -> io::Result<()> {
 }
 
 fn attributes(file: &File) -> io::Result<Attributes> {
-    let mut names = vec![0_u8; 64 << 10];
-    // SAFETY: an open file, and a buffer with its length.
-    let length =
-        unsafe { libc::flistxattr(file.as_raw_fd(), names.as_mut_ptr().cast(), names.len()) };
-    let Ok(length) = usize::try_from(length) else {
-        let error = io::Error::last_os_error();
-        return match error.raw_os_error() {
-            Some(libc::ENOTSUP) => Ok(Attributes::new()),
-            _ => Err(error),
-        };
+    let names = match file.list_xattr() {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSUP) => return Ok(Attributes::new()),
+        names => names?,
     };
-    let mut found = Attributes::new();
-    for name in names[..length]
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-    {
-        let Ok(text) = std::str::from_utf8(name) else {
-            continue;
-        };
-        if text != SELINUX {
-            found.insert(text.to_owned(), attribute(file, &CString::new(name)?)?);
-        }
-    }
-    Ok(found)
-}
-
-fn attribute(file: &File, name: &CStr) -> io::Result<Vec<u8>> {
-    let mut value = vec![0_u8; 64 << 10];
-    // SAFETY: an open file, a C string, and a buffer with its length.
-    let length = unsafe {
-        libc::fgetxattr(
-            file.as_raw_fd(),
-            name.as_ptr(),
-            value.as_mut_ptr().cast(),
-            value.len(),
-        )
-    };
-    let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
-    value.truncate(length);
-    Ok(value)
-}
-
-fn set_attribute(file: &File, name: &str, value: &[u8]) -> io::Result<()> {
-    let name = CString::new(OsString::from(name).into_vec())?;
-    // SAFETY: an open file, a C string, and a buffer with its length.
-    let done = unsafe {
-        libc::fsetxattr(
-            file.as_raw_fd(),
-            name.as_ptr(),
-            value.as_ptr().cast(),
-            value.len(),
-            0,
-        )
-    };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    let names = names.filter_map(|name| name.into_string().ok());
+    names
+        .filter(|name| name != SELINUX)
+        .map(|name| match file.get_xattr(&name)? {
+            Some(value) => Ok((name, value)),
+            None => Err(io::Error::from_raw_os_error(libc::ENODATA)),
+        })
+        .collect()
 }
 
 #[cfg(test)]

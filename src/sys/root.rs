@@ -3,7 +3,7 @@
 //! Under another directory every absolute path and every symbolic link stays within it, and nothing
 //! that only the running kernel could answer is asked.
 
-use std::ffi::{CStr, OsString};
+use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
@@ -13,8 +13,6 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 use serde::{Deserialize, Serialize};
-
-use super::xattr;
 
 /// No file of interest is larger: a kernel's types are 5 to 30 MB.
 const LONGEST_MIB: u64 = 64;
@@ -197,8 +195,8 @@ impl Root {
     ///
     /// # Errors
     /// What `getxattr(2)` answers, ENODATA excepted.
-    pub fn attribute(&self, path: impl AsRef<Path>, name: &CStr) -> io::Result<Option<Vec<u8>>> {
-        xattr::get(&self.resolve(path.as_ref())?, name)
+    pub fn attribute(&self, path: impl AsRef<Path>, name: &str) -> io::Result<Option<Vec<u8>>> {
+        xattr::get_deref(self.resolve(path.as_ref())?, name)
     }
 
     /// The path without symbolic links, as it is called in this tree.

@@ -1,6 +1,5 @@
 //! Whether other users can write to a file or into a directory.
 
-use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
@@ -8,10 +7,9 @@ use std::path::Path;
 use nix::sys::stat::FileStat;
 
 use super::Attributes;
-use crate::sys::xattr;
 
 /// POSIX ACL (acl(5)): grants users and groups more than the mode shows.
-const ACL: &CStr = c"system.posix_acl_access";
+const ACL: &str = "system.posix_acl_access";
 
 /// Whose files are trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +32,7 @@ impl Trusted {
     /// Whether others can write to a file with this mode, group and attributes. With an ACL, the group's bits are
     /// the upper limit for every user and group named in it.
     pub fn others_write(&self, mode: u32, gid: u32, attributes: &Attributes) -> bool {
-        let has_acl = || {
-            attributes
-                .keys()
-                .any(|name| name.as_bytes() == ACL.to_bytes())
-        };
+        let has_acl = || attributes.keys().any(|name| name.as_str() == ACL);
         self.writes(mode, gid) || mode & libc::S_IWGRP != 0 && has_acl()
     }
 
@@ -67,7 +61,10 @@ fn has_acl(directory: &OwnedFd, at: &Path) -> io::Result<bool> {
     // NotFound would mean that the directory itself does not exist.
     let failed =
         |error| io::Error::other(format!("{}: its ACL cannot be read: {error}", at.display()));
-    xattr::has(Path::new(&link), ACL).map_err(failed)
+    match xattr::get_deref(link, ACL) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSUP) => Ok(false),
+        acl => acl.map(|acl| acl.is_some()).map_err(failed),
+    }
 }
 
 #[cfg(test)]
@@ -75,7 +72,9 @@ pub(crate) mod tests {
     use std::fs::{self, File, Permissions};
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::super::{Base, Place, set_attribute};
+    use super::super::{Base, Place};
+    use xattr::FileExt as _;
+
     use super::*;
     use crate::sys::root::tests::Tree;
 
@@ -97,7 +96,7 @@ pub(crate) mod tests {
         let file = File::open(path).unwrap();
         nix::unistd::geteuid().is_root()
             && nix::unistd::getegid().as_raw() == 0
-            && set_attribute(&file, ACL.to_str().unwrap(), &acl).is_ok()
+            && file.set_xattr(ACL, &acl).is_ok()
     }
 
     #[test]
@@ -137,7 +136,7 @@ pub(crate) mod tests {
     #[test]
     fn mode_and_acl_of_a_file_are_checked() {
         let none = Attributes::new();
-        let acl = Attributes::from([(ACL.to_str().unwrap().to_owned(), Vec::new())]);
+        let acl = Attributes::from([(ACL.to_owned(), Vec::new())]);
         let root = Trusted::root();
         assert!(!root.others_write(0o664, 0, &none));
         assert!(root.others_write(0o664, 0, &acl));
