@@ -9,10 +9,11 @@ use super::accounts;
 use super::group_lock::GroupLock;
 use super::state::{FileState, State, Target, digest};
 use super::system::{System, invalid};
-use super::validate::sysctl;
+use super::validate;
 use crate::sys::mountinfo;
 use crate::sys::mounts;
 use crate::sys::place::{Attributes, Entry, Wanted};
+use crate::sys::sysctl;
 
 const GROUP: &str = "/etc/group";
 pub(super) const GSHADOW: &str = "/etc/gshadow";
@@ -35,11 +36,10 @@ impl System {
                 let members = self.group(group)?.map(|(_, members)| members);
                 Ok(presence(members.is_some_and(|all| all.contains(user))))
             }
-            Target::Sysctl(key) => match fs::read_to_string(setting(key)?) {
-                Ok(value) => Ok(State::Value(value.trim().to_owned())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(State::Absent),
-                Err(error) => Err(error),
-            },
+            Target::Sysctl(key) => {
+                let value = sysctl::read(&setting(key)?)?;
+                Ok(value.map_or(State::Absent, State::Value))
+            }
             Target::Mount { kind, at } => self.is_mounted(kind, at).map(presence),
             Target::MountOptions(at) => {
                 let any = self.is_mounted("tracefs", at)? || self.is_mounted("debugfs", at)?;
@@ -83,7 +83,7 @@ impl System {
                 let member = *state == State::Present;
                 self.edit_groups(|text| accounts::with_member(text, group, user, member))
             }
-            (Target::Sysctl(key), State::Value(value)) => fs::write(setting(key)?, value),
+            (Target::Sysctl(key), State::Value(value)) => sysctl::write(&setting(key)?, value),
             (Target::Mount { kind, at }, State::Present) => mounts::add(kind, at),
             (Target::Mount { at, .. }, State::Absent) => mounts::remove(at),
             (Target::MountOptions(at), State::Options { gid, mode }) => {
@@ -249,8 +249,7 @@ fn presence(there: bool) -> State {
 }
 
 fn setting(key: &str) -> io::Result<PathBuf> {
-    let file = sysctl(key).ok_or_else(|| invalid(format!("{key} is not the name of a sysctl")))?;
-    Ok(Path::new("/proc/sys").join(file))
+    validate::sysctl(key).ok_or_else(|| invalid(format!("{key} is not the name of a sysctl")))
 }
 
 /// The state of what is found, and its content.

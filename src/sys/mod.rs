@@ -26,4 +26,5 @@ pub mod processes;
 pub mod release;
 pub mod root;
 pub mod signals;
+pub mod sysctl;
 pub mod terminal;
