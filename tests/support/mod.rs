@@ -200,19 +200,19 @@ pub fn static_workload() -> &'static Path {
     BUILT.get_or_init(|| compile("workload-static", &["-static"]))
 }
 
-/// The program of `tests/privileged/load.c`, which knows what it uses.
+/// The program of `tests/workloads/load.c`, which knows what it uses.
 pub fn load() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| compile("load", &[]))
 }
 
-/// The program of `tests/privileged/net.c`, which keeps account of what it sends and receives.
+/// The program of `tests/workloads/net.c`, which keeps account of what it sends and receives.
 pub fn talker() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| compile("net", &["-pthread"]))
 }
 
-/// A program of `tests/data/trace`, which makes many calls: `program` or `flags`.
+/// `tests/workloads/calls-*.c`, which make many calls: `program` or `flags`.
 pub fn calls_of(name: &str) -> PathBuf {
     compile(&format!("calls-{name}"), &["-static", "-w"])
 }
@@ -226,12 +226,8 @@ fn compile(name: &str, flags: &[&str]) -> PathBuf {
         folder.join(name),
         folder.join(format!("{name}.{}", std::process::id())),
     );
-    let source = match name.split_once('-') {
-        Some(("calls", program)) => format!("data/trace/{program}"),
-        Some((source, _)) => format!("privileged/{source}"),
-        None => format!("privileged/{name}"),
-    };
-    let source = format!("{}/tests/{source}.c", env!("CARGO_MANIFEST_DIR"));
+    let source = name.strip_suffix("-static").unwrap_or(name);
+    let source = format!("{}/tests/workloads/{source}.c", env!("CARGO_MANIFEST_DIR"));
     let mut cc = Command::new("cc");
     cc.args(["-O1", "-o"]).arg(&fresh).arg(source).args(flags);
     let built = output(&mut cc);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes *.calls and *.strace: the same programs under record.c and under strace.
+# Makes *.calls and *.strace: tests/workloads/calls-*.c under record.c and under strace.
 # Run as root from this directory, on x86-64, with strace 6.1.
 set -eu
 here=$(pwd)
@@ -12,7 +12,7 @@ run() {
     unshare -pfmni sh -c 'ip link set lo up; exec "$@"' sh env -i A=1 setarch -R "$@" </dev/null >/dev/null 2>&1 || true
 }
 for program in program flags; do
-    gcc -static -O1 -w -o "/tmp/denet-trace-$program" $program.c
+    gcc -static -O1 -w -o "/tmp/denet-trace-$program" "../../workloads/calls-$program.c"
     run strace -o "$here/$program.strace" "/tmp/denet-trace-$program"
     # strace starts children of its own first, and the shell started ip.
     pid=$(sed -n 's/^getpid() *= //p' "$here/$program.strace" | head -1)
