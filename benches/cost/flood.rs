@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use denet::sys::account::trivial_syscall;
 
-use crate::DENET;
+use crate::binary::DENET;
 use crate::table::Row;
-use crate::workload::FLOOD;
+
+/// The argument for [`flood`]: calls at speed from two threads.
+pub const FLOOD: &str = "--flood";
 
 const THREADS: u32 = 2;
 /// The calls are as many times faster than strace's.

@@ -9,7 +9,9 @@ use denet::profile::cost::{self, Round};
 use crate::cpu;
 use crate::median::median;
 use crate::table::Row;
-use crate::workload::HOOK_ROUNDS;
+
+/// The argument for [`print_rounds`].
+pub const HOOK_ROUNDS: &str = "--hook-rounds";
 
 /// Where code and stacks lie differs from process to process, and can cost as much as a program.
 const PROCESSES: usize = 9;

@@ -4,6 +4,7 @@
 //! what was measured within one short round is compared, and medians of those comparisons are shown.
 //! Ends with 1 if a budget is missed, or if denet itself could not be measured.
 
+mod binary;
 mod cpu;
 mod flood;
 mod hook;
@@ -19,9 +20,6 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use table::Table;
-
-/// The binary under test, built in the bench profile.
-const DENET: &str = env!("CARGO_BIN_EXE_denet");
 
 fn main() -> ExitCode {
     let workload = std::env::args().nth(1).as_deref().and_then(workload::named);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use denet::sys::account::{self, Reaped};
 
-use crate::DENET;
+use crate::binary::DENET;
 use crate::table::Row;
 
 const HERD: usize = 10_000;

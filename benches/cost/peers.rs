@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::process::Command;
 
+use crate::binary::DENET;
+use crate::cpu;
 use crate::median::median;
 use crate::table::Row;
 use crate::workload::{LOOP, NS_PER_CALL};
-use crate::{DENET, cpu};
 
 const ROUNDS: usize = 11;
 

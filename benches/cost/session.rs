@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use denet::sys::account::{self, Reaped, Usage, monotonic_ns};
 
-use crate::DENET;
+use crate::binary::DENET;
 use crate::median::median;
 use crate::table::Row;
 use crate::workload::{EMPTY_HOOK, TELL_TIME};

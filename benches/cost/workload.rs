@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use denet::profile::cost;
 use denet::sys::account::{monotonic_ns, trivial_syscall};
 
-use crate::hook;
+use crate::flood::{self, FLOOD};
+use crate::hook::{self, HOOK_ROUNDS};
 use crate::median::median;
 
 /// Calls `getppid` for a moment and prints the nanoseconds of one, after [`NS_PER_CALL`].
@@ -18,11 +19,6 @@ pub const NS_PER_CALL: &str = "ns per call: ";
 pub const TELL_TIME: &str = "--tell-time";
 /// Loads an empty program, attaches it and removes both.
 pub const EMPTY_HOOK: &str = "--empty-hook";
-/// Prints rounds with and without programs on the hook.
-pub const HOOK_ROUNDS: &str = "--hook-rounds";
-
-/// Calls at speed from two threads.
-pub const FLOOD: &str = "--flood";
 
 const LOOP_TIME: Duration = Duration::from_millis(50);
 const BURST: u32 = 50;
@@ -36,7 +32,7 @@ pub fn named(name: &str) -> Option<Workload> {
         LOOP => Some(call_loop),
         TELL_TIME => Some(tell_time),
         EMPTY_HOOK => Some(|| Ok(cost::attach_empty()?)),
-        FLOOD => Some(crate::flood::flood),
+        FLOOD => Some(flood::flood),
         HOOK_ROUNDS => Some(hook::print_rounds),
         _ => None,
     }
