@@ -10,7 +10,7 @@ use denet::facts::binary::FileCapabilities;
 use denet::facts::kernel::Lockdown;
 use denet::sys::capabilities::{Cap, CapSet};
 
-use super::{Row, data, read};
+use crate::oracle::{Row, data, read};
 
 /// The versions of kernel.org that the distributions' kernels were made from, or older ones of the
 /// same series. `uname -r` does not tell: `/proc/version` does of Debian's, `/proc/version_signature` of

@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use crate::root;
-use sources::{Found, found, numbered};
-
-const LIST: &str = "tests/clocks";
+use sources::{Found, LIST, found, numbered};
 
 const ADVICE: &str = "wait for an event with support::wait (tests/support/wait.rs), compare with what the \
     test itself measured just inside and just outside, or add the line to tests/clocks with the reason why \
