@@ -8,6 +8,7 @@ pub(crate) mod layout;
 pub mod page;
 pub(crate) mod records;
 pub(crate) mod reporter;
+pub(crate) mod schema;
 pub mod shell;
 pub(crate) mod status;
 pub mod width;

@@ -10,15 +10,13 @@ use serde_json::{Map, Value, json};
 use crate::checks::finding::Finding;
 use crate::decode::syscalls::Category;
 use crate::facts::scope::Scope;
+use crate::output::schema::SCHEMA;
 use crate::process::model::{Exited, Metrics, Tree};
 use crate::process::sums::Busy;
 use crate::profile::model::{
     Backend, CallCount, End, Losses, Overhead, Process, Run, SyscallProfile,
 };
 use crate::sys::account::Exit;
-
-/// Version of the format: changes when a field goes or changes its type.
-pub const SCHEMA: u32 = 1;
 
 /// What is known when the command starts.
 #[derive(Debug)]

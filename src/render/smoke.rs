@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::text;
 use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
 use crate::output::layout::{behind, grouped, lines, paint, time};
+use crate::output::schema::SCHEMA;
 use crate::smoke::{NOT_RUN, Outcome, Report, Stage};
 
 /// Columns in front of what a stage did.
@@ -80,7 +81,7 @@ fn verdict(report: &Report) -> Styled {
 pub fn object(report: &Report) -> Value {
     let stages: Vec<Value> = report.stages().map(stage).collect();
     json!({
-        "schema": super::json::SCHEMA,
+        "schema": SCHEMA,
         "tool": {"name": "ebpf_test", "version": env!("CARGO_PKG_VERSION")},
         "syscall": report.syscall,
         "stages": stages,

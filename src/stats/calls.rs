@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::doubts::Doubts;
 use super::fields::Fields;
-use super::statistics::MOST;
+use super::values::MOST;
 
 /// Syscalls since the start.
 #[derive(Clone, Debug, Default)]

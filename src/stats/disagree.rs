@@ -1,7 +1,8 @@
 //! Where the summary and the samples cannot both be right.
 
-use super::statistics::{Statistics, TOTALS};
+use super::statistics::Statistics;
 use super::summary::Summary;
+use super::values::TOTALS;
 
 /// A figure that differs.
 #[derive(Clone, Debug, PartialEq)]

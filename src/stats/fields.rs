@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::doubts::Doubts;
+use crate::sys::account::Exit;
 
 /// The fields of an object, and whom to tell.
 pub(super) struct Fields<'a, 'd> {
@@ -85,6 +86,13 @@ impl<'a, 'd> Fields<'a, 'd> {
             Some(text) => Some(text.to_owned()),
             None => self.wrong(name),
         }
+    }
+
+    /// How a process ended, by its record or the summary's.
+    pub(super) fn exit(&mut self) -> Option<Exit> {
+        let code = self.signed("exit_code", i64::from(i32::MIN)..=i64::from(i32::MAX));
+        let signal = self.signed("signal", 1..=64).map(Exit::Signal);
+        signal.or(code.map(Exit::Code))
     }
 
     /// What a list holds; nothing where there is none.

@@ -1,13 +1,12 @@
 //! The first line: whether this is a recording, and if not, what it is instead.
 
-use std::fmt;
-
 use serde_json::Value;
 
-use super::StatsError;
+use super::error::{StatsError, Strange};
 use super::lines::Line;
 use super::pruned;
-use crate::render::json::SCHEMA;
+use super::values::MOST_MS;
+use crate::output::schema::SCHEMA;
 
 /// What a recording says of itself.
 #[derive(Clone, Debug, Default)]
@@ -24,18 +23,6 @@ pub struct Recording {
     pub attached: Option<String>,
     /// When denet began to look, in milliseconds since 1970.
     pub t0_ms: Option<u64>,
-}
-
-/// What is no recording.
-#[derive(Debug)]
-pub struct Strange(String);
-
-impl std::error::Error for Strange {}
-
-impl fmt::Display for Strange {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "not a denet recording: {}", self.0)
-    }
 }
 
 fn strange(what: impl Into<String>) -> StatsError {
@@ -117,9 +104,7 @@ fn metadata(value: &Value) -> Result<Recording, StatsError> {
         pid: value["pid"].as_u64(),
         command: words.map_or_else(Vec::new, |words| words.iter().filter_map(text).collect()),
         attached: text(&value["attached"]),
-        t0_ms: value["t0_ms"]
-            .as_u64()
-            .filter(|ms| *ms <= super::statistics::MOST_MS),
+        t0_ms: value["t0_ms"].as_u64().filter(|ms| *ms <= MOST_MS),
     })
 }
 

@@ -8,6 +8,7 @@
 pub mod calls;
 pub mod disagree;
 pub mod doubts;
+mod error;
 pub mod exits;
 mod fields;
 mod first;
@@ -17,50 +18,19 @@ mod pruned;
 pub mod series;
 mod statistics;
 pub mod summary;
+mod values;
 
-pub use first::{Recording, Strange};
-pub use statistics::{Perf, Statistics, TOTALS};
+pub use error::{StatsError, Strange};
+pub use first::Recording;
+pub use statistics::{Perf, Statistics};
+pub use values::TOTALS;
 
-use std::io::{self, BufRead};
+use std::io::BufRead;
 
-use lines::{Line, Lines, LinesError};
+use lines::{Line, Lines};
 
 /// No line of a recording is longer: a sample of a hundred thousand processes takes 40 MB.
 pub const LONGEST_LINE: usize = 64 << 20;
-
-/// Why nothing can be said.
-#[derive(Debug, thiserror::Error)]
-pub enum StatsError {
-    /// Nothing is in it.
-    #[error("empty: nothing was recorded")]
-    Empty,
-    /// Something else.
-    #[error("{0}")]
-    Strange(#[from] Strange),
-    /// Made by a newer denet.
-    #[error("schema {0}, this denet understands {known}: use a newer denet", known = crate::render::json::SCHEMA)]
-    Newer(u64),
-    /// More than is read at once.
-    #[error("line {number} is longer than {limit} bytes: no denet writes that")]
-    TooLong {
-        /// Counted from 1.
-        number: u64,
-        /// Bytes.
-        limit: usize,
-    },
-    /// Reading failed.
-    #[error("{0}")]
-    Read(io::Error),
-}
-
-impl From<LinesError> for StatsError {
-    fn from(error: LinesError) -> Self {
-        match error {
-            LinesError::TooLong { number, limit } => Self::TooLong { number, limit },
-            LinesError::Read(error) => Self::Read(error),
-        }
-    }
-}
 
 /// Reads a recording to its end, or to where it ends for now.
 ///

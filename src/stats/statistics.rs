@@ -9,33 +9,11 @@ use super::fields::Fields;
 use super::first::Recording;
 use super::series::Series;
 use super::summary::Summary;
+use super::values::{MOST, MOST_CPU, MOST_KB, MOST_MS, MOST_TASKS, TOTALS};
 use crate::sys::account::Exit;
 
-/// The end of the year 9999.
-pub(super) const MOST_MS: u64 = 253_402_300_799_999;
-/// All CPUs that a kernel can have, and more.
-pub(super) const MOST_CPU: f64 = 100.0 * 65_536.0;
-/// As much as an address space of 64 bits could hold.
-pub(super) const MOST_KB: u64 = 1 << 54;
-/// Of bytes or events; what is beyond fell below zero somewhere.
-pub(super) const MOST: u64 = 1 << 62;
-/// Twice `PID_MAX_LIMIT`.
-pub(super) const MOST_TASKS: u64 = 1 << 23;
-
-/// What adds up from the start, in the order of the records.
-pub const TOTALS: [&str; 8] = [
-    "disk_read_bytes",
-    "disk_write_bytes",
-    "syscall_read_bytes",
-    "syscall_write_bytes",
-    "page_faults_cached",
-    "page_faults_disk",
-    "sys_net_rx_bytes",
-    "sys_net_tx_bytes",
-];
-
 /// Hardware counters.
-pub(super) const PERF: [&str; 5] = [
+const PERF: [&str; 5] = [
     "cycles",
     "instructions",
     "cache_refs",
@@ -283,7 +261,7 @@ impl Statistics {
         let pid = fields.whole("pid", MOST_TASKS);
         fields.whole("ts_ms", MOST_MS);
         fields.number("lifetime_ms", MOST_MS as f64);
-        let exit = exit_of(&mut fields);
+        let exit = fields.exit();
         self.exits.add(exit);
         if pid.is_some() && pid == self.recording.pid {
             self.own_exit = exit.or(self.own_exit);
@@ -301,13 +279,6 @@ impl Statistics {
         }
         self.summary = Some(summary);
     }
-}
-
-/// How a process ended, by its record or the summary's.
-pub(super) fn exit_of(fields: &mut Fields<'_, '_>) -> Option<Exit> {
-    let code = fields.signed("exit_code", i64::from(i32::MIN)..=i64::from(i32::MAX));
-    let signal = fields.signed("signal", 1..=64).map(Exit::Signal);
-    signal.or(code.map(Exit::Code))
 }
 
 /// A counter that only rises.

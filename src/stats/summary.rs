@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::doubts::Doubts;
 use super::fields::Fields;
-use super::statistics::{MOST, MOST_CPU, MOST_KB, MOST_MS, MOST_TASKS, TOTALS, exit_of};
+use super::values::{MOST, MOST_CPU, MOST_KB, MOST_MS, MOST_TASKS, TOTALS};
 use crate::sys::account::Exit;
 
 /// Figures of the whole life; `None` for what is not in it, or cannot be right.
@@ -69,7 +69,7 @@ impl Summary {
         kept.shift_remove("ebpf");
         Self {
             total_time_secs: fields.number("total_time_secs", MOST_SECS),
-            exit: exit.and_then(|exit| exit_of(&mut fields.within(exit))),
+            exit: exit.and_then(|exit| fields.within(exit).exit()),
             ended_by: fields.text("ended_by"),
             sample_count: fields.whole("sample_count", MOST),
             usage_complete: fields.flag("usage_complete"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::render::json::SCHEMA;
+use crate::output::schema::SCHEMA;
 use crate::stats::disagree::disagreements;
 use crate::stats::doubts::{Doubts, LineNumbers, Names};
 use crate::stats::histogram::RESOLUTION;
