@@ -2,71 +2,25 @@
 
 use super::super::call::When;
 use super::super::names::{Names, files, ioctls, signals};
-use super::super::table::{EPOLL_EVENT, Kind};
+use super::super::table::EPOLL_EVENT;
 use super::super::value::Value;
 use super::reader::{Bytes, Reader};
 
-/// `None` if the kind is not of this part.
-pub(super) fn value(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Option<Value>> {
-    let raw = reader.word(at);
-    let int = u64::from(raw as u32);
-    Some(Some(match kind {
-        Kind::Mode => Value::Octal(u64::from(raw as u16)),
-        Kind::StatxFlags => {
-            let sync = match int & files::STATX_SYNC_MASK {
-                0 => Value::word("AT_STATX_SYNC_AS_STAT"),
-                bits => files::STATX_SYNC.flags(bits),
-            };
-            match int & !files::STATX_SYNC_MASK {
-                0 => sync,
-                flags => Value::Joined(vec![sync, files::AT.flags(flags)], "|"),
-            }
-        }
-        Kind::OpenFlags => open_flags(int),
-        Kind::OpenMode(flags) => {
-            let makes = reader.word(flags.into()) & files::MAKES_A_FILE != 0;
-            return Some(makes.then(|| Value::Octal(u64::from(raw as u16))));
-        }
-        Kind::FdPair => fd_pair(reader, at).unwrap_or_else(|| reader.address(at)),
-        Kind::Iovecs(count) => list(
-            reader,
-            at,
-            When::Enter,
-            2 * reader.word_size(),
-            reader.word(count.into()),
-            iovec,
-        ),
-        Kind::Pollfds(count) => list(
-            reader,
-            at,
-            When::Enter,
-            8,
-            reader.word(count.into()),
-            |item| pollfd(reader, item),
-        ),
-        Kind::EpollEvent(op) if reader.int(op.into()) == libc::EPOLL_CTL_DEL => reader.address(at),
-        Kind::EpollEvent(_) => {
-            let event = reader.bytes(at, When::Enter).and_then(epoll_event);
-            event.unwrap_or_else(|| reader.address(at))
-        }
-        Kind::EpollEvents => match reader.call.result {
-            Some(count @ 0..) => {
-                let size = EPOLL_EVENT.into();
-                list(reader, at, When::Exit, size, count as u64, epoll_event)
-            }
-            _ => reader.address(at),
-        },
-        Kind::OffsetInOut => offset(reader, at),
-        Kind::OpenHow(_) => reader
-            .bytes(at, When::Enter)
-            .and_then(open_how)
-            .unwrap_or_else(|| reader.address(at)),
-        Kind::Ioctl => request(int),
-        Kind::IoctlArgument => return Some(ioctl_argument(reader, at)),
-        Kind::FcntlArgument => return Some(fcntl_argument(reader, at)),
-        Kind::FdSet => fd_set(reader, at),
-        _ => return None,
-    }))
+pub(super) fn statx_flags(bits: u64) -> Value {
+    let sync = match bits & files::STATX_SYNC_MASK {
+        0 => Value::word("AT_STATX_SYNC_AS_STAT"),
+        sync => files::STATX_SYNC.flags(sync),
+    };
+    match bits & !files::STATX_SYNC_MASK {
+        0 => sync,
+        flags => Value::Joined(vec![sync, files::AT.flags(flags)], "|"),
+    }
+}
+
+/// `None` unless these flags make a file.
+pub(super) fn open_mode(mode: u64, flags: u64) -> Option<Value> {
+    let makes = flags & files::MAKES_A_FILE != 0;
+    makes.then(|| Value::Octal(u64::from(mode as u16)))
 }
 
 /// An array whose items are told one by one.
@@ -118,13 +72,19 @@ pub(super) fn fields<const N: usize>(fields: [(&'static str, Value); N]) -> Valu
     )
 }
 
-fn fd_pair(reader: &Reader<'_>, at: usize) -> Option<Value> {
-    let bytes = reader.bytes(at, When::Exit)?;
-    let both = [bytes.i32(0)?, bytes.i32(4)?];
-    Some(Value::List(
-        both.map(|fd| reader.new_fd(fd as i32)).into(),
-        false,
-    ))
+pub(super) fn fd_pair(reader: &Reader<'_>, at: usize) -> Value {
+    reader.decoded(at, When::Exit, |bytes| {
+        let both = [bytes.i32(0)?, bytes.i32(4)?];
+        Some(Value::List(
+            both.map(|fd| reader.new_fd(fd as i32)).into(),
+            false,
+        ))
+    })
+}
+
+pub(super) fn iovecs(reader: &Reader<'_>, at: usize, count: u64) -> Value {
+    let size = 2 * reader.word_size();
+    list(reader, at, When::Enter, size, count, iovec)
 }
 
 fn iovec(bytes: Bytes<'_>) -> Option<Value> {
@@ -132,6 +92,11 @@ fn iovec(bytes: Bytes<'_>) -> Option<Value> {
         ("iov_base", Value::Address(bytes.word(0, 0)?)),
         ("iov_len", Value::UInt(bytes.word(0, 1)?)),
     ]))
+}
+
+pub(super) fn pollfds(reader: &Reader<'_>, at: usize, count: u64) -> Value {
+    let item = |item: Bytes<'_>| pollfd(reader, item);
+    list(reader, at, When::Enter, 8, count, item)
 }
 
 fn pollfd(reader: &Reader<'_>, bytes: Bytes<'_>) -> Option<Value> {
@@ -159,6 +124,24 @@ pub(super) fn ready(reader: &Reader<'_>, bytes: Bytes<'_>) -> String {
     Value::List(bytes.items(8).filter_map(one).collect(), false).to_string()
 }
 
+/// An address where the operation takes no event.
+pub(super) fn epoll_given(reader: &Reader<'_>, at: usize, operation: i32) -> Value {
+    match operation {
+        libc::EPOLL_CTL_DEL => reader.address(at),
+        _ => reader.decoded(at, When::Enter, epoll_event),
+    }
+}
+
+pub(super) fn epoll_events(reader: &Reader<'_>, at: usize) -> Value {
+    match reader.call.result {
+        Some(count @ 0..) => {
+            let size = EPOLL_EVENT.into();
+            list(reader, at, When::Exit, size, count as u64, epoll_event)
+        }
+        _ => reader.address(at),
+    }
+}
+
 fn epoll_event(bytes: Bytes<'_>) -> Option<Value> {
     let data = bytes.u64(usize::from(EPOLL_EVENT) - 8)?;
     let halves = fields([
@@ -171,7 +154,7 @@ fn epoll_event(bytes: Bytes<'_>) -> Option<Value> {
     ]))
 }
 
-fn offset(reader: &Reader<'_>, at: usize) -> Value {
+pub(super) fn offset(reader: &Reader<'_>, at: usize) -> Value {
     let number = |when| {
         reader
             .bytes(at, when)?
@@ -187,7 +170,7 @@ fn offset(reader: &Reader<'_>, at: usize) -> Value {
     }
 }
 
-fn open_how(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn open_how(bytes: Bytes<'_>) -> Option<Value> {
     let (flags, mode) = (bytes.u64(0)?, bytes.u64(8)?);
     let mut told = vec![("flags".into(), open_flags(flags))];
     if flags & files::MAKES_A_FILE != 0 || mode != 0 {
@@ -198,7 +181,7 @@ fn open_how(bytes: Bytes<'_>) -> Option<Value> {
 }
 
 /// By name, else by the parts that `_IOC` makes a number of.
-fn request(number: u64) -> Value {
+pub(super) fn request(number: u64) -> Value {
     if let Some(name) = ioctls::IOCTL.name(number) {
         return Value::word(name);
     }
@@ -220,7 +203,7 @@ fn request(number: u64) -> Value {
     Value::Macro("_IOC", parts.into())
 }
 
-fn ioctl_argument(reader: &Reader<'_>, at: usize) -> Option<Value> {
+pub(super) fn ioctl_argument(reader: &Reader<'_>, at: usize) -> Option<Value> {
     let request = u64::from(reader.int(1) as u32);
     let name = ioctls::IOCTL.name(request).unwrap_or("");
     let int = |when| {
@@ -258,7 +241,7 @@ fn window(bytes: Bytes<'_>) -> Option<Value> {
     ]))
 }
 
-fn fcntl_argument(reader: &Reader<'_>, at: usize) -> Option<Value> {
+pub(super) fn fcntl_argument(reader: &Reader<'_>, at: usize) -> Option<Value> {
     let raw = u64::from(reader.word(at) as u32);
     Some(match reader.int(1) {
         libc::F_GETFD
@@ -303,7 +286,7 @@ fn lock(reader: &Reader<'_>, at: usize, when: When) -> Value {
     bytes.and_then(told).unwrap_or_else(|| reader.address(at))
 }
 
-fn fd_set(reader: &Reader<'_>, at: usize) -> Value {
+pub(super) fn fd_set(reader: &Reader<'_>, at: usize) -> Value {
     let Some(bytes) = reader.bytes(at, When::Enter) else {
         return reader.address(at);
     };

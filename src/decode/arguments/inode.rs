@@ -2,36 +2,13 @@
 
 use super::super::call::When;
 use super::super::names::files;
-use super::super::table::Kind;
 use super::super::value::Value;
 use super::Detail;
 use super::files::fields;
 use super::reader::{Bytes, Reader};
 
-/// `None` if the kind is not of this part.
-pub(super) fn value(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Option<Value>> {
-    let raw = reader.word(at);
-    let tell: fn(Bytes<'_>) -> Option<Value> = match kind {
-        Kind::FileMode => return Some(Some(file_mode(u64::from(raw as u16)))),
-        Kind::Device(mode) => {
-            let file_type = reader.word(mode.into()) & u64::from(libc::S_IFMT);
-            let is_device = [libc::S_IFCHR, libc::S_IFBLK]
-                .map(u64::from)
-                .contains(&file_type);
-            return Some(is_device.then(|| device(u64::from(raw as u32))));
-        }
-        Kind::Dirents => return Some(Some(entries(reader, at))),
-        Kind::Stat => stat,
-        Kind::Statx => statx,
-        Kind::Statfs => statfs,
-        _ => return None,
-    };
-    let told = reader.bytes(at, When::Exit).and_then(tell);
-    Some(Some(told.unwrap_or_else(|| reader.address(at))))
-}
-
 /// How many there are, where all were captured: an address beside a number, as strace has it.
-fn entries(reader: &Reader<'_>, at: usize) -> Value {
+pub(super) fn entries(reader: &Reader<'_>, at: usize) -> Value {
     let address = reader.address(at);
     if reader.view.detail != Detail::Full {
         return address;
@@ -63,7 +40,7 @@ fn count_entries(bytes: Bytes<'_>) -> Option<usize> {
     Some(count)
 }
 
-fn file_mode(mode: u64) -> Value {
+pub(super) fn file_mode(mode: u64) -> Value {
     let kind = mode & u64::from(libc::S_IFMT);
     let Some(name) = files::FILE_TYPE.name(kind) else {
         return Value::Octal(mode);
@@ -77,6 +54,13 @@ fn file_mode(mode: u64) -> Value {
     Value::Joined(parts, "|")
 }
 
+/// `None` unless the mode is a device's.
+pub(super) fn device_of(number: u64, mode: u64) -> Option<Value> {
+    let devices = [libc::S_IFCHR, libc::S_IFBLK].map(u64::from);
+    let is_device = devices.contains(&(mode & u64::from(libc::S_IFMT)));
+    is_device.then(|| device(u64::from(number as u32)))
+}
+
 fn device(number: u64) -> Value {
     let numbers = [libc::major(number), libc::minor(number)];
     Value::Macro(
@@ -86,7 +70,7 @@ fn device(number: u64) -> Value {
 }
 
 /// As strace tells it without `-v`: kind, size or device, and that there is more.
-fn stat(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn stat(bytes: Bytes<'_>) -> Option<Value> {
     let x86 = cfg!(target_arch = "x86_64");
     let mode = bytes.u32(if x86 { 24 } else { 16 })?;
     let (rdev, size) = if x86 { (40, 48) } else { (32, 48) };
@@ -103,7 +87,7 @@ fn stat(bytes: Bytes<'_>) -> Option<Value> {
     ]))
 }
 
-fn statx(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn statx(bytes: Bytes<'_>) -> Option<Value> {
     Some(fields([
         ("stx_mask", files::STATX.flags(bytes.u32(0)?)),
         ("stx_attributes", files::STATX_ATTR.flags(bytes.u64(8)?)),
@@ -113,7 +97,7 @@ fn statx(bytes: Bytes<'_>) -> Option<Value> {
     ]))
 }
 
-fn statfs(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn statfs(bytes: Bytes<'_>) -> Option<Value> {
     let number = |at| bytes.u64(at).map(Value::UInt);
     let kind = bytes.u64(0)?;
     let id = [bytes.u32(56)?, bytes.u32(60)?].map(Value::Hex);

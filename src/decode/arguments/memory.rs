@@ -2,7 +2,6 @@
 
 use super::super::call::When;
 use super::super::names::{Names, files, ipc};
-use super::super::table::Kind;
 use super::super::value::Value;
 use super::files::list;
 use super::reader::{Bytes, Reader};
@@ -10,47 +9,6 @@ use super::reader::{Bytes, Reader};
 /// Where the size of huge pages stands in flags: its logarithm, in six bits.
 const HUGE_SHIFT: u64 = 26;
 const HUGE_MASK: u64 = 63;
-
-/// `None` if the kind is not of this part.
-pub(super) fn value(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Option<Value>> {
-    let raw = reader.word(at);
-    Some(Some(match kind {
-        Kind::MapFlags => map_flags(raw),
-        Kind::MemfdFlags => {
-            let (words, rest) = files::MEMFD.split(without_huge(u64::from(raw as u32)));
-            with_huge(
-                words.join("|"),
-                rest,
-                u64::from(raw as u32),
-                "MFD_HUGE_SHIFT",
-            )
-        }
-        Kind::NewAddress => {
-            let used = reader.word(3) & (libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP) as u64 != 0;
-            return Some(used.then(|| reader.address(at)));
-        }
-        Kind::IpcKey if raw as u32 == 0 => Value::word("IPC_PRIVATE"),
-        Kind::IpcKey => Value::Hex(u64::from(raw as u32)),
-        Kind::IpcFlags(names) => ipc_flags(names, u64::from(raw as u32), 0),
-        Kind::ShmFlags => {
-            let bits = u64::from(raw as u32);
-            ipc_flags(
-                &ipc::SHMGET,
-                without_huge(bits),
-                bits >> HUGE_SHIFT & HUGE_MASK,
-            )
-        }
-        Kind::Sembufs(count) => list(
-            reader,
-            at,
-            When::Enter,
-            6,
-            reader.word(count.into()),
-            sembuf,
-        ),
-        _ => return None,
-    }))
-}
 
 fn without_huge(bits: u64) -> u64 {
     bits & !(HUGE_MASK << HUGE_SHIFT)
@@ -76,7 +34,34 @@ fn with_huge(words: String, rest: u64, bits: u64, shift: &str) -> Value {
     }
 }
 
-fn map_flags(bits: u64) -> Value {
+pub(super) fn memfd_flags(bits: u64) -> Value {
+    let (words, rest) = files::MEMFD.split(without_huge(bits));
+    with_huge(words.join("|"), rest, bits, "MFD_HUGE_SHIFT")
+}
+
+/// `None` unless these flags of `mremap` use it.
+pub(super) fn new_address(reader: &Reader<'_>, at: usize, flags: u64) -> Option<Value> {
+    let used = flags & (libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP) as u64 != 0;
+    used.then(|| reader.address(at))
+}
+
+pub(super) fn ipc_key(key: u64) -> Value {
+    match key {
+        0 => Value::word("IPC_PRIVATE"),
+        key => Value::Hex(key),
+    }
+}
+
+pub(super) fn shm_flags(bits: u64) -> Value {
+    let huge = bits >> HUGE_SHIFT & HUGE_MASK;
+    ipc_flags(&ipc::SHMGET, without_huge(bits), huge)
+}
+
+pub(super) fn sembufs(reader: &Reader<'_>, at: usize, count: u64) -> Value {
+    list(reader, at, When::Enter, 6, count, sembuf)
+}
+
+pub(super) fn map_flags(bits: u64) -> Value {
     let kind = bits & 0xf;
     let first = files::MAP_TYPE.constant(kind).to_string();
     let (flags, rest) = match without_huge(bits & !0xf) {
@@ -88,7 +73,7 @@ fn map_flags(bits: u64) -> Value {
     with_huge(words, rest, bits, "MAP_HUGE_SHIFT")
 }
 
-fn ipc_flags(names: &Names, bits: u64, huge: u64) -> Value {
+pub(super) fn ipc_flags(names: &Names, bits: u64, huge: u64) -> Value {
     let (flags, rest) = match bits & !0o777 {
         0 => (Vec::new(), 0),
         flags => names.split(flags),

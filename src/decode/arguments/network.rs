@@ -2,7 +2,6 @@
 
 use super::super::call::When;
 use super::super::names::network as names;
-use super::super::table::Kind;
 use super::super::value::Value;
 use super::reader::{Bytes, Reader};
 use super::{Detail, sockaddr};
@@ -10,38 +9,7 @@ use super::{Detail, sockaddr};
 /// The type of a socket in the low bits; flags above.
 const TYPE_MASK: u64 = 0xf;
 
-/// `None` if the kind is not of this part.
-pub(super) fn value(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Option<Value>> {
-    Some(Some(match kind {
-        Kind::SocketType => socket_type(u64::from(reader.word(at) as u32)),
-        Kind::Protocol(domain) => {
-            protocol(reader.int(domain.into()), u64::from(reader.word(at) as u32))
-        }
-        Kind::SockaddrIn(len) => {
-            let told = reader
-                .bytes(at, When::Enter)
-                .map(|bytes| told_address(bytes, reader.word(len.into())));
-            told.unwrap_or_else(|| reader.address(at))
-        }
-        Kind::SockaddrOut(len) => sockaddr_out(reader, at, len.into()),
-        Kind::SocklenInOut => socklen(reader, at),
-        Kind::SocketOption(level) => {
-            option_name(reader.int(level.into()), u64::from(reader.word(at) as u32))
-        }
-        Kind::OptionIn(len) => option_value(reader, at, When::Enter, Some(reader.word(len.into()))),
-        Kind::OptionOut(len) => {
-            let length = reader
-                .bytes(len.into(), When::Exit)
-                .and_then(|len| len.u32(0));
-            option_value(reader, at, When::Exit, length)
-        }
-        Kind::MsghdrIn => msghdr(reader, at, When::Enter),
-        Kind::MsghdrOut => msghdr(reader, at, When::Exit),
-        _ => return None,
-    }))
-}
-
-fn socket_type(bits: u64) -> Value {
+pub(super) fn socket_type(bits: u64) -> Value {
     let Some(kind) = names::TYPE.name(bits & TYPE_MASK) else {
         return names::TYPE_FLAGS.flags(bits);
     };
@@ -57,7 +25,7 @@ fn socket_type(bits: u64) -> Value {
     Value::word(words.join("|"))
 }
 
-fn protocol(domain: i32, protocol: u64) -> Value {
+pub(super) fn protocol(domain: i32, protocol: u64) -> Value {
     match domain {
         libc::AF_INET | libc::AF_INET6 => names::IP_PROTOCOL.constant(protocol),
         libc::AF_NETLINK => names::NETLINK.constant(protocol),
@@ -77,8 +45,12 @@ fn told_address(bytes: Bytes<'_>, length: u64) -> Value {
     sockaddr::value(Bytes { data, ..bytes })
 }
 
+pub(super) fn sockaddr_in(reader: &Reader<'_>, at: usize, length: u64) -> Value {
+    reader.decoded(at, When::Enter, |bytes| Some(told_address(bytes, length)))
+}
+
 /// The kernel writes no more than there is room for, and says how long the address is.
-fn sockaddr_out(reader: &Reader<'_>, at: usize, len: usize) -> Value {
+pub(super) fn sockaddr_out(reader: &Reader<'_>, at: usize, len: usize) -> Value {
     let length = |when| reader.bytes(len, when).and_then(|len| len.u32(0));
     match (
         reader.bytes(at, When::Exit),
@@ -91,7 +63,7 @@ fn sockaddr_out(reader: &Reader<'_>, at: usize, len: usize) -> Value {
     }
 }
 
-fn socklen(reader: &Reader<'_>, at: usize) -> Value {
+pub(super) fn socklen(reader: &Reader<'_>, at: usize) -> Value {
     let number = |when| reader.bytes(at, when)?.i32(0).map(Value::Int);
     let told = match (number(When::Enter), number(When::Exit)) {
         (Some(before), Some(after)) if before != after => {
@@ -104,7 +76,7 @@ fn socklen(reader: &Reader<'_>, at: usize) -> Value {
     Value::List(vec![told], false)
 }
 
-fn option_name(level: i32, option: u64) -> Value {
+pub(super) fn option_name(level: i32, option: u64) -> Value {
     let known = match level {
         libc::SOL_SOCKET => &names::SOCKET_OPTION,
         libc::SOL_TCP => &names::TCP_OPTION,
@@ -115,6 +87,16 @@ fn option_name(level: i32, option: u64) -> Value {
         _ => return Value::UInt(option),
     };
     known.constant(option)
+}
+
+pub(super) fn option_in(reader: &Reader<'_>, at: usize, length: u64) -> Value {
+    option_value(reader, at, When::Enter, Some(length))
+}
+
+/// Its length is where the argument `length` points at.
+pub(super) fn option_out(reader: &Reader<'_>, at: usize, length: usize) -> Value {
+    let length = reader.bytes(length, When::Exit).and_then(|it| it.u32(0));
+    option_value(reader, at, When::Exit, length)
 }
 
 fn option_value(reader: &Reader<'_>, at: usize, when: When, length: Option<u64>) -> Value {
@@ -154,7 +136,7 @@ fn credentials(bytes: Bytes<'_>) -> Option<Value> {
 
 /// Where the name, the parts and the control data are, and how much there is of each: what they
 /// point at was not captured.
-fn msghdr(reader: &Reader<'_>, at: usize, when: When) -> Value {
+pub(super) fn msghdr(reader: &Reader<'_>, at: usize, when: When) -> Value {
     let told = |bytes: Bytes<'_>| {
         let controls = bytes.word(0, 5)?;
         let mut told = vec![

@@ -2,71 +2,11 @@
 
 use super::super::call::When;
 use super::super::names::{process as names, signals};
-use super::super::table::Kind;
 use super::super::value::Value;
 use super::reader::{Bytes, Reader};
 use super::time;
 
-/// `None` if the kind is not of this part.
-pub(super) fn value(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Option<Value>> {
-    use When::{Enter, Exit};
-    let (when, tell): (When, fn(Bytes<'_>) -> Option<Value>) = match kind {
-        Kind::Argv => return Some(Some(argv(reader, at))),
-        Kind::Envp => return Some(Some(envp(reader, at))),
-        Kind::CloneFlags => return Some(Some(clone_flags(reader.word(at)))),
-        Kind::CloneTid(flags) => return Some(clone_tid(reader, at, flags)),
-        Kind::ClonePointer(flags) => {
-            return Some((reader.word(0) & flags != 0).then(|| reader.address(at)));
-        }
-        Kind::FutexOp => return Some(Some(futex_op(reader.word(at)))),
-        Kind::FutexArgument => return Some(futex_argument(reader, at)),
-        Kind::PrctlArgument => return Some(prctl_argument(reader, at)),
-        Kind::CpuSetIn(_) => (Enter, cpu_set),
-        Kind::CpuSetOut => (Exit, cpu_set),
-        Kind::CloneArgs(_) => (Enter, clone_args),
-        Kind::WaitStatus => {
-            let none = matches!(reader.call.result, Some(0));
-            let status = reader.bytes(at, Exit).filter(|_| !none);
-            let told = status
-                .and_then(|status| status.i32(0))
-                .map(|status| wait_status(status as i32));
-            return Some(Some(told.unwrap_or_else(|| reader.address(at))));
-        }
-        Kind::Rusage => (Exit, rusage),
-        Kind::RlimitIn => (Enter, |bytes| {
-            rlimit(bytes, bytes.word(0, 0)?, bytes.word(0, 1)?)
-        }),
-        Kind::RlimitOut => (Exit, |bytes| {
-            rlimit(bytes, bytes.word(0, 0)?, bytes.word(0, 1)?)
-        }),
-        Kind::Rlimit64In => (Enter, |bytes| rlimit64(bytes)),
-        Kind::Rlimit64Out => (Exit, |bytes| rlimit64(bytes)),
-        Kind::IntIn => (Enter, |bytes| {
-            Some(Value::List(vec![Value::Int(bytes.i32(0)?)], false))
-        }),
-        Kind::IntOut => (Exit, |bytes| {
-            Some(Value::List(vec![Value::Int(bytes.i32(0)?)], false))
-        }),
-        Kind::SchedParamIn => (Enter, |bytes| {
-            Some(Value::List(vec![Value::Int(bytes.i32(0)?)], false))
-        }),
-        Kind::SchedParamOut => (Exit, |bytes| {
-            Some(Value::List(vec![Value::Int(bytes.i32(0)?)], false))
-        }),
-        Kind::IdOut => (Exit, |bytes| {
-            Some(Value::List(vec![Value::UInt(bytes.u32(0)?)], false))
-        }),
-        Kind::IdsIn(_) => (Enter, |bytes| Some(ids(bytes))),
-        Kind::IdsOut => (Exit, |bytes| Some(ids(bytes))),
-        Kind::Utsname => (Exit, utsname),
-        Kind::Sysinfo => (Exit, sysinfo),
-        _ => return None,
-    };
-    let told = reader.bytes(at, when).and_then(tell);
-    Some(Some(told.unwrap_or_else(|| reader.address(at))))
-}
-
-fn argv(reader: &Reader<'_>, at: usize) -> Value {
+pub(super) fn argv(reader: &Reader<'_>, at: usize) -> Value {
     let Some((list, more)) = reader.strings(at) else {
         return reader.address(at);
     };
@@ -76,7 +16,7 @@ fn argv(reader: &Reader<'_>, at: usize) -> Value {
 }
 
 /// Of the environment strace tells how much there is: it is long, and holds secrets.
-fn envp(reader: &Reader<'_>, at: usize) -> Value {
+pub(super) fn envp(reader: &Reader<'_>, at: usize) -> Value {
     let Some((list, more)) = reader.strings(at) else {
         return reader.address(at);
     };
@@ -86,7 +26,7 @@ fn envp(reader: &Reader<'_>, at: usize) -> Value {
 }
 
 /// Flags, and in the low byte the signal of the end.
-fn clone_flags(bits: u64) -> Value {
+pub(super) fn clone_flags(bits: u64) -> Value {
     let signal = bits & 0xff;
     let (mut words, rest) = match bits & !0xff {
         0 => (Vec::new(), 0),
@@ -104,7 +44,7 @@ fn clone_flags(bits: u64) -> Value {
     Value::word(words.join("|"))
 }
 
-fn clone_tid(reader: &Reader<'_>, at: usize, flags: u64) -> Option<Value> {
+pub(super) fn clone_tid(reader: &Reader<'_>, at: usize, flags: u64) -> Option<Value> {
     if reader.word(0) & flags == 0 {
         return None;
     }
@@ -115,7 +55,12 @@ fn clone_tid(reader: &Reader<'_>, at: usize, flags: u64) -> Option<Value> {
     ))
 }
 
-fn clone_args(bytes: Bytes<'_>) -> Option<Value> {
+/// `None` unless one of these flags is set.
+pub(super) fn clone_pointer(reader: &Reader<'_>, at: usize, flags: u64) -> Option<Value> {
+    (reader.word(0) & flags != 0).then(|| reader.address(at))
+}
+
+pub(super) fn clone_args(bytes: Bytes<'_>) -> Option<Value> {
     let number = |index: usize| bytes.u64(index * 8);
     let flags = number(0)?;
     let is_set = |flag: i32| flags & u64::from(flag as u32) != 0;
@@ -145,7 +90,7 @@ fn clone_args(bytes: Bytes<'_>) -> Option<Value> {
     Some(Value::Struct(told))
 }
 
-fn futex_op(bits: u64) -> Value {
+pub(super) fn futex_op(bits: u64) -> Value {
     const PRIVATE: u64 = 128;
     const REALTIME: u64 = 256;
     let bits = u64::from(bits as u32);
@@ -162,7 +107,7 @@ fn futex_op(bits: u64) -> Value {
 }
 
 /// The last three arguments of `futex`: a time or a number, an address, a number or a mask.
-fn futex_argument(reader: &Reader<'_>, at: usize) -> Option<Value> {
+pub(super) fn futex_argument(reader: &Reader<'_>, at: usize) -> Option<Value> {
     let op = reader.int(1) & 0x7f;
     let (wait, wake, wake_op, lock, requeue) = (
         matches!(op, 0 | 9 | 11),
@@ -248,7 +193,7 @@ fn prctl_takes(option: i32) -> usize {
     }
 }
 
-fn prctl_argument(reader: &Reader<'_>, at: usize) -> Option<Value> {
+pub(super) fn prctl_argument(reader: &Reader<'_>, at: usize) -> Option<Value> {
     let option = reader.int(0);
     if at > prctl_takes(option) {
         return None;
@@ -273,7 +218,7 @@ fn prctl_argument(reader: &Reader<'_>, at: usize) -> Option<Value> {
 }
 
 /// Bits of processors, as strace writes them: `[0 1 2]`.
-fn cpu_set(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn cpu_set(bytes: Bytes<'_>) -> Option<Value> {
     let is_set = |cpu: &usize| {
         bytes
             .data
@@ -287,8 +232,15 @@ fn cpu_set(bytes: Bytes<'_>) -> Option<Value> {
     ))
 }
 
-/// `[{WIFEXITED(s) && WEXITSTATUS(s) == 0}]`
-fn wait_status(status: i32) -> Value {
+/// `[{WIFEXITED(s) && WEXITSTATUS(s) == 0}]`; an address where no child had ended.
+pub(super) fn wait_status(reader: &Reader<'_>, at: usize) -> Value {
+    match reader.call.result {
+        Some(0) => reader.address(at),
+        _ => reader.decoded(at, When::Exit, |bytes| Some(status(bytes.i32(0)? as i32))),
+    }
+}
+
+fn status(status: i32) -> Value {
     let word = |text: String| Value::word(text);
     let signal = |number: i32| signals::name(number as u32 as u64);
     let mut told = if libc::WIFSIGNALED(status) {
@@ -321,7 +273,7 @@ fn wait_status(status: i32) -> Value {
     Value::List(vec![Value::Struct(vec![("".into(), all)])], false)
 }
 
-fn rusage(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn rusage(bytes: Bytes<'_>) -> Option<Value> {
     Some(Value::Struct(vec![
         ("ru_utime".into(), time::seconds(bytes, 0)?),
         ("ru_stime".into(), time::seconds(bytes, 2)?),
@@ -329,14 +281,15 @@ fn rusage(bytes: Bytes<'_>) -> Option<Value> {
     ]))
 }
 
-fn rlimit(bytes: Bytes<'_>, current: u64, most: u64) -> Option<Value> {
+pub(super) fn rlimit(bytes: Bytes<'_>) -> Option<Value> {
+    let (current, most) = (bytes.word(0, 0)?, bytes.word(0, 1)?);
     Some(match bytes.word {
         8 => limits(current, most, u64::MAX, "RLIM64_INFINITY"),
         _ => limits(current, most, u64::from(u32::MAX), "RLIM_INFINITY"),
     })
 }
 
-fn rlimit64(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn rlimit64(bytes: Bytes<'_>) -> Option<Value> {
     Some(limits(
         bytes.u64(0)?,
         bytes.u64(8)?,
@@ -359,12 +312,21 @@ fn limits(current: u64, most: u64, infinity: u64, infinite: &'static str) -> Val
     ])
 }
 
-fn ids(bytes: Bytes<'_>) -> Value {
-    let all = bytes.items(4).filter_map(|id| id.u32(0)).map(Value::UInt);
-    Value::List(all.collect(), !bytes.whole)
+/// The one number behind a pointer.
+pub(super) fn int(bytes: Bytes<'_>) -> Option<Value> {
+    Some(Value::List(vec![Value::Int(bytes.i32(0)?)], false))
 }
 
-fn utsname(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn id(bytes: Bytes<'_>) -> Option<Value> {
+    Some(Value::List(vec![Value::UInt(bytes.u32(0)?)], false))
+}
+
+pub(super) fn ids(bytes: Bytes<'_>) -> Option<Value> {
+    let all = bytes.items(4).filter_map(|id| id.u32(0)).map(Value::UInt);
+    Some(Value::List(all.collect(), !bytes.whole))
+}
+
+pub(super) fn utsname(bytes: Bytes<'_>) -> Option<Value> {
     const FIELD: usize = 65;
     let field = |index: usize| {
         let bytes = bytes.from(index * FIELD)?;
@@ -386,7 +348,7 @@ fn utsname(bytes: Bytes<'_>) -> Option<Value> {
     ]))
 }
 
-fn sysinfo(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn sysinfo(bytes: Bytes<'_>) -> Option<Value> {
     let number = |at| bytes.u64(at).map(Value::UInt);
     let loads = [8, 16, 24].map(|at| bytes.u64(at).map(Value::UInt));
     Some(Value::Struct(vec![

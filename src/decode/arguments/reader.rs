@@ -149,6 +149,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What was captured, as `decode` reads it; the address where there is nothing to read.
+    pub fn decoded(
+        &self,
+        at: usize,
+        when: When,
+        decode: impl Fn(Bytes<'_>) -> Option<Value>,
+    ) -> Value {
+        let value = self.bytes(at, when).and_then(decode);
+        value.unwrap_or_else(|| self.address(at))
+    }
+
     /// The captured strings of an array, and whether there were more.
     pub fn strings(&self, at: usize) -> Option<(&'a [&'a [u8]], bool)> {
         match self.data(at, When::Enter)? {

@@ -1,42 +1,20 @@
 //! Arguments of calls on signals.
 
-use super::super::call::When;
 use super::super::names::signals as names;
-use super::super::table::Kind;
 use super::super::value::Value;
-use super::reader::{Bytes, Reader};
+use super::reader::Bytes;
 
-/// `None` if the kind is not of this part.
-pub(super) fn value(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Option<Value>> {
-    use When::{Enter, Exit};
-    let (when, tell): (When, fn(Bytes<'_>) -> Option<Value>) = match kind {
-        Kind::Signal => {
-            return Some(Some(Value::word(names::name(u64::from(
-                reader.word(at) as u32
-            )))));
-        }
-        Kind::SigsetIn => (Enter, sigset),
-        Kind::SigsetOut => (Exit, sigset),
-        Kind::SigactionIn => (Enter, sigaction),
-        Kind::SigactionOut => (Exit, sigaction),
-        Kind::SigstackIn => (Enter, sigstack),
-        Kind::SigstackOut => (Exit, sigstack),
-        Kind::Sigevent => (Enter, sigevent),
-        Kind::SiginfoIn => (Enter, siginfo),
-        Kind::SiginfoOut => (Exit, siginfo),
-        _ => return None,
-    };
-    let told = reader.bytes(at, when).and_then(tell);
-    Some(Some(told.unwrap_or_else(|| reader.address(at))))
+pub(super) fn signal(number: u64) -> Value {
+    Value::word(names::name(number))
 }
 
-fn sigset(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn sigset(bytes: Bytes<'_>) -> Option<Value> {
     bytes.u64(0).map(names::set)
 }
 
 /// The kernel's own structure, not the C library's: handler, flags, restorer (not on every
 /// machine), mask.
-fn sigaction(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn sigaction(bytes: Bytes<'_>) -> Option<Value> {
     const HAS_RESTORER: bool = cfg!(not(target_arch = "aarch64"));
     let handler = match bytes.word(0, 0)? {
         0 => Value::word("SIG_DFL"),
@@ -59,7 +37,7 @@ fn sigaction(bytes: Bytes<'_>) -> Option<Value> {
     Some(Value::Struct(told))
 }
 
-fn sigstack(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn sigstack(bytes: Bytes<'_>) -> Option<Value> {
     Some(Value::Struct(vec![
         ("ss_sp".into(), Value::Address(bytes.word(0, 0)?)),
         (
@@ -70,7 +48,7 @@ fn sigstack(bytes: Bytes<'_>) -> Option<Value> {
     ]))
 }
 
-fn sigevent(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn sigevent(bytes: Bytes<'_>) -> Option<Value> {
     const SIGNAL: u64 = 0;
     const THREAD: u64 = 2;
     const THREAD_ID: u64 = 4;
@@ -107,7 +85,7 @@ fn sigevent(bytes: Bytes<'_>) -> Option<Value> {
     Some(Value::Struct(told))
 }
 
-fn siginfo(bytes: Bytes<'_>) -> Option<Value> {
+pub(super) fn siginfo(bytes: Bytes<'_>) -> Option<Value> {
     let (signal, code) = (bytes.u32(0)?, bytes.u32(8)?);
     if signal == 0 {
         return Some(Value::Struct(Vec::new()));

@@ -1,7 +1,6 @@
 //! Arguments of calls on clocks and timers.
 
 use super::super::call::When;
-use super::super::table::Kind;
 use super::super::value::Value;
 use super::date;
 use super::reader::{Bytes, Reader};
@@ -13,36 +12,15 @@ const MICROSECONDS: &str = "tv_usec";
 const NOW: i64 = 0x3fff_ffff;
 const OMIT: i64 = 0x3fff_fffe;
 
-/// `None` if the kind is not of this part.
-pub(super) fn value(reader: &Reader<'_>, at: usize, kind: Kind) -> Option<Option<Value>> {
-    use When::{Enter, Exit};
-    let (when, tell): (When, fn(Bytes<'_>) -> Option<Value>) = match kind {
-        Kind::TimespecIn => (Enter, |bytes| moment(bytes, 0, NANOSECONDS)),
-        Kind::TimespecOut => (Exit, |bytes| moment(bytes, 0, NANOSECONDS)),
-        Kind::Remaining => return Some(Some(remaining(reader, at))),
-        Kind::TimespecPair => (Enter, |bytes| pair(bytes, file_time)),
-        Kind::TimevalIn => (Enter, |bytes| moment(bytes, 0, MICROSECONDS)),
-        Kind::TimevalOut => (Exit, |bytes| moment(bytes, 0, MICROSECONDS)),
-        Kind::TimevalPair => (Enter, |bytes| {
-            pair(bytes, |bytes, at| dated(bytes, at, MICROSECONDS))
-        }),
-        Kind::ItimervalIn => (Enter, |bytes| timer(bytes, MICROSECONDS)),
-        Kind::ItimervalOut => (Exit, |bytes| timer(bytes, MICROSECONDS)),
-        Kind::ItimerspecIn => (Enter, |bytes| timer(bytes, NANOSECONDS)),
-        Kind::ItimerspecOut => (Exit, |bytes| timer(bytes, NANOSECONDS)),
-        Kind::TimeOut => (Exit, |bytes| {
-            let seconds = bytes.long(0, 0)?;
-            Some(Value::List(vec![Value::Int(seconds)], false))
-        }),
-        Kind::TimerIdOut => (Exit, |bytes| {
-            Some(Value::List(vec![Value::Int(bytes.i32(0)?)], false))
-        }),
-        _ => return None,
-    };
+/// What was captured, as `decode` reads it; the address where there is nothing to read.
+pub(super) fn decoded(
+    reader: &Reader<'_>,
+    at: usize,
+    when: When,
+    decode: impl Fn(Bytes<'_>) -> Option<Value>,
+) -> Value {
     let bytes = with_words_of_the_call(reader, reader.bytes(at, when));
-    Some(Some(
-        bytes.and_then(tell).unwrap_or_else(|| reader.address(at)),
-    ))
+    bytes.and_then(decode).unwrap_or_else(|| reader.address(at))
 }
 
 /// The calls of 32-bit programs with `64` in their names take what 64-bit programs take.
@@ -65,6 +43,10 @@ fn moment(bytes: Bytes<'_>, at: usize, unit: &'static str) -> Option<Value> {
 /// A `timespec`.
 pub(super) fn nanoseconds(bytes: Bytes<'_>) -> Option<Value> {
     moment(bytes, 0, NANOSECONDS)
+}
+
+pub(super) fn microseconds(bytes: Bytes<'_>) -> Option<Value> {
+    moment(bytes, 0, MICROSECONDS)
 }
 
 /// A `timeval` that stands `at` words in.
@@ -103,8 +85,31 @@ fn timer(bytes: Bytes<'_>, unit: &'static str) -> Option<Value> {
     ]))
 }
 
+/// Two `timespec`s of files.
+pub(super) fn file_times(bytes: Bytes<'_>) -> Option<Value> {
+    pair(bytes, file_time)
+}
+
+/// Two `timeval`s of files.
+pub(super) fn file_times_microseconds(bytes: Bytes<'_>) -> Option<Value> {
+    pair(bytes, |bytes, at| dated(bytes, at, MICROSECONDS))
+}
+
+pub(super) fn timer_nanoseconds(bytes: Bytes<'_>) -> Option<Value> {
+    timer(bytes, NANOSECONDS)
+}
+
+pub(super) fn timer_microseconds(bytes: Bytes<'_>) -> Option<Value> {
+    timer(bytes, MICROSECONDS)
+}
+
+pub(super) fn time_t(bytes: Bytes<'_>) -> Option<Value> {
+    let seconds = bytes.long(0, 0)?;
+    Some(Value::List(vec![Value::Int(seconds)], false))
+}
+
 /// What is left of a sleep is written only where a signal ended it, though the call failed then.
-fn remaining(reader: &Reader<'_>, at: usize) -> Value {
+pub(super) fn remaining(reader: &Reader<'_>, at: usize) -> Value {
     let interrupted = reader
         .call
         .result

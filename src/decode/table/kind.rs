@@ -8,8 +8,6 @@ use crate::decode::names::Names;
 pub enum Kind {
     /// `int`.
     Int,
-    /// `long`.
-    Long,
     /// `unsigned int`.
     UInt,
     /// `unsigned long`, `size_t`.
@@ -158,16 +156,12 @@ pub enum Kind {
     Pollfds(u8),
     /// `fd_set` of as many descriptors as argument 0 says.
     FdSet,
-    /// `sigset_t` and its size behind one pointer: `pselect6`.
-    SigsetPair,
     /// `struct utsname`.
     Utsname,
     /// `struct sysinfo`.
     Sysinfo,
     /// An `int`, returned.
     IntOut,
-    /// An `int`, given.
-    IntIn,
     /// Ids, as many as that argument says.
     IdsIn(u8),
     /// Ids, as many as the call returned.
@@ -222,8 +216,6 @@ pub enum Kind {
     Sembufs(u8),
     /// `struct sigevent`.
     Sigevent,
-    /// `struct cap_user_header`.
-    CapHeader,
     /// A user-supplied `double[3]` of the load, and the like: an address where it failed.
     PointerOut,
     /// Flags of `statx`: how fresh, and others.
@@ -304,7 +296,7 @@ impl Kind {
             Self::ItimervalOut | Self::ItimerspecOut => add(Exit, Bytes(32)),
             Self::TimeOut => add(Exit, Bytes(word)),
             Self::WaitStatus | Self::TimerIdOut | Self::IntOut | Self::IdOut | Self::SchedParamOut => add(Exit, Bytes(4)),
-            Self::IntIn | Self::SchedParamIn => add(Enter, Bytes(4)),
+            Self::SchedParamIn => add(Enter, Bytes(4)),
             Self::SiginfoOut => add(Exit, Bytes(128)),
             Self::SiginfoIn => add(Enter, Bytes(128)),
             Self::Rusage => add(Exit, Bytes(18 * word)),
@@ -336,9 +328,13 @@ impl Kind {
             Self::FutexArgument if arg == 3 => add(Enter, Bytes(16)),
             Self::PrctlArgument if arg == 1 => add(Enter, What::String),
             Self::Sembufs(count) => add(Enter, BytesByArg { arg: count, unit: 6 }),
-            Self::CapHeader => add(Enter, Bytes(8)),
-            Self::SigsetPair => add(Enter, Bytes(2 * word)),
-            _ => {}
+            Self::Int | Self::UInt | Self::Size | Self::Offset | Self::Hex | Self::HexInt | Self::Pointer | Self::PointerOut
+            | Self::Fd | Self::DirFd | Self::NoFd | Self::Pid | Self::Id | Self::Mode | Self::FileMode | Self::Device(_)
+            | Self::Flags(_) | Self::WideFlags(_) | Self::Enum(_) | Self::OpenFlags | Self::OpenMode(_) | Self::Signal
+            | Self::Protocol(_) | Self::SocketType | Self::SocketOption(_) | Self::Timezone | Self::CloneFlags
+            | Self::ClonePointer(_) | Self::MapFlags | Self::MemfdFlags | Self::NewAddress | Self::Ioctl | Self::FutexOp
+            | Self::FutexArgument | Self::PrctlArgument | Self::IpcFlags(_) | Self::ShmFlags | Self::IpcKey
+            | Self::StatxFlags | Self::IntWith(..) | Self::Skip => {}
         }
     }
 
