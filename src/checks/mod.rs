@@ -1,5 +1,12 @@
 //! Judgements over facts. Pure: nothing here reads, runs or prints.
 
+/// The text of docs/troubleshooting/ID.md. Without such a page it does not compile.
+macro_rules! page {
+    ($id:literal) => {
+        include_str!(concat!("../../docs/troubleshooting/", $id, ".md"))
+    };
+}
+
 pub(crate) mod answers;
 pub mod backend;
 mod embedded;

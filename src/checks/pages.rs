@@ -1,47 +1,20 @@
 //! The pages of docs/troubleshooting, as `ebpf_diag --explain` prints them.
 
+use super::table::CHECKS;
+
 macro_rules! pages {
     ($($id:literal,)*) => {
-        &[$(($id, include_str!(concat!("../../docs/troubleshooting/", $id, ".md")))),*]
+        &[$(($id, page!($id))),*]
     };
 }
 
-/// Id and text of each, by id.
-pub const PAGES: &[(&str, &str)] = pages![
-    "bounding-set",
-    "bpffs-not-mounted",
+/// Pages of findings that no check makes, and of topics.
+const OTHERS: &[(&str, &str)] = pages![
     "built-without-ebpf",
-    "capabilities-dropped",
-    "cgroup-memory",
     "count-differs",
     "debugfs-755",
-    "facts-contradicted",
-    "file-capabilities-missing",
-    "file-capabilities-not-effective",
-    "file-capabilities-partial",
-    "file-capabilities-unknown",
     "invalid-elf-header",
-    "jit-limit",
-    "jit-off",
-    "kernel-addresses-hidden",
-    "kernel-btf-malformed",
-    "kernel-refused",
-    "kernel-too-old",
-    "kernel-without-bpf",
-    "kernel-without-btf",
-    "kernel-without-events",
-    "kernel-without-kprobes",
     "kptr-restrict",
-    "lockdown",
-    "memlock",
-    "net-admin-missing",
-    "no-hardware-counters",
-    "no-new-privs",
-    "nofile",
-    "nosuid-mount",
-    "not-executable",
-    "not-yours",
-    "object-broken",
     "object-btf-missing",
     "object-btf-unreadable",
     "object-class",
@@ -57,28 +30,25 @@ pub const PAGES: &[(&str, &str)] = pages![
     "object-program-large",
     "object-ringbuf-size",
     "object-section-unknown",
-    "perf-event-paranoid",
-    "pid-namespace",
-    "processes-hidden",
-    "ring-buffer",
-    "runs-skipped",
-    "seccomp",
     "seccomp-syscall",
-    "security-module",
     "still-attached",
     "tracefs-chmod",
-    "tracefs-not-mounted",
-    "tracefs-unreadable",
     "udev-tracefs",
     "unprivileged-bpf-disabled",
-    "user-namespace",
     "works-with-sudo",
-    "xdp-busy",
     "xdp-not-native",
 ];
 
+/// Id and text of each page, by id.
+pub fn all() -> Vec<(&'static str, &'static str)> {
+    let of_checks = CHECKS.iter().map(|check| (check.id, check.page));
+    let mut pages: Vec<_> = of_checks.chain(OTHERS.iter().copied()).collect();
+    pages.sort_unstable();
+    pages
+}
+
 /// The page with this id.
 pub fn page(id: &str) -> Option<&'static str> {
-    let found = PAGES.iter().find(|(known, _)| *known == id);
-    found.map(|(_, text)| *text)
+    let found = all().into_iter().find(|(known, _)| *known == id);
+    found.map(|(_, text)| text)
 }

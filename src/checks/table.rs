@@ -7,7 +7,7 @@ use crate::facts::Facts;
 
 /// One thing that may stand in the way, and how to tell.
 pub struct Check {
-    /// Stable name: what is wrong where it finds something. Its page is docs/troubleshooting/ID.md.
+    /// Stable name: what is wrong where it finds something.
     pub id: &'static str,
     /// What it looks at.
     pub title: &'static str,
@@ -17,22 +17,21 @@ pub struct Check {
     pub judge: fn(&Facts) -> Verdict,
     /// Probes that count as evidence for it where they were asked.
     probes: &'static [&'static str],
+    /// docs/troubleshooting/ID.md.
+    pub(super) page: &'static str,
 }
 
-const fn check(
-    section: &'static str,
-    id: &'static str,
-    title: &'static str,
-    judge: fn(&Facts) -> Verdict,
-    probes: &'static [&'static str],
-) -> Check {
-    Check {
-        id,
-        title,
-        section,
-        judge,
-        probes,
-    }
+macro_rules! check {
+    ($section:expr, $id:literal, $title:literal, $judge:expr, $probes:expr $(,)?) => {
+        Check {
+            id: $id,
+            title: $title,
+            section: $section,
+            judge: $judge,
+            probes: $probes,
+            page: page!($id),
+        }
+    };
 }
 
 const KERNEL: &str = "kernel";
@@ -44,274 +43,274 @@ const PROBES: &str = "probes";
 
 /// The table.
 pub const CHECKS: &[Check] = &[
-    check(
+    check!(
         KERNEL,
         "kernel-without-bpf",
         "bpf(2)",
         kernel::has_bpf,
         &["bpf:reach"],
     ),
-    check(
+    check!(
         KERNEL,
         "kernel-without-events",
         "programs on tracepoints",
         kernel::has_events,
         &["program:raw_tracepoint"],
     ),
-    check(
+    check!(
         KERNEL,
         "kernel-too-old",
         "version",
         kernel::is_new_enough,
         &[],
     ),
-    check(
+    check!(
         KERNEL,
         "ring-buffer",
         "ring buffers",
         limits::makes_ring_buffers,
         &["map:ringbuf"],
     ),
-    check(
+    check!(
         KERNEL,
         "kernel-without-btf",
         "its own types (BTF)",
         kernel::describes_types,
         &[],
     ),
-    check(
+    check!(
         KERNEL,
         "kernel-btf-malformed",
         "soundness of its types",
         kernel::types_are_sound,
         &[],
     ),
-    check(
+    check!(
         KERNEL,
         "kernel-without-kprobes",
         "kprobes",
         kernel::has_kprobes,
         &["attach:kprobe/vfs_read"],
     ),
-    check(
+    check!(
         KERNEL,
         "jit-off",
         "compiled programs (JIT)",
         kernel::compiles,
         &[],
     ),
-    check(
+    check!(
         KERNEL,
         "lockdown",
         "lockdown",
         kernel::is_open,
         &["helper:bpf_probe_read_kernel"],
     ),
-    check(
+    check!(
         KERNEL,
         "runs-skipped",
         "preempted programs",
         kernel::runs_every_program,
         &["attach:tp/raw_syscalls/sys_enter"],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "not-executable",
         "executable",
         privileges::can_execute,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "user-namespace",
         "user namespace",
         privileges::in_user_namespace,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "bounding-set",
         "bounding set",
         privileges::in_bounding_set,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "nosuid-mount",
         "nosuid mount",
         privileges::on_nosuid_mount,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "no-new-privs",
         "no_new_privs",
         privileges::without_new_privs,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "file-capabilities-missing",
         "file capabilities",
         privileges::has_file_capabilities,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "file-capabilities-partial",
         "all that it takes",
         privileges::has_all_file_capabilities,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "file-capabilities-not-effective",
         "effective ones",
         privileges::has_effective_file_capabilities,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "file-capabilities-unknown",
         "readable ones",
         privileges::has_readable_file_capabilities,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "capabilities-dropped",
         "capabilities kept",
         privileges::keeps_capabilities,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "not-yours",
         "other users' processes",
         privileges::reaches_others,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "net-admin-missing",
         "cap_net_admin",
         privileges::has_net_admin,
         &[],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "seccomp",
         "seccomp",
         security::filter_lets_through,
         &["bpf:reach", "perf:software"],
     ),
-    check(
+    check!(
         PRIVILEGES,
         "security-module",
         "security modules",
         security::modules_let_through,
         &["program:raw_tracepoint"],
     ),
-    check(
+    check!(
         LIMITS,
         "memlock",
         "locked memory",
         limits::locks_enough,
         &[],
     ),
-    check(LIMITS, "nofile", "open files", limits::opens_enough, &[]),
-    check(
+    check!(LIMITS, "nofile", "open files", limits::opens_enough, &[]),
+    check!(
         LIMITS,
         "cgroup-memory",
         "memory of the cgroup",
         limits::has_memory,
         &["map:array_1mib"],
     ),
-    check(
+    check!(
         LIMITS,
         "jit-limit",
         "room for compiled code",
         limits::has_room_for_code,
         &["program:socket_filter"],
     ),
-    check(
+    check!(
         TRACING,
         "tracefs-not-mounted",
         "tracefs",
         tracing::tracefs_is_mounted,
         &[],
     ),
-    check(
+    check!(
         TRACING,
         "tracefs-unreadable",
         "tracefs, readable",
         tracing::tracefs_is_readable,
         &[],
     ),
-    check(
+    check!(
         TRACING,
         "perf-event-paranoid",
         "perf events",
         tracing::perf_events_are_open,
         &["attach:tp/raw_syscalls/sys_enter"],
     ),
-    check(
+    check!(
         TRACING,
         "no-hardware-counters",
         "hardware counters",
         tracing::has_counters,
         &["perf:cycles"],
     ),
-    check(
+    check!(
         TRACING,
         "kernel-addresses-hidden",
         "kernel symbols",
         tracing::shows_symbols,
         &[],
     ),
-    check(
+    check!(
         TRACING,
         "bpffs-not-mounted",
         "bpffs",
         tracing::bpffs_is_mounted,
         &[],
     ),
-    check(
+    check!(
         TRACING,
         "xdp-busy",
         "XDP on interfaces",
         tracing::interfaces_are_free,
         &[],
     ),
-    check(
+    check!(
         TRACING,
         "processes-hidden",
         "other users' processes",
         tracing::sees_processes,
         &[],
     ),
-    check(
+    check!(
         TRACING,
         "pid-namespace",
         "pid namespace",
         tracing::numbers_processes_alike,
         &[],
     ),
-    check(
+    check!(
         OBJECTS,
         "object-broken",
         "denet's own",
         embedded::are_sound,
         &[],
     ),
-    check(
+    check!(
         PROBES,
         "kernel-refused",
         "refusals",
         answers::are_explained,
         &["bpf:reach"],
     ),
-    check(
+    check!(
         PROBES,
         "facts-contradicted",
         "agreement",

@@ -73,10 +73,8 @@ fn known(id: &str) -> Result<String, String> {
 }
 
 fn page(id: &str) -> Result<String, String> {
-    let ids: Vec<&str> = crate::checks::pages::PAGES
-        .iter()
-        .map(|(id, _)| *id)
-        .collect();
+    let pages = crate::checks::pages::all();
+    let ids: Vec<&str> = pages.iter().map(|(id, _)| *id).collect();
     named(id, &ids, "page")
 }
 

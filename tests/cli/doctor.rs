@@ -340,7 +340,7 @@ fn any_file_may_be_given_as_an_object() {
 
 #[test]
 fn every_page_can_be_printed() {
-    for (id, _) in denet::checks::pages::PAGES {
+    for (id, _) in denet::checks::pages::all() {
         let page = run(&["--explain", id]);
         assert_eq!(page.status.code(), Some(0), "{id}");
         assert!(stdout(&page).starts_with(&format!("# {id}\n")), "{id}");
