@@ -163,6 +163,8 @@ fn pure_code_stays_pure() {
     for place in pure {
         collect(&root().join(place), &mut files);
     }
+    // Tests may read what they compare with.
+    files.retain(|file| !file.ends_with("tests.rs") && !file.ends_with("replay.rs"));
     assert!(files.len() > 6);
     for file in files {
         let text = std::fs::read_to_string(&file).expect("readable");
