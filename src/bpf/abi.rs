@@ -217,23 +217,6 @@ impl Task {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         front_of(bytes, std::mem::offset_of!(Self, cells))
     }
-
-    /// An all-zero task: a free slot.
-    pub const FREE: Self = Self {
-        regs: 0,
-        tid: 0,
-        tgid: 0,
-        start_ns: 0,
-        process_start_ns: 0,
-        end_ns: 0,
-        exit_status: 0,
-        exit_flags: 0,
-        comm: [0; 16],
-        events: 0,
-        call: 0,
-        displaced: 0,
-        cells: [0; CELLS],
-    };
 }
 
 #[cfg(test)]

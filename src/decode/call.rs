@@ -1,6 +1,6 @@
 //! One call as the kernel saw it: registers, result, and what was captured of memory.
 
-use crate::decode::syscalls::{Abi, Table};
+use crate::decode::syscalls::Abi;
 
 /// On which side of the call memory is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,11 +106,6 @@ impl Call<'_> {
     pub fn name(&self) -> String {
         let (abi, nr) = (self.abi, self.nr);
         crate::decode::syscalls::Call { abi, nr }.describe().0
-    }
-
-    /// The table that its number belongs to.
-    pub fn table(&self) -> Table {
-        Table::of(self.abi)
     }
 
     /// It returned, and no error.

@@ -227,7 +227,14 @@ mod tests {
             start_ns: 5,
             process_start_ns: 5,
             end_ns: 9,
-            ..Task::FREE
+            regs: 0,
+            exit_status: 0,
+            exit_flags: 0,
+            comm: [0; 16],
+            events: 0,
+            call: 0,
+            displaced: 0,
+            cells: [0; crate::bpf::abi::CELLS],
         };
         task.comm[..name.len()].copy_from_slice(name.as_bytes());
         for (cell, (key, count)) in task.cells.iter_mut().zip(cells) {

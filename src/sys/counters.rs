@@ -19,11 +19,6 @@ impl Event {
     pub const fn hardware(config: u64) -> Self {
         Self { kind: 0, config }
     }
-
-    /// Of the kernel's own.
-    pub const fn software(config: u64) -> Self {
-        Self { kind: 1, config }
-    }
 }
 
 /// `struct perf_event_attr` as of its first version, which every kernel takes.

@@ -54,12 +54,6 @@ impl<T: Copy> Mapping<T> {
         unsafe { self.at(index).read_volatile() }
     }
 
-    /// Replaces one value.
-    pub fn write(&self, index: usize, value: T) {
-        // SAFETY: as for read; the mapping is writable.
-        unsafe { self.at(index).write_volatile(value) }
-    }
-
     /// One 64-bit word of the mapping, `offset` bytes from its start.
     pub fn word(&self, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.len * size_of::<T>());

@@ -25,11 +25,6 @@ impl Mount {
         self.options.iter().any(|set| set == option)
     }
 
-    /// Nothing can be written there.
-    pub fn is_read_only(&self) -> bool {
-        self.has("ro") || self.super_options.iter().any(|set| set == "ro")
-    }
-
     /// The value of `name=value` among the options of the file system.
     pub fn value(&self, name: &str) -> Option<&str> {
         let mut options = self.super_options.iter();
@@ -136,8 +131,8 @@ pub(crate) mod tests {
             (tracefs.value("gid"), tracefs.value("mode")),
             (Some("990"), Some("750"))
         );
-        assert!(tracefs.has("nosuid") && !tracefs.is_read_only());
-        assert!(mounts[4].is_read_only());
+        assert!(tracefs.has("nosuid") && !tracefs.has("ro"));
+        assert!(mounts[4].has("ro"));
         let odd = &mounts[5];
         assert_eq!(
             (odd.point.as_str(), odd.root.as_str()),

@@ -88,15 +88,6 @@ impl Requirements {
             .copied()
     }
 
-    /// The oldest kernel that has all of it, reached or not.
-    pub fn kernel_for_all_code(&self) -> Option<Release> {
-        let known = self
-            .demands
-            .iter()
-            .filter_map(|demand| demand.since.known());
-        known.max().copied()
-    }
-
     /// Some program needs tracefs.
     pub fn needs_tracefs(&self) -> bool {
         self.attachments.iter().any(|attachment| attachment.tracefs)

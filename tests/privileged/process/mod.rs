@@ -327,11 +327,11 @@ fn counters_follow_into_children_and_say_how_long_they_counted() {
     use denet::sys::counters::{Counter, Event};
     need_root();
     // Page faults without I/O: the kernel's own event, where there is no hardware to count.
-    const FAULTS: u64 = 5;
+    const FAULTS: Event = Event { kind: 1, config: 5 };
     const PAGES: u64 = 5000;
     let own = nix::unistd::gettid().as_raw() as u32;
     let own_before = own_faults();
-    let counter = Counter::open(Event::software(FAULTS), own, false).expect("root may");
+    let counter = Counter::open(FAULTS, own, false).expect("root may");
     let before = counter.read().expect("it counts");
     let of_child = faults_of(Command::new(load()).args(["touch", &PAGES.to_string()]));
     let after = counter.read().expect("it counts");
