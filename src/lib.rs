@@ -17,7 +17,10 @@
 //! - [`sys`] has system calls and files of `/proc`; unsafe code is only here and in `bpf`.
 #![cfg_attr(
     not(feature = "ebpf"),
-    expect(dead_code, reason = "monitors of processes share code that only they use")
+    expect(
+        dead_code,
+        reason = "monitors of processes share code that only they use"
+    )
 )]
 
 #[cfg(feature = "ebpf")]

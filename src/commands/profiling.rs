@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::exit;
 use super::refusal::{explain, granted_scope, refuse};
-use crate::facts::scope::Scope;
 use crate::facts;
+use crate::facts::scope::Scope;
 use crate::output::reporter::Reporter;
 use crate::output::{Output, complain};
 use crate::process::model::Tree;

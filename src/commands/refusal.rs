@@ -3,8 +3,8 @@
 use std::io;
 
 use super::exit;
-use crate::facts::scope::{self, Scope};
 use crate::checks::finding::Finding;
+use crate::facts::scope::{self, Scope};
 use crate::output::{complain, page};
 use crate::process::program::Unrunnable;
 use crate::profile::session::SessionError;

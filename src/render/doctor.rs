@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::object;
 use super::text;
-use crate::facts::scope::Scope;
 use crate::checks::answers::told;
 use crate::checks::finding::Finding;
 use crate::checks::goals::{Outcome, Status};
@@ -17,6 +16,7 @@ use crate::checks::verdict::{Judged, Verdict};
 use crate::facts::Fact;
 use crate::facts::loaded::Loaded;
 use crate::facts::probes::{Outcome as Answer, Probe};
+use crate::facts::scope::Scope;
 use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
 use crate::output::layout::{behind, line, lines, paint};
 

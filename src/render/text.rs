@@ -11,10 +11,10 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::usage;
-use crate::facts::scope::Scope;
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::decode::syscalls::Category;
+use crate::facts::scope::Scope;
 use crate::output::layout::{
     BAD, FAINT, GOOD, LABEL, Styled, TITLE, WIDEST, bar, behind, bytes, grouped, heading, line,
     lines, paint, percent, plural, share_of, shortened, signal_name, time,

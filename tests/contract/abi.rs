@@ -5,12 +5,15 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
-use denet::bpf::abi::{
-    self, Birth, Control, Event, Exec, ExecBy, ExecCounts, Sample, Smoke, SpillKey, Task,
+use denet::bpf::abi::{self, Birth, Control, Event, Sample, Smoke, SpillKey, Task};
+use denet::monitor::exec::abi::{self as exec, Exec, ExecBy, ExecCounts};
+use denet::monitor::net::abi::{
+    self as net, NetControl, NetEndpoint, NetError, NetEvent, NetKey, NetLocal,
 };
-use denet::bpf::abi_net::{self, NetControl, NetEndpoint, NetError, NetEvent, NetKey, NetLocal};
-use denet::bpf::abi_trace::{self, CallFilter, CallSpec, Delivered, PieceHead, PieceSpec, RawCall};
-use denet::bpf::abi_xdp;
+use denet::monitor::trace::abi::{
+    self as trace, CallFilter, CallSpec, Delivered, PieceHead, PieceSpec, RawCall,
+};
+use denet::monitor::xdp::abi as xdp;
 
 use super::{root, run};
 
@@ -79,8 +82,8 @@ layouts! {
     }
     denet_sample = Sample { pid_tgid regs task }
     denet_smoke = Smoke { caller calls }
-    denet_xdp_count = abi_xdp::Count { packets bytes }
-    denet_xdp = abi_xdp::Counts {
+    denet_xdp_count = xdp::Count { packets bytes }
+    denet_xdp = xdp::Counts {
         ipv4 ipv6 arp other tcp udp icmp other_transport later_fragment vlan qinq truncated malformed
     }
 }
@@ -95,15 +98,20 @@ macro_rules! constants {
 constants! {
     "DENET_" abi {
         CELLS CELL_KEY_BITS CELL_NR_LIMIT CELL_COMPAT SAMPLE_BYTES SAMPLE_COOKIE SAMPLES RECORD_LOOK
-        RECORD_EXEC RECORD_CALL RECORD_SOCKET RECORD_BIRTH FILES_COPIED FILES_SHARED RECORD_KINDS
-        EXEC_COMPAT EXEC_AT EXEC_PATH_FAULT EXEC_PATH_CUT EXEC_ARGS_FAULT EXEC_ARGS_CUT EXEC_PATH_KERNELS
-        EXEC_PRIVATE EXIT_PRIVATE EXIT_WAITING
+        RECORD_BIRTH FILES_COPIED FILES_SHARED RECORD_KINDS EXIT_PRIVATE EXIT_WAITING
     }
-    "DENET_NET_" abi_net {
+    "DENET_" exec {
+        RECORD_EXEC EXEC_COMPAT EXEC_AT EXEC_PATH_FAULT EXEC_PATH_CUT EXEC_ARGS_FAULT EXEC_ARGS_CUT
+        EXEC_PATH_KERNELS EXEC_PRIVATE
+    }
+    "DENET_" net {
+        RECORD_SOCKET
+    }
+    "DENET_NET_" net {
         NUMBERS KINDS ADDRESS_BYTES SHORT_BYTES OTHERS PRIVATE SEVERAL
     }
-    "DENET_" abi_trace {
-        RECORD_SIGNAL CALL_NRS CALL_PIECES CALL_PIECE_BYTES CALL_DATA_BYTES SPEC_WANTED SPEC_NEVER_RETURNS
+    "DENET_" trace {
+        RECORD_CALL RECORD_SIGNAL CALL_NRS CALL_PIECES CALL_PIECE_BYTES CALL_DATA_BYTES SPEC_WANTED SPEC_NEVER_RETURNS
         SIGNAL_CODE SIGNAL_WHOLE SPEC_SILENT SPEC_NEW_MEMORY SPEC_ONE_PATH PIECE_STRING PIECE_BYTES
         PIECE_BY_ARG PIECE_BY_RESULT PIECE_BY_INT_AT PIECE_STRINGS PIECE_FAULT PIECE_CUT PIECE_LIST
         CALL_COMPAT CALL_UNFINISHED CALL_UNSHOWN CALL_PRIVATE

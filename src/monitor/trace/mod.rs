@@ -18,5 +18,6 @@ mod pieces;
 pub(crate) mod plan;
 #[cfg(feature = "ebpf")]
 pub(crate) mod records;
-#[cfg(all(test, feature = "ebpf"))]
+#[cfg(test)]
+#[cfg(feature = "ebpf")]
 mod replay;

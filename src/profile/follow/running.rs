@@ -7,7 +7,6 @@ use super::super::ways::{Following, Running};
 use super::super::{Limits, StartError};
 use super::took::Took;
 use super::{Cost, Follower, SETTLED, Stream, refused};
-use crate::profile::access::Access;
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::{KernelError, kernel};
@@ -18,6 +17,7 @@ use crate::facts::Facts;
 use crate::process::cgroup;
 use crate::process::stat::Stat;
 use crate::process::target::{Selection, Target};
+use crate::profile::access::Access;
 use crate::sys::{account, processes};
 
 /// As many fit into the kernel's table of them, and more.
