@@ -171,7 +171,6 @@ impl Profile {
             interval: Some(interval).filter(|_| !self.no_polling),
             threads: self.threads,
             since_process_start: self.since_process_start,
-            top: self.top,
         }
     }
 

@@ -115,7 +115,6 @@ mod processes {
                 interval: None,
                 threads: false,
                 since_process_start: false,
-                top: 0,
             },
             limits: options.limits.clone(),
         }

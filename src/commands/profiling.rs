@@ -12,7 +12,7 @@ use crate::output::{Output, complain};
 use crate::process::model::Tree;
 use crate::process::seen::Subject;
 use crate::profile::model::{OwnCost, Run, WhyNot};
-use crate::profile::sampling::Event;
+use crate::profile::sampling::{Event, Sample};
 use crate::profile::session::{Ebpf, Options, Session, SessionError};
 use crate::render::json::{self, EbpfMetadata, Metadata};
 use crate::render::text::{self, Report};
@@ -133,7 +133,7 @@ impl Profiled {
     fn event(&mut self, event: Event) {
         let records = &mut self.reporter.records;
         match event {
-            Event::Sample(tree) => self.sample(*tree),
+            Event::Sample(sample) => self.sample(*sample),
             Event::Exit(exited) => {
                 if records.wanted() {
                     records.write(&json::exited(&exited));
@@ -142,7 +142,11 @@ impl Profiled {
         }
     }
 
-    fn sample(&mut self, tree: Tree) {
+    fn sample(&mut self, sample: Sample) {
+        let top = self.reporter.output().top;
+        let mut tree = sample.tree;
+        let syscalls = sample.syscalls;
+        tree.aggregated.ebpf = syscalls.map(|syscalls| json::ebpf_so_far(&syscalls, top));
         let records = &mut self.reporter.records;
         if records.wanted() {
             let record = match self.descendants {

@@ -3,21 +3,30 @@
 use std::time::{Duration, Instant};
 
 use super::follow::Follower;
+use super::model::SyscallProfile;
 use super::{Counts, analyse};
 use crate::process::ends::Ended;
 use crate::process::interval::Adaptive;
 use crate::process::model::{Exited, Tree};
 use crate::process::sampler::Sampler;
 use crate::process::sums::Sums;
-use crate::render::json;
 use crate::sys::account::{self, Exit};
 use crate::sys::clock::now_ms;
+
+/// A sample.
+#[derive(Debug)]
+pub struct Sample {
+    /// What the processes use.
+    pub tree: Tree,
+    /// Syscalls so far, if they are counted.
+    pub syscalls: Option<SyscallProfile>,
+}
 
 /// What happens while processes are watched.
 #[derive(Debug)]
 pub enum Event {
     /// A sample was taken.
-    Sample(Box<Tree>),
+    Sample(Box<Sample>),
     /// A process ended.
     Exit(Exited),
 }
@@ -34,8 +43,6 @@ pub struct SamplingOptions {
     pub threads: bool,
     /// Bytes and page faults since the processes' own start.
     pub since_process_start: bool,
-    /// Kinds of syscalls in each sample, 0 for all.
-    pub top: usize,
 }
 
 /// A sampler with a clock.
@@ -44,8 +51,6 @@ pub(super) struct Sampling {
     interval: Option<Adaptive>,
     started: Instant,
     next: Option<Instant>,
-    // Length of lists of syscalls.
-    top: usize,
     // How the root ended, once that was told.
     root_exit: Option<Exit>,
 }
@@ -59,7 +64,6 @@ impl Sampling {
             interval,
             started,
             next: first,
-            top: options.top,
             root_exit: None,
         }
     }
@@ -78,28 +82,35 @@ impl Sampling {
         if now < next {
             return;
         }
-        let tree = self.sample(follower);
+        let sample = self.sample(follower);
         self.tell_of_exits(tell);
-        tell(Event::Sample(Box::new(tree)));
+        tell(Event::Sample(Box::new(sample)));
         // A sample that came late does not make others follow in a rush.
         let planned = next + interval.after(next - self.started);
         self.next = Some(planned.max(Instant::now()));
     }
 
-    fn sample(&mut self, follower: Option<&mut Follower>) -> Tree {
+    fn sample(&mut self, follower: Option<&mut Follower>) -> Sample {
         let Some(follower) = follower else {
-            return self.sampler.sample(None, now_ms);
+            return Sample {
+                tree: self.sampler.sample(None, now_ms),
+                syscalls: None,
+            };
         };
         self.follow_members(follower);
         // In another pid namespace than the kernel's own, its ids say nothing here.
         let live = account::in_initial_pid_namespace().then(|| follower.live_processes());
         let mut tree = self.sampler.sample(live.as_deref(), now_ms);
-        match follower.counts() {
-            Ok(counts) => self.count(&mut tree, &counts),
-            Err(error) => tracing::debug!(%error, "no counts for this sample"),
-        }
+        let counts = follower.counts();
+        let syscalls = match &counts {
+            Ok(counts) => Some(self.count(&mut tree, counts)),
+            Err(error) => {
+                tracing::debug!(%error, "no counts for this sample");
+                None
+            }
+        };
         self.take_ended(follower);
-        tree
+        Sample { tree, syscalls }
     }
 
     /// A cgroup gains members that nobody in it started.
@@ -112,16 +123,16 @@ impl Sampling {
         }
     }
 
-    fn count(&self, tree: &mut Tree, counts: &Counts) {
-        let cpu = Duration::from_nanos(self.sampler.used().cpu_ns);
-        let profile = analyse::so_far(counts, self.started.elapsed(), cpu);
-        tree.aggregated.ebpf = Some(json::ebpf_so_far(&profile, self.top));
+    /// Adds the number of calls to each process and thread.
+    fn count(&self, tree: &mut Tree, counts: &Counts) -> SyscallProfile {
         for member in tree.parent.iter_mut().chain(&mut tree.children) {
             member.syscalls = counts.by_process.get(&member.pid).copied();
             for thread in &mut member.threads {
                 thread.syscalls = counts.by_thread.get(&thread.tid).copied();
             }
         }
+        let cpu = Duration::from_nanos(self.sampler.used().cpu_ns);
+        analyse::so_far(counts, self.started.elapsed(), cpu)
     }
 
     /// The kernel told of each end, and how, and when.
