@@ -22,7 +22,7 @@ use super::sums::{Busiest, Sums};
 use super::surroundings::Surroundings;
 use super::target::{Selection, Target};
 use super::threads::Threads;
-use crate::sys::{clock, processes};
+use crate::sys::{clock, page, processes};
 
 /// Descriptors that stay free for everything else.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -113,7 +113,7 @@ impl Sampler {
             usage: None,
             descriptors_left: processes::raise_open_files().saturating_sub(SPARE_DESCRIPTORS),
             ticks_ns,
-            page_kb: processes::page_bytes() / 1024,
+            page_kb: page::size()? / 1024,
             began_ticks: clock::since_boot_ns()? / ticks_ns,
             unread_io: HashMap::new(),
             surroundings,

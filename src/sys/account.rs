@@ -4,7 +4,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::Pid;
+use rustix::thread::{MembarrierCommand, membarrier};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,11 +118,9 @@ pub(crate) fn exit_of(status: i32) -> Exit {
 
 /// CPU time that this process used so far, also for what it executed before.
 pub fn own_cpu() -> Duration {
-    // SAFETY: an all-zero rusage is a valid place for the answer.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: a live place; RUSAGE_SELF cannot fail with it.
-    unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) };
-    usage_of(&usage).cpu()
+    // It cannot fail with RUSAGE_SELF.
+    let usage = getrusage(UsageWho::RUSAGE_SELF);
+    usage.map_or(Duration::ZERO, |usage| usage_of(usage.as_ref()).cpu())
 }
 
 /// Peak resident memory of this process in KiB. `getrusage` would count what ran here before exec.
@@ -183,11 +183,7 @@ pub fn syscall_ns() -> f64 {
 /// # Errors
 /// What `prctl(2)` answers.
 pub fn become_subreaper() -> io::Result<()> {
-    // SAFETY: PR_SET_CHILD_SUBREAPER takes one integer.
-    match unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
 /// Waits until whatever ran in the kernel on any CPU when this was called is through.
@@ -195,13 +191,8 @@ pub fn become_subreaper() -> io::Result<()> {
 /// # Errors
 /// Where the kernel has no `membarrier(2)`.
 pub fn kernel_barrier() -> io::Result<()> {
-    // MEMBARRIER_CMD_GLOBAL is a synchronize_rcu(), which waits for running eBPF programs too.
-    const GLOBAL: libc::c_int = 1;
-    // SAFETY: takes two integers.
-    match unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    // It is a synchronize_rcu(), which waits for running eBPF programs too.
+    Ok(membarrier(MembarrierCommand::Global)?)
 }
 
 /// Device and inode of this process' pid namespace, as `bpf_get_ns_current_pid_tgid` wants them.

@@ -9,6 +9,9 @@ pub fn now_ms() -> u64 {
     now.unwrap_or_default().as_millis() as u64
 }
 
+use nix::sys::time::TimeValLike as _;
+use nix::time::ClockId;
+
 /// How far `CLOCK_BOOTTIME` is ahead of `CLOCK_MONOTONIC` in nanoseconds: the time that the machine
 /// was suspended, and what a time namespace adds.
 ///
@@ -16,9 +19,9 @@ pub fn now_ms() -> u64 {
 /// What `clock_gettime(2)` answers.
 pub fn suspended_ns() -> io::Result<i64> {
     // Read between two readings of the other, so that the time between them is no suspension.
-    let before = now(libc::CLOCK_MONOTONIC)?;
-    let boottime = now(libc::CLOCK_BOOTTIME)?;
-    let after = now(libc::CLOCK_MONOTONIC)?;
+    let before = now(ClockId::CLOCK_MONOTONIC)?;
+    let boottime = now(ClockId::CLOCK_BOOTTIME)?;
+    let after = now(ClockId::CLOCK_MONOTONIC)?;
     let ahead = boottime - (before + (after - before) / 2);
     Ok(if ahead.abs() <= after - before {
         0
@@ -32,7 +35,7 @@ pub fn suspended_ns() -> io::Result<i64> {
 /// # Errors
 /// What `clock_gettime(2)` answers.
 pub fn since_boot_ns() -> io::Result<u64> {
-    now(libc::CLOCK_BOOTTIME).map(|ns| ns as u64)
+    now(ClockId::CLOCK_BOOTTIME).map(|ns| ns as u64)
 }
 
 /// CPU time of the calling thread in nanoseconds.
@@ -40,17 +43,9 @@ pub fn since_boot_ns() -> io::Result<u64> {
 /// # Errors
 /// What `clock_gettime(2)` answers.
 pub fn of_thread_ns() -> io::Result<i64> {
-    now(libc::CLOCK_THREAD_CPUTIME_ID)
+    now(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
-fn now(clock: libc::clockid_t) -> io::Result<i64> {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: a live place for the answer.
-    match unsafe { libc::clock_gettime(clock, &mut time) } {
-        0 => Ok(time.tv_sec * 1_000_000_000 + time.tv_nsec),
-        _ => Err(io::Error::last_os_error()),
-    }
+fn now(clock: ClockId) -> io::Result<i64> {
+    Ok(clock.now()?.num_nanoseconds())
 }

@@ -8,6 +8,8 @@ use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::{fs, io};
 
+use nix::sys::prctl;
+
 /// Whether the file gave this program privileges that its user does not have: capabilities, or another
 /// effective id (`AT_SECURE`, getauxval(3)).
 pub fn gained_privileges() -> bool {
@@ -19,13 +21,13 @@ pub fn gained_privileges() -> bool {
 /// given them up, and where `fs.suid_dumpable` would allow it.
 pub fn refuse_tracing() {
     if gained_privileges() {
-        set_dumpable(0);
+        set_dumpable(false);
     }
 }
 
-fn set_dumpable(dumpable: libc::c_ulong) {
-    // SAFETY: PR_SET_DUMPABLE takes one integer.
-    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, dumpable, 0, 0, 0) };
+fn set_dumpable(dumpable: bool) {
+    // It cannot fail with either value.
+    let _ = prctl::set_dumpable(dumpable);
 }
 
 /// Every entry, `NAME=value` as a rule, in its order.
@@ -81,8 +83,8 @@ pub(crate) fn with_own_proc_files<T>(read: impl FnOnce() -> T) -> T {
     if !gained_privileges() {
         return read();
     }
-    set_dumpable(1);
+    set_dumpable(true);
     let result = read();
-    set_dumpable(0);
+    set_dumpable(false);
     result
 }

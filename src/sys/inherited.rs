@@ -39,9 +39,9 @@ extern "C" fn look() {
     }
     CPU_BEFORE_NS.store(account::own_cpu().as_nanos() as u64, Ordering::Relaxed);
     disposition(libc::SIGXFSZ, Some(libc::SIG_IGN));
-    if let Ok(limit) = limits::get() {
-        MEMLOCK[0].store(limit.rlim_cur, Ordering::Relaxed);
-        MEMLOCK[1].store(limit.rlim_max, Ordering::Relaxed);
+    if let Ok((soft, hard)) = limits::get() {
+        MEMLOCK[0].store(soft, Ordering::Relaxed);
+        MEMLOCK[1].store(hard, Ordering::Relaxed);
     }
 }
 
@@ -107,8 +107,8 @@ pub(crate) fn restore() {
             unsafe { libc::close(fd) };
         }
     }
-    let [rlim_cur, rlim_max] = [0, 1].map(|at: usize| MEMLOCK[at].load(Ordering::Relaxed));
-    limits::set(&libc::rlimit { rlim_cur, rlim_max });
+    let [soft, hard] = [0, 1].map(|at: usize| MEMLOCK[at].load(Ordering::Relaxed));
+    limits::set(soft, hard);
     let ignored = IGNORED.load(Ordering::Relaxed);
     for (at, signal) in CHANGED.into_iter().enumerate() {
         let was_ignored = ignored & (1 << at) != 0;

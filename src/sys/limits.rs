@@ -2,29 +2,24 @@
 
 use std::io;
 
-pub(super) fn get() -> io::Result<libc::rlimit> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: a live place for the answer.
-    match unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) } {
-        0 => Ok(limit),
-        _ => Err(io::Error::last_os_error()),
-    }
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
+
+/// The soft and the hard limit of locked memory.
+pub(super) fn get() -> io::Result<(rlim_t, rlim_t)> {
+    Ok(getrlimit(Resource::RLIMIT_MEMLOCK)?)
 }
 
-/// Sets the limit of locked memory, where that is allowed: lowering it always is. Async-signal-safe.
-pub(super) fn set(limit: &libc::rlimit) {
-    // SAFETY: a live limit.
-    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, limit) };
+/// Sets both, where that is allowed: lowering them always is. Async-signal-safe.
+pub(super) fn set(soft: rlim_t, hard: rlim_t) {
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, soft, hard);
 }
 
 /// The limit as far as it could be raised: without one where the process may, else to its hard limit.
 /// It is what it was when this is dropped.
 #[derive(Debug)]
 pub struct Raised {
-    before: libc::rlimit,
+    soft: rlim_t,
+    hard: rlim_t,
 }
 
 impl Raised {
@@ -33,26 +28,20 @@ impl Raised {
     /// # Errors
     /// What `getrlimit(2)` answers.
     pub fn new() -> io::Result<Self> {
-        let before = get()?;
-        set(&libc::rlimit {
-            rlim_cur: before.rlim_max,
-            ..before
-        });
-        set(&libc::rlimit {
-            rlim_cur: libc::RLIM_INFINITY,
-            rlim_max: libc::RLIM_INFINITY,
-        });
-        Ok(Self { before })
+        let (soft, hard) = get()?;
+        set(hard, hard);
+        set(RLIM_INFINITY, RLIM_INFINITY);
+        Ok(Self { soft, hard })
     }
 
     /// Nothing is counted against it any more.
     pub fn is_unlimited(&self) -> bool {
-        get().is_ok_and(|limit| limit.rlim_cur == libc::RLIM_INFINITY)
+        get().is_ok_and(|(soft, _)| soft == RLIM_INFINITY)
     }
 }
 
 impl Drop for Raised {
     fn drop(&mut self) {
-        set(&self.before);
+        set(self.soft, self.hard);
     }
 }

@@ -2,12 +2,14 @@
 
 use std::io;
 
+use nix::unistd::{SysconfVar, sysconf};
+
 /// Bytes of a page.
 ///
 /// # Errors
 /// What `sysconf(3)` answers.
 pub fn size() -> io::Result<u64> {
-    // SAFETY: a query without arguments in memory.
-    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    u64::try_from(size).map_err(|_| io::Error::last_os_error())
+    let size = sysconf(SysconfVar::PAGE_SIZE)?;
+    let size = size.and_then(|size| u64::try_from(size).ok());
+    size.ok_or_else(|| io::ErrorKind::Unsupported.into())
 }

@@ -1,7 +1,13 @@
 //! Other processes, as the kernel tells of them without `/proc`: their CPU clocks, and their end.
 
 use std::io;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
+
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::time::TimeValLike as _;
+use nix::unistd::{SysconfVar, sysconf};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// CPU time of a process in nanoseconds: of all its threads, those that ended included, up to now.
 ///
@@ -30,13 +36,8 @@ pub fn cpu_ns(pid: u32) -> io::Result<u64> {
 /// # Errors
 /// What `pidfd_open(2)` answers: ESRCH if there is no such process, EINVAL if it is a thread.
 pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
-    // SAFETY: takes two integers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel just made this descriptor for us, close-on-exec.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    let pid = Pid::from_raw(pid as i32).ok_or(Errno::SRCH)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// Whether the kernel would let this process trace that one (`ptrace_may_access`,
@@ -75,51 +76,33 @@ pub fn thread_exists(tgid: u32, tid: u32) -> bool {
 
 /// Hundredths of a second, as a rule: the unit of times in `/proc/PID/stat`.
 pub fn ticks_per_second() -> u64 {
-    // SAFETY: a query of a constant.
-    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    u64::try_from(ticks).unwrap_or(100).max(1)
-}
-
-/// Bytes of a page of memory.
-pub fn page_bytes() -> u64 {
-    // SAFETY: a query of a constant.
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    u64::try_from(bytes).unwrap_or(4096)
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten();
+    let ticks = ticks.and_then(|ticks| u64::try_from(ticks).ok());
+    ticks.unwrap_or(100).max(1)
 }
 
 /// CPU time of this process' ended and waited-for children, theirs included, in nanoseconds, and their
 /// page faults: served at once, and after I/O.
 pub fn usage_of_children() -> (u64, u64, u64) {
-    // SAFETY: an all-zero rusage is a valid place for the answer.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: a live place; RUSAGE_CHILDREN cannot fail with it.
-    unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage) };
-    let ns = |time: libc::timeval| time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000;
-    (
-        ns(usage.ru_utime) + ns(usage.ru_stime),
-        usage.ru_minflt as u64,
-        usage.ru_majflt as u64,
-    )
+    // It cannot fail with RUSAGE_CHILDREN.
+    getrusage(UsageWho::RUSAGE_CHILDREN).map_or((0, 0, 0), |usage| {
+        let cpu = usage.user_time() + usage.system_time();
+        (
+            cpu.num_microseconds() as u64 * 1000,
+            usage.minor_page_faults() as u64,
+            usage.major_page_faults() as u64,
+        )
+    })
 }
 
 /// Lets this process open as many files as its hard limit allows; returns how many that are.
 pub fn raise_open_files() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: a live place for the answer.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return 0;
-    }
-    let raised = libc::rlimit {
-        rlim_cur: limit.rlim_max,
-        ..limit
     };
-    // SAFETY: reads one rlimit.
-    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raised) } {
-        0 => raised.rlim_cur,
-        _ => limit.rlim_cur,
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
     }
 }
 

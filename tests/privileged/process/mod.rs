@@ -6,7 +6,7 @@ mod loaded;
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use denet::sys::processes;
+use denet::sys::page;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -26,7 +26,8 @@ fn memory_is_what_the_kernel_says() {
     wait_until_reading(pid);
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("it lives");
     let pages = statm.split(' ').nth(1).map(str::parse::<u64>);
-    let known_kb = pages.expect("a field").expect("a number") * processes::page_bytes() / 1024;
+    let known_kb =
+        pages.expect("a field").expect("a number") * page::size().expect("a size") / 1024;
     loaded.watching.wait_for_later_sample();
     let resident_kb = |records: &[Value]| {
         let samples = trees(records);
