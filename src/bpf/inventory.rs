@@ -9,9 +9,9 @@ use aya_obj::generated::{
 };
 
 use super::kernel::{bpf, bpf_fd, zeroed};
+use crate::decode::uapi::loaded::{Holder, HungAt, LoadedLink, LoadedMap, LoadedProgram};
 use crate::decode::uapi::maps::map_type;
 use crate::decode::uapi::sections::ProgramKind;
-use crate::facts::loaded::{Holder, HungAt, LoadedLink, LoadedMap, LoadedProgram};
 use crate::sys::root::Root;
 
 /// Machines with more of a kind than this are listed up to here.

@@ -36,7 +36,7 @@ impl XdpMode {
 pub struct XdpProgram {
     /// Where it runs.
     pub mode: XdpMode,
-    /// Its number, as [`super::loaded::LoadedProgram::id`].
+    /// Its number, as [`LoadedProgram::id`](crate::decode::uapi::loaded::LoadedProgram::id).
     pub program: u32,
 }
 

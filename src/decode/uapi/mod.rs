@@ -5,5 +5,6 @@
 //! holds the commit. Distributions backport: a version says where to look, trying decides.
 
 pub mod helpers;
+pub mod loaded;
 pub mod maps;
 pub mod sections;

@@ -14,9 +14,9 @@ use crate::bpf::object::{self, Maps, Program, Request};
 use crate::bpf::{KernelError, XDP, inventory, pins};
 use crate::checks;
 use crate::checks::finding::Finding;
+use crate::decode::uapi::loaded::HungAt;
 use crate::facts::Fact;
 use crate::facts::interfaces::{Interface, XdpProgram};
-use crate::facts::loaded::HungAt;
 use crate::sys::root::Root;
 use crate::sys::{account, capabilities};
 

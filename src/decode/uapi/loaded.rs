@@ -1,0 +1,77 @@
+//! Programs, maps and links as `bpf(2)` and `/proc` list them.
+
+use serde::{Deserialize, Serialize};
+
+use super::sections::ProgramKind;
+
+/// A loaded program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadedProgram {
+    /// Its number, never given twice.
+    pub id: u32,
+    /// Its type; `None` for one that denet does not know.
+    pub kind: Option<ProgramKind>,
+    /// The first 15 letters of its name; empty if it has none.
+    pub name: String,
+    /// Who loaded it.
+    pub uid: u32,
+}
+
+/// A map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadedMap {
+    /// Its number.
+    pub id: u32,
+    /// Its type; `None` for one that denet does not know.
+    pub kind: Option<String>,
+    /// The first 15 letters of its name; empty if it has none.
+    pub name: String,
+    /// Places for entries.
+    pub max_entries: u32,
+}
+
+/// Where a program hangs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HungAt {
+    /// A raw tracepoint, by name.
+    RawTracepoint(String),
+    /// A tracepoint by types, a function or a security hook: the number of its type in the kernel's
+    /// BTF.
+    KernelType(u32),
+    /// A perf event: a tracepoint, a kernel function or a file, by name; empty before Linux 6.6, which
+    /// does not tell.
+    PerfEvent(String),
+    /// A network interface, by its number.
+    Xdp(u32),
+    /// A control group, by its number.
+    Cgroup(u64),
+    /// Something else: number of the type of link.
+    Other(u32),
+}
+
+/// A link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadedLink {
+    /// Its number.
+    pub id: u32,
+    /// The program that it holds.
+    pub program: u32,
+    /// Where.
+    pub at: HungAt,
+}
+
+/// A descriptor of some process that keeps a program at a tracepoint or function, link or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its process.
+    pub pid: u32,
+    /// Name of that.
+    pub command: String,
+    /// The program.
+    pub program: u32,
+    /// `raw_tracepoint`, `tracepoint`, `kprobe`, `kretprobe`, `uprobe` or `uretprobe`.
+    pub how: String,
+    /// Tracepoint, function or file.
+    pub at: String,
+}
