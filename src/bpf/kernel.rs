@@ -8,7 +8,6 @@ use std::ffi::{CStr, c_long};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use crate::checks::Refusal;
 use aya_obj::generated::{
     bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
 };
@@ -31,15 +30,6 @@ impl KernelError {
             operation: operation.into(),
             source,
             log: None,
-        }
-    }
-
-    /// What is to be explained; `what` is this error in words.
-    pub(crate) fn as_refusal<'a>(&'a self, what: &'a str) -> Refusal<'a> {
-        Refusal {
-            what,
-            errno: self.source.raw_os_error(),
-            log: self.log.as_deref(),
         }
     }
 }

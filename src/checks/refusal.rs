@@ -23,7 +23,17 @@ pub struct Refusal<'a> {
     pub log: Option<&'a str>,
 }
 
-impl Refusal<'_> {
+impl<'a> Refusal<'a> {
+    /// Of an error; `what` is that error as text.
+    #[cfg(feature = "ebpf")]
+    pub(crate) fn of(error: &'a crate::bpf::KernelError, what: &'a str) -> Self {
+        Self {
+            what,
+            errno: error.source.raw_os_error(),
+            log: error.log.as_deref(),
+        }
+    }
+
     fn is_of(&self, command: &str) -> bool {
         self.what.starts_with(command)
     }

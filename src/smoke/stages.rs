@@ -10,9 +10,9 @@ use crate::bpf::invoke;
 use crate::bpf::kernel::{self, Kind};
 use crate::bpf::object::{Maps, Opened, Program, Request};
 use crate::bpf::{KernelError, SMOKE};
-use crate::checks::explain;
 use crate::checks::finding::Finding;
 use crate::checks::smoke::{self, Miscount};
+use crate::checks::{Refusal, explain};
 use crate::decode::btf::Btf;
 use crate::decode::syscalls::harmless::Harmless;
 use crate::facts::object::{self, ObjectFacts};
@@ -241,6 +241,6 @@ fn failure(detail: String, finding: Finding) -> Failure {
 fn refused(error: KernelError) -> Failure {
     let what = error.to_string();
     tracing::debug!(%error, log = error.log, "refused");
-    let finding = explain(&Facts::probe(), error.as_refusal(&what));
+    let finding = explain(&Facts::probe(), Refusal::of(&error, &what));
     failure(what, finding)
 }

@@ -12,7 +12,7 @@ use super::{operations, render, types};
 use crate::bpf::abi::{Plain, Task};
 use crate::bpf::object::MapSetting;
 use crate::bpf::{self, KernelError, NET};
-use crate::checks::{backend, explain};
+use crate::checks::{Refusal, backend, explain};
 use crate::facts::Facts;
 use crate::monitor::events::SharedEvents;
 use crate::monitor::request::{self, ProcessMonitor};
@@ -266,7 +266,7 @@ fn sockets(options: &request::Options) -> Result<Constants, SessionError> {
     let what = "cannot read the kernel's types";
     let refused = |error: KernelError| {
         let what = error.to_string();
-        let finding = explain(&Facts::probe(), error.as_refusal(&what));
+        let finding = explain(&Facts::probe(), Refusal::of(&error, &what));
         SessionError::Refused(Box::new(finding))
     };
     bpf::types::with(btf, types::offsets)

@@ -76,6 +76,6 @@ pub(crate) enum StartError {
 fn refused(error: &crate::bpf::KernelError) -> StartError {
     let what = error.to_string();
     let facts = crate::facts::Facts::probe();
-    let finding = crate::checks::xdp::refused(&facts, error.as_refusal(&what));
+    let finding = crate::checks::xdp::refused(&facts, crate::checks::Refusal::of(error, &what));
     StartError::Refused(Box::new(finding))
 }

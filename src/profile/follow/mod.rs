@@ -21,7 +21,7 @@ use crate::bpf::KernelError;
 use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
 use crate::bpf::object::{MapSetting, Maps};
 use crate::bpf::tables::Tables;
-use crate::checks::{WAITING, explain};
+use crate::checks::{Refusal, WAITING, explain};
 use crate::facts::Facts;
 use crate::facts::kernel::PREEMPTS_PROGRAMS;
 use crate::process::target::Target;
@@ -291,5 +291,8 @@ impl AsFd for Follower {
 /// Says what is behind a refusal.
 fn refused(error: KernelError) -> StartError {
     let what = error.to_string();
-    StartError::Refused(Box::new(explain(&Facts::probe(), error.as_refusal(&what))))
+    StartError::Refused(Box::new(explain(
+        &Facts::probe(),
+        Refusal::of(&error, &what),
+    )))
 }

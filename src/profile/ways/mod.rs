@@ -17,6 +17,7 @@ use crate::bpf::kernel::Kind;
 use crate::bpf::object::{self, MapSetting, Maps, Program, Request};
 use crate::bpf::tables::slot_shift;
 use crate::bpf::{KernelError, LIFECYCLE, SYSCALLS, perf};
+use crate::checks::Refusal;
 use crate::checks::backend::{self, Needs};
 use crate::checks::finding::Finding;
 use crate::facts::kernel::{self, PREEMPTS_PROGRAMS};
@@ -289,7 +290,7 @@ fn why_not(needs: Needs, error: &KernelError) -> Finding {
     backend::why_not(
         &kernel::Kernel::probe(&Root::default()),
         needs,
-        error.as_refusal(&what),
+        Refusal::of(error, &what),
     )
 }
 
