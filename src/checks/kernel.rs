@@ -251,10 +251,13 @@ pub(super) fn runs_every_program(facts: &Facts) -> Verdict {
     }
     Verdict::degraded(Finding {
         id: "runs-skipped",
-        cause: "from Linux 7.0 on the program of a raw tracepoint may be preempted, and until it goes on \
-                its runs for other tasks on that CPU are skipped; denet counts what it missed"
-            .to_owned(),
-        evidence: vec![format!("Linux {running}, and perf events of tracepoints are closed")],
+        cause: format!(
+            "from Linux {PREEMPTS_PROGRAMS} on the program of a raw tracepoint may be preempted, and until it \
+             goes on its runs for other tasks on that CPU are skipped; denet counts what it missed"
+        ),
+        evidence: vec![format!(
+            "Linux {running}, and perf events of tracepoints are closed"
+        )],
         fix: vec![Step::manual(
             "open classic tracepoints, whose programs are not preempted: see what stands in their way",
         )],

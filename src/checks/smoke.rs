@@ -3,6 +3,7 @@
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::facts::Fact;
+use crate::facts::kernel::PREEMPTS_PROGRAMS;
 use crate::facts::privileges::Privileges;
 
 /// Calls that were made and calls that the program saw.
@@ -41,9 +42,10 @@ pub fn miscounted(privileges: &Fact<Privileges>, count: Miscount<'_>) -> Finding
     if skipped_runs > 0 && observed < expected {
         return finding(
             "runs-skipped",
-            "the kernel skipped runs of the program: from Linux 7.0 on the program of a raw tracepoint \
-             may be preempted, and until it goes on it is not run for other tasks on that CPU"
-                .to_owned(),
+            format!(
+                "the kernel skipped runs of the program: from Linux {PREEMPTS_PROGRAMS} on the program of a raw \
+                 tracepoint may be preempted, and until it goes on it is not run for other tasks on that CPU"
+            ),
             vec![counts, skipped],
             "run it again when the machine is less busy; denet itself uses perf events on such kernels, \
              which are not preempted",

@@ -21,7 +21,7 @@ pub enum Lockdown {
 /// Kernels from here on may preempt a raw tracepoint's program, and then skip its runs for other tasks
 /// on that CPU until it goes on (upstream commits a46023d5616e and f7d327654b88). Perf events they do
 /// not (16718274ee75).
-pub(crate) const PREEMPTS_PROGRAMS: Release = Release(7, 0);
+pub const PREEMPTS_PROGRAMS: Release = Release(7, 0);
 
 /// `/proc/sys/kernel/osrelease`, what `uname -r` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

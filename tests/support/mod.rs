@@ -272,11 +272,9 @@ pub fn xdp_object() -> Vec<u8> {
     parts.concat()
 }
 
-/// From Linux 7.0 on the kernel skips programs on a CPU where somebody is preempted within bpf(2).
+/// The kernel skips programs on a CPU where a process is preempted within bpf(2).
 pub fn preempts_programs() -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
-    let major = release.split('.').next().map(str::parse::<u32>);
-    major.expect("a number").expect("a number") >= 7
+    denet::facts::kernel::PREEMPTS_PROGRAMS.is_reached()
 }
 
 /// How many runs of programs the kernel skipped, by the summary of `run`.

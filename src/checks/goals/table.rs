@@ -9,6 +9,8 @@
 use super::{Ask, Goal, Way, always};
 use crate::checks::predict::{Event, PerfEvent};
 use crate::decode::uapi::sections::ProgramKind;
+use crate::facts::kernel::{PREEMPTS_PROGRAMS, Release};
+use crate::facts::privileges::Cap;
 use crate::facts::{Fact, Facts};
 use crate::sys::capabilities::Cap;
 use crate::sys::release::Release;
@@ -106,7 +108,7 @@ const BY_EVENTS: &[&str] = &["perf-event-paranoid"];
 /// denet takes perf events where raw tracepoints may be preempted.
 fn preempts(facts: &Facts) -> bool {
     let running = facts.kernel.release();
-    running.is_some_and(|running| running >= Release(7, 0))
+    running.is_some_and(|running| running >= PREEMPTS_PROGRAMS)
 }
 
 /// To compute with pointers into a frame takes CAP_PERFMON (`adjust_ptr_min_max_vals`, kernel/bpf/verifier.c).
