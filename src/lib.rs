@@ -10,6 +10,7 @@
 //! - [`profile`] follows processes and counts their calls.
 //! - [`checks`] judges facts into findings, each with its fix.
 //! - [`process`] samples what processes use.
+//! - [`backends`] is the table of what denet attaches to the kernel, and loads it.
 //! - [`facts`] is what could be learned of this machine.
 //! - `bpf` loads and reads the eBPF programs of `ebpf/`.
 //! - [`decode`] knows the kernel's numbers, names and formats.
@@ -23,6 +24,7 @@
     )
 )]
 
+pub mod backends;
 #[cfg(feature = "ebpf")]
 pub mod bpf;
 pub mod checks;

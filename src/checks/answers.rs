@@ -3,31 +3,27 @@
 use super::CHECKS;
 use super::predict::Check;
 use super::verdict::Verdict;
+use crate::backends::table::Backend;
 use crate::checks::finding::Finding;
-use crate::checks::goals::{GOALS, Goal, Shown, UNEXPLAINED, Way};
+use crate::checks::goals::{GOALS, Goal, Shown, UNEXPLAINED};
 use crate::checks::step::Step;
 use crate::facts::Facts;
 use crate::facts::probes::{Outcome, Probe};
 
 const CONTRADICTED: &str = "facts-contradicted";
 
-fn ways(facts: &Facts) -> impl Iterator<Item = &'static Way> {
-    let all = GOALS.iter().flat_map(|goal| goal.ways);
-    all.filter(|way| (way.when)(facts))
-}
-
-/// Some check has found what closes this way.
-fn is_explained(way: &Way, facts: &Facts) -> bool {
-    let bearing = |id: &str| way.checks.iter().any(|group| group.contains(&id));
+/// Some check has found what prevents this backend.
+fn is_explained(backend: &Backend, facts: &Facts) -> bool {
+    let bearing = |id: &str| backend.checks(facts).any(|check| check == id);
     CHECKS
         .iter()
         .filter(|check| ![UNEXPLAINED, CONTRADICTED].contains(&check.id) && bearing(check.id))
         .any(|check| (check.judge)(facts).finding().is_some())
 }
 
-/// This kernel is older than what the way takes: nothing went wrong.
-fn came_later(way: &Way, facts: &Facts) -> bool {
-    let inferred = way.inferred(facts);
+/// This kernel is older than what the backend requires: nothing went wrong.
+fn came_later(backend: &Backend, facts: &Facts) -> bool {
+    let inferred = backend.inferred(facts);
     matches!(inferred, Shown::Inferred(Some(refusal)) if matches!(refusal.because.check, Check::Since(_)))
 }
 
@@ -45,9 +41,9 @@ pub(crate) fn told(probe: &Probe) -> String {
     format!("{}: {answer}", probe.id)
 }
 
-/// What closes a way, for people.
-fn refusals(way: &Way, facts: &Facts) -> Vec<String> {
-    match way.shown(facts) {
+/// What prevents a backend, for people.
+fn refusals(backend: &Backend, facts: &Facts) -> Vec<String> {
+    match backend.shown(facts) {
         Shown::Refused(probes) if probes.is_empty() => {
             let why = facts.subject.exec_error.as_ref();
             why.map(|why| format!("execve: {why}"))
@@ -55,7 +51,7 @@ fn refusals(way: &Way, facts: &Facts) -> Vec<String> {
                 .collect()
         }
         Shown::Refused(probes) => probes.into_iter().flat_map(with_words).collect(),
-        Shown::Inferred(Some(refusal)) => vec![format!("{}: {}", way.name, refusal.because)],
+        Shown::Inferred(Some(refusal)) => vec![format!("{}: {}", backend.name, refusal.because)],
         Shown::Done | Shown::Inferred(None) | Shown::Unknown => Vec::new(),
     }
 }
@@ -66,13 +62,12 @@ fn with_words(probe: &Probe) -> Vec<String> {
     std::iter::once(told(probe)).chain(words).collect()
 }
 
-/// Goals that no way leads to.
+/// Goals for which no backend is available.
 fn closed(facts: &Facts) -> impl Iterator<Item = &'static Goal> {
     GOALS.iter().filter(|goal| {
-        let mut ways = goal.ways.iter().filter(|way| (way.when)(facts));
-        ways.all(|way| {
+        goal.backends_here(facts).all(|backend| {
             matches!(
-                way.shown(facts),
+                backend.shown(facts),
                 Shown::Refused(_) | Shown::Inferred(Some(_))
             )
         })
@@ -82,12 +77,12 @@ fn closed(facts: &Facts) -> impl Iterator<Item = &'static Goal> {
 pub(super) fn are_explained(facts: &Facts) -> Verdict {
     let mut evidence: Vec<String> = Vec::new();
     for goal in closed(facts) {
-        let of_goal = || goal.ways.iter().filter(|way| (way.when)(facts));
+        let of_goal = || goal.backends_here(facts);
         // Something has to be named that closes the goal.
-        let named = of_goal().any(|way| is_explained(way, facts));
+        let named = of_goal().any(|backend| is_explained(backend, facts));
         for line in of_goal()
-            .filter(|way| !(is_explained(way, facts) || named && came_later(way, facts)))
-            .flat_map(|way| refusals(way, facts))
+            .filter(|it| !(is_explained(it, facts) || named && came_later(it, facts)))
+            .flat_map(|backend| refusals(backend, facts))
         {
             if !evidence.contains(&line) {
                 evidence.push(line);
@@ -112,16 +107,17 @@ pub(super) fn agree_with_facts(facts: &Facts) -> Verdict {
         return Verdict::not_applicable("nothing was tried");
     }
     let mut evidence = Vec::new();
-    for way in ways(facts) {
-        let (Shown::Done, Shown::Inferred(Some(refusal))) = (way.shown(facts), way.inferred(facts))
+    for backend in GOALS.iter().flat_map(|goal| goal.backends_here(facts)) {
+        let (Shown::Done, Shown::Inferred(Some(refusal))) =
+            (backend.shown(facts), backend.inferred(facts))
         else {
             continue;
         };
-        // What was tried is smaller than what the way takes.
+        // What was tried is smaller than what the backend requires.
         if matches!(refusal.because.check, Check::Memlock { .. }) {
             continue;
         }
-        let line = format!("{}: works, although {}", way.name, refusal.because);
+        let line = format!("{}: works, although {}", backend.name, refusal.because);
         if !evidence.contains(&line) {
             evidence.push(line);
         }

@@ -265,7 +265,7 @@ pub(super) fn runs_every_program(facts: &Facts) -> Verdict {
 }
 
 /// A tracepoint's event, of a whole CPU.
-pub(super) const TRACEPOINT_EVENT: PerfEvent = PerfEvent {
+pub(in crate::checks) const TRACEPOINT_EVENT: PerfEvent = PerfEvent {
     event: Event::Tracepoint,
     everywhere: true,
     kernel: true,

@@ -5,6 +5,7 @@ use super::findings;
 use super::outside::from_outside;
 use super::privileges::{self, obstacles};
 use super::tracing::sees_processes;
+use crate::backends::table::WALKS_TASKS;
 use crate::checks::finding::Finding;
 use crate::facts::kernel::Lockdown;
 use crate::facts::kernel_types::VMLINUX;
@@ -188,9 +189,6 @@ fn of_tracefs(facts: &Facts, refusal: Refusal<'_>) -> Option<Finding> {
     })
 }
 
-/// A walk over tasks is known by its type from here on.
-const WALKS: Release = Release(5, 8);
-
 /// The kernel's types: reading them, or one of them by name.
 fn of_types(facts: &Facts, refusal: Refusal<'_>) -> Option<Finding> {
     let said = refusal.what.to_owned();
@@ -198,7 +196,7 @@ fn of_types(facts: &Facts, refusal: Refusal<'_>) -> Option<Finding> {
         Some(libc::ENOENT) => Some(super::backend::without_btf(VMLINUX.as_ref())),
         Some(libc::EINVAL) if refusal.is_of("BTF bpf_iter_task") => {
             let running = facts.kernel.release();
-            Some(findings::kernel_too_old(WALKS, running, vec![said]))
+            Some(findings::kernel_too_old(WALKS_TASKS, running, vec![said]))
         }
         Some(_) => None,
         None => Some(super::smoke::malformed_btf(said)),

@@ -52,9 +52,9 @@ impl Selection {
             .iter()
             .filter(|goal| self.takes(goal.id))
             .flat_map(|goal| {
-                let ways = goal.ways.iter().filter(|way| (way.when)(facts));
-                let checks = ways.flat_map(|way| way.checks.iter().copied().flatten());
-                checks.chain(goal.limits).copied()
+                let backends = goal.backends_here(facts);
+                let checks = backends.flat_map(|backend| backend.checks(facts));
+                checks.chain(goal.limits.iter().copied())
             })
             .collect();
         let skipped = |id: &str| self.skip.iter().any(|named| named == id);
@@ -210,16 +210,16 @@ impl<'a> Diagnosis<'a> {
         causes.into_iter().map(|(_, cause)| cause).collect()
     }
 
-    /// What was refused on the ways that this check closes.
+    /// What was refused to the backends that this check prevents.
     fn symptoms(&self, id: &str) -> Vec<String> {
         let closed = GOALS.iter().filter(|goal| {
             let outcome = self.goals.iter().find(|outcome| outcome.id == goal.id);
             outcome.is_some_and(|outcome| outcome.because.contains(&id))
         });
         let mut found = Vec::new();
-        for way in closed.flat_map(|goal| goal.ways) {
-            let bears = way.checks.iter().any(|group| group.contains(&id));
-            if let (true, Shown::Refused(probes)) = (bears, way.shown(self.facts)) {
+        for backend in closed.flat_map(|goal| goal.backends) {
+            let bears = backend.checks(self.facts).any(|check| check == id);
+            if let (true, Shown::Refused(probes)) = (bears, backend.shown(self.facts)) {
                 found.extend(probes.into_iter().map(told));
             }
         }

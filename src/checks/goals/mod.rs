@@ -1,25 +1,24 @@
-//! What a user wants to do, which ways there are to it, and what stands in each way.
+//! What a user wants to do, which backends there are for it, and what prevents each.
 //!
-//! A way is open if the running kernel did all that it takes, or where that was not tried, if
+//! A backend is available if the running kernel did all that it requires, or where that was not tried, if
 //! [`predict`](crate::checks::predict) says that it will.
+//!
+//! denet's commands: `run` and `attach` are `syscall-profiling`, `monitor exec` is `exec-monitor`,
+//! `monitor net` is `network-monitor`, `monitor xdp` is `xdp-counters`, `trace` is `syscall-trace`. The four that
+//! follow processes include other users' processes only if the goal `other-processes` is ready.
 
-use crate::checks::predict::{
-    Conditions, Link, Operation, PerfEvent, Prediction, Program, first_refusal,
-};
+mod requirements;
+
+use requirements::{applies, opens_events, operation};
+
+use crate::backends::requirement::Requirement;
+use crate::backends::table::{self, Backend};
+use crate::checks::predict::{Conditions, Prediction, first_refusal};
 use crate::checks::verdict::{Judged, Verdict};
-use crate::decode::uapi::maps::map_type;
-use crate::decode::uapi::sections::ProgramKind;
 use crate::facts::Facts;
 use crate::facts::exec::ExecError;
 use crate::facts::probes::{Outcome as Answer, Probe};
 use crate::sys::release::Release;
-
-mod table;
-#[cfg(test)]
-#[cfg(feature = "ebpf")]
-mod tests;
-
-pub use table::GOALS;
 
 /// Something that eBPF is wanted for.
 #[derive(Debug)]
@@ -29,59 +28,50 @@ pub struct Goal {
     /// For people.
     pub title: &'static str,
     /// Best first.
-    pub ways: &'static [Way],
-    /// Checks that block the goal whichever way is open: limits that denet sets itself.
+    pub backends: &'static [Backend],
+    /// Checks that block the goal whichever backend is available: limits that denet sets itself.
     pub limits: &'static [&'static str],
 }
 
-/// One way to a goal.
-#[derive(Clone, Copy, Debug)]
-pub struct Way {
-    /// The hook, e.g. `raw_tp/sys_enter`.
-    pub name: &'static str,
-    /// Whether it is one here at all: denet takes other ways on other kernels.
-    pub when: fn(&Facts) -> bool,
-    /// What is asked of the kernel.
-    pub asks: &'static [Ask],
-    /// Probes that show it, where they were asked.
-    pub probes: &'static [&'static str],
-    /// Checks that explain why it is closed, or what it costs.
-    pub checks: &'static [&'static [&'static str]],
+const fn goal(id: &'static str, title: &'static str, backends: &'static [Backend]) -> Goal {
+    Goal {
+        id,
+        title,
+        backends,
+        limits: &[],
+    }
 }
 
-/// What a way asks of the kernel.
-#[derive(Clone, Copy, Debug)]
-pub enum Ask {
-    /// A map of this type (number), of so many bytes.
-    Map(u32, u64),
-    /// A program, and a helper that it calls.
-    Program(ProgramKind, Option<u32>),
-    /// A type of the kernel's own, which came with a version.
-    Type(Release),
-    /// A raw tracepoint.
-    RawTracepoint,
-    /// A perf event.
-    Event(PerfEvent),
-    /// A link to a network device.
-    Xdp,
-}
+/// In the order in which they are reported.
+pub const GOALS: &[Goal] = &[
+    goal("syscall-profiling", "syscall profiling", table::PROFILE),
+    goal("exec-monitor", "exec monitor", table::EXEC),
+    goal("network-monitor", "network monitor", table::NET),
+    goal("syscall-trace", "syscall trace", table::TRACE),
+    goal("xdp-counters", "XDP counters", table::XDP),
+    goal("kernel-stacks", "kernel stacks", table::KERNEL_STACKS),
+    goal(
+        "hardware-counters",
+        "hardware counters",
+        table::HARDWARE_COUNTERS,
+    ),
+    goal(
+        "classic-tracepoints",
+        "classic tracepoints",
+        table::CLASSIC_TRACEPOINTS,
+    ),
+    Goal {
+        limits: &["not-yours"],
+        ..goal("other-processes", "others' processes", table::PROFILE)
+    },
+];
 
-impl Ask {
-    fn operation(self) -> Option<Operation> {
-        Some(match self {
-            Self::Map(number, bytes) => Operation::MapCreate {
-                map: map_type(number)?,
-                bytes,
-            },
-            Self::Program(kind, calls) => Operation::ProgLoad(Program {
-                calls,
-                ..Program::minimal(kind)
-            }),
-            Self::Type(since) => Operation::KernelType { since },
-            Self::RawTracepoint => Operation::RawTracepointOpen { exists: true },
-            Self::Event(event) => Operation::PerfEventOpen(event),
-            Self::Xdp => Operation::LinkCreate(Link::Xdp),
-        })
+impl Goal {
+    /// The backends that apply here: denet uses others on other kernels.
+    pub(crate) fn backends_here(&self, facts: &Facts) -> impl Iterator<Item = &'static Backend> {
+        self.backends
+            .iter()
+            .filter(|backend| applies(backend, facts))
     }
 }
 
@@ -92,7 +82,7 @@ pub enum Status {
     Ready,
     /// With less than there could be.
     Degraded,
-    /// What it takes could not be looked at.
+    /// What it requires could not be examined.
     Unknown,
     /// Not at all.
     Blocked,
@@ -119,16 +109,16 @@ pub struct Outcome {
     pub title: &'static str,
     /// Whether it can be reached.
     pub status: Status,
-    /// The way that is taken, where one is open.
+    /// The backend that is used, where one is available.
     pub via: Option<&'static str>,
     /// The running kernel showed it; otherwise it follows from what is known.
     pub proven: bool,
-    /// Ids of the checks that stand in the way of the best way that is not open, or make the open one
+    /// Ids of the checks that prevent the best backend that is not available, or make the one that is used
     /// worse.
     pub because: Vec<&'static str>,
 }
 
-/// By what a way is known to be open or closed.
+/// By what a backend is known to be available or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shown<'a> {
     /// The running kernel did all of it.
@@ -141,21 +131,25 @@ pub(crate) enum Shown<'a> {
     Unknown,
 }
 
-impl Way {
+impl Backend {
     /// What the probes say, else what follows from the facts.
     pub(crate) fn shown<'a>(&self, facts: &'a Facts) -> Shown<'a> {
         let probes = facts.probes.as_ref();
-        let asked: Vec<&Probe> = self
-            .probes
-            .iter()
-            .filter_map(|id| probes?.get(id))
+        let mut ids: Vec<String> = Vec::new();
+        for id in self.requires.iter().filter_map(|it| it.probe()) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        let found = ids.iter().filter_map(|id| probes?.get(id));
+        let tried: Vec<&Probe> = found
             .filter(|probe| !matches!(probe.outcome, Answer::NotAttempted(_)))
             .collect();
-        let refused: Vec<&Probe> = asked.iter().filter(|it| !it.works()).copied().collect();
+        let refused: Vec<&Probe> = tried.iter().filter(|it| !it.works()).copied().collect();
         if !refused.is_empty() {
             return Shown::Refused(refused);
         }
-        if asked.len() == self.probes.len() {
+        if tried.len() == ids.len() {
             return Shown::Done;
         }
         self.inferred(facts)
@@ -165,8 +159,7 @@ impl Way {
     pub(crate) fn inferred(&self, facts: &Facts) -> Shown<'static> {
         match (Conditions::of(facts), &facts.subject.exec_error) {
             (Some(conditions), _) => {
-                let asks = self.asks.iter().filter_map(|ask| ask.operation());
-                let operations: Vec<_> = asks.collect();
+                let operations: Vec<_> = self.requires.iter().filter_map(operation).collect();
                 let refusal = first_refusal(&operations, &conditions);
                 Shown::Inferred(refusal.map(|(_, answer)| answer))
             }
@@ -178,30 +171,26 @@ impl Way {
     }
 
     /// The checks that bear on it, those that were run.
-    pub(crate) fn judged<'a>(&self, judged: &'a [Judged]) -> Vec<&'a Judged> {
-        let named = self.checks.iter().flat_map(|group| group.iter());
-        let found = named.filter_map(|id| judged.iter().find(|check| check.id == *id));
+    fn judged<'a>(&self, facts: &Facts, judged: &'a [Judged]) -> Vec<&'a Judged> {
+        let found = self.checks(facts);
+        let found = found.filter_map(|id| judged.iter().find(|check| check.id == id));
         found.collect()
     }
 
-    fn opens_events(&self) -> bool {
-        self.asks.iter().any(|ask| matches!(ask, Ask::Event(_)))
-    }
-
-    /// Whether this check is about an amount of which the probes take less than the way does.
+    /// Whether this check is about an amount of which the probes use less than the backend does.
     fn takes_more_than_tried(&self, id: &str) -> bool {
-        let bytes = |ask: &Ask| match ask {
-            Ask::Map(_, bytes) => *bytes,
+        let bytes = |requirement: &Requirement| match requirement {
+            Requirement::Map(_, bytes) => *bytes,
             _ => 0,
         };
         match id {
             "nofile" => true,
-            "memlock" => self.asks.iter().map(bytes).sum::<u64>() > TRIED_BYTES,
+            "memlock" => self.requires.iter().map(bytes).sum::<u64>() > TRIED_BYTES,
             _ => false,
         }
     }
 
-    /// The limit of locked memory is too low for others, and has room for what this way takes.
+    /// The limit of locked memory is too low for others, and has room for what this backend uses.
     fn fits(&self, id: &str, facts: &Facts) -> bool {
         let probes = facts.probes.as_ref();
         let largest = probes.and_then(|probes| probes.get("map:array_1mib"));
@@ -210,7 +199,7 @@ impl Way {
     }
 
     fn outcome(&self, facts: &Facts, judged: &[Judged]) -> (Status, bool, Vec<&'static str>) {
-        let bearing = self.judged(judged);
+        let bearing = self.judged(facts, judged);
         let that = |fits: &dyn Fn(&Judged) -> bool| -> Vec<&'static str> {
             let fitting = bearing.iter().filter(|check| fits(check));
             fitting.map(|check| check.id).collect()
@@ -219,7 +208,7 @@ impl Way {
             |check: &Judged| check.id == FILTER && matches!(check.verdict, Verdict::Degraded(_));
         let blocking = that(&|check| {
             let blocked = matches!(check.verdict, Verdict::Blocked(_));
-            blocked && !self.fits(check.id, facts) || denies_events(check) && self.opens_events()
+            blocked && !self.fits(check.id, facts) || denies_events(check) && opens_events(self)
         });
         let degrading =
             that(&|check| matches!(check.verdict, Verdict::Degraded(_)) && !denies_events(check));
@@ -268,7 +257,7 @@ pub(crate) const UNEXPLAINED: &str = "kernel-refused";
 
 /// What becomes of a goal on these facts, where the checks said this.
 pub fn outcome(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
-    let open = by_ways(goal, facts, judged);
+    let open = by_backends(goal, facts, judged);
     let stands = |check: &&Judged| {
         goal.limits.contains(&check.id) && matches!(check.verdict, Verdict::Blocked(_))
     };
@@ -284,26 +273,26 @@ pub fn outcome(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
     }
 }
 
-/// The outcome by the best of its ways, before [`Goal::limits`].
-fn by_ways(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
-    let made = |status, via: Option<&Way>, proven, because| Outcome {
+/// The outcome by the best of its backends, before [`Goal::limits`].
+fn by_backends(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
+    let made = |status, via: Option<&Backend>, proven, because| Outcome {
         id: goal.id,
         title: goal.title,
         status,
-        via: via.map(|way| way.name),
+        via: via.map(|backend| backend.name),
         proven,
         because,
     };
-    let mut best: Option<(Status, &Way, bool, Vec<&'static str>)> = None;
-    // What closes better ways comes before what the one that is taken costs: it is behind that.
+    let mut best: Option<(Status, &Backend, bool, Vec<&'static str>)> = None;
+    // What prevents better backends comes before what the one that is used costs, and causes it.
     let mut missed: Vec<&'static str> = Vec::new();
-    for way in goal.ways.iter().filter(|way| (way.when)(facts)) {
-        let (status, proven, because) = way.outcome(facts, judged);
+    for backend in goal.backends_here(facts) {
+        let (status, proven, because) = backend.outcome(facts, judged);
         if status == Status::Ready {
-            return made(status, Some(way), proven, Vec::new());
+            return made(status, Some(backend), proven, Vec::new());
         }
         if best.as_ref().is_none_or(|(before, ..)| status < *before) {
-            let closed = best.replace((status, way, proven, because));
+            let closed = best.replace((status, backend, proven, because));
             missed.extend(closed.into_iter().flat_map(|(.., because)| because));
         }
     }
@@ -313,17 +302,13 @@ fn by_ways(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
     };
     missed.retain(|id| found(id));
     match best {
-        Some((Status::Degraded, way, proven, because)) => {
+        Some((Status::Degraded, backend, proven, because)) => {
             let own = because.into_iter().filter(|id| !missed.contains(id));
             let own: Vec<_> = own.collect();
             missed.extend(own);
-            made(Status::Degraded, Some(way), proven, missed)
+            made(Status::Degraded, Some(backend), proven, missed)
         }
         Some((status, _, proven, because)) => made(status, None, proven, because),
         None => made(Status::Unknown, None, false, Vec::new()),
     }
-}
-
-fn always(_: &Facts) -> bool {
-    true
 }

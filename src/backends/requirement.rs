@@ -1,0 +1,76 @@
+//! What a backend requires of the kernel, and which probe shows it.
+
+use crate::decode::uapi::helpers::helper;
+use crate::decode::uapi::maps::map_type;
+use crate::decode::uapi::sections::ProgramKind;
+use crate::facts::kernel::Release;
+
+/// Numbers of `enum bpf_map_type`.
+#[expect(missing_docs, reason = "named as the kernel names them")]
+pub mod map {
+    pub const HASH: u32 = 1;
+    pub const ARRAY: u32 = 2;
+    pub const PERCPU_ARRAY: u32 = 6;
+    pub const STACK_TRACE: u32 = 7;
+    pub const RINGBUF: u32 = 27;
+}
+
+/// Numbers of helpers.
+#[expect(missing_docs, reason = "named as the kernel names them")]
+pub mod call {
+    pub const GET_STACKID: u32 = 27;
+    pub const PROBE_READ_USER: u32 = 112;
+    pub const PROBE_READ_KERNEL: u32 = 113;
+    pub const PROBE_READ_USER_STR: u32 = 114;
+    pub const GET_CURRENT_TASK_BTF: u32 = 158;
+    pub const XDP_LOAD_BYTES: u32 = 189;
+}
+
+/// One requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// A map of this type (number), of so many bytes.
+    Map(u32, u64),
+    /// A program, and a helper that it calls, by number.
+    Program(ProgramKind, Option<u32>),
+    /// A type of the kernel's own, which came with a version.
+    Type(Release),
+    /// The kernel's types, without which only commands are observed that denet starts itself.
+    TypesForRunning,
+    /// A program that walks over tasks, to find those that run already.
+    TaskWalk,
+    /// `BPF_RAW_TRACEPOINT_OPEN` of this, `raw_tp/sys_enter` or `tp_btf/sys_enter`.
+    RawTracepoint(&'static str),
+    /// A perf event of a tracepoint, of whole CPUs.
+    TracepointEvent,
+    /// A perf event of the software clock, of whole CPUs, in the kernel.
+    KernelSamples,
+    /// A program at such an event.
+    SampledProgram,
+    /// The hardware's cycles of one's own process, outside the kernel.
+    OwnCycles,
+    /// A link to a network device.
+    XdpLink,
+}
+
+impl Requirement {
+    /// The id of the probe that shows it. To attach a program includes to load it; an XDP program alone is
+    /// loaded by itself as well, since only root can try to attach one.
+    pub fn probe(self) -> Option<String> {
+        let named = |id: &str| Some(id.to_owned());
+        match self {
+            Self::Map(map::ARRAY, _) => named("map:array_1mib"),
+            Self::Map(number, _) => Some(format!("map:{}", map_type(number)?.name)),
+            Self::Program(ProgramKind::Xdp, None) => named("program:xdp"),
+            Self::Program(_, calls) => Some(format!("helper:{}", helper(calls?)?.name)),
+            Self::TaskWalk => named("attach:iter/task"),
+            Self::RawTracepoint(hook) => Some(format!("attach:{hook}")),
+            Self::TracepointEvent => named("attach:tp/raw_syscalls/sys_enter"),
+            Self::KernelSamples => named("perf:kernel"),
+            Self::SampledProgram => named("attach:perf_event"),
+            Self::OwnCycles => named("perf:cycles"),
+            Self::XdpLink => named("attach:xdp"),
+            Self::Type(_) | Self::TypesForRunning => None,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The backends, best first for each use, and what each requires.
+//!
+//! A row lists what the command loads first on such a kernel; sizes are those of its tables.
+
+use super::requirement::Requirement::{
+    self, KernelSamples, Map, OwnCycles, Program, SampledProgram, TaskWalk, TracepointEvent, Type,
+    TypesForRunning, XdpLink,
+};
+use super::requirement::{call, map};
+use crate::decode::uapi::sections::ProgramKind;
+use crate::facts::kernel::Release;
+
+/// One backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Backend {
+    /// As in text, JSON and documents: the type of its programs and where they are attached, e.g.
+    /// `raw_tp/sys_enter`.
+    pub name: &'static str,
+    /// How its programs are attached.
+    pub mechanism: Mechanism,
+    /// What it requires of the kernel, in the order of use.
+    pub requires: &'static [Requirement],
+}
+
+/// How programs are attached, which decides where a backend applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// Perf events of tracepoints: used where the kernel preempts programs of raw tracepoints.
+    Event,
+    /// Raw tracepoints, whose programs read kernel memory by helpers.
+    Raw,
+    /// Tracepoints by the kernel's types: no helper reads its memory.
+    Typed,
+    /// The kernel's functions: only if `--hook` selects them.
+    Function,
+    /// An XDP program that reads frames by pointers.
+    Xdp,
+    /// An XDP program that reads frames by helpers, without CAP_PERFMON.
+    XdpByHelpers,
+    /// Perf events that no command of denet needs.
+    Other,
+}
+
+/// The mainline version that brought something, and whether it needs the kernel's types. Distributions
+/// backport: it explains a refusal, and never makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// The version.
+    pub since: Release,
+    /// Types of the kernel itself.
+    pub btf: bool,
+}
+
+const fn needs(major: u32, minor: u32, btf: bool) -> Needs {
+    Needs {
+        since: Release(major, minor),
+        btf,
+    }
+}
+
+/// Programs that follow tasks at perf events: `bpf_task_from_pid` (6.2), for tracepoints.
+pub(crate) const EVENTS_NEED: Needs = needs(6, 12, true);
+/// `bpf_iter__task`: a walk over tasks is found by its type.
+pub(crate) const WALKS_TASKS: Release = Release(5, 8);
+
+/// The ring buffer of tasks that end.
+pub(crate) const RING_BYTES: u32 = 2 << 20;
+/// Executions come by the dozen, and a record is a kilobyte: as much as tens of thousands.
+pub(crate) const EXEC_RING_BYTES: u32 = 8 << 20;
+/// Where calls are only added up, tasks that end are all that is reported.
+pub(crate) const NET_RING_BYTES: u32 = 1 << 20;
+/// Calls come by the hundred thousand, each with a hundred bytes.
+pub(crate) const TRACE_RING_BYTES: u32 = 64 << 20;
+/// The tables of tasks.
+const TASKS: Requirement = Map(map::ARRAY, 4 << 20);
+const PIDS: Requirement = Map(map::HASH, 1 << 20);
+/// One execution on each CPU.
+const EXECUTIONS: Requirement = Map(map::PERCPU_ARRAY, 8 << 10);
+/// A call for each thread at full speed.
+const TRACED_CALLS: Requirement = Map(map::ARRAY, 6 << 20);
+const XDP_COUNTERS: Requirement = Map(map::PERCPU_ARRAY, 64 << 10);
+
+const EVENT: Requirement = Program(ProgramKind::Tracepoint, None);
+const EVENT_READS_KERNEL: Requirement =
+    Program(ProgramKind::Tracepoint, Some(call::PROBE_READ_KERNEL));
+const EVENT_READS_TEXT: Requirement =
+    Program(ProgramKind::Tracepoint, Some(call::PROBE_READ_USER_STR));
+const RAW: Requirement = Program(ProgramKind::RawTracepoint, None);
+const RAW_READS_KERNEL: Requirement = raw_calls(call::PROBE_READ_KERNEL);
+const RAW_READS_USER: Requirement = raw_calls(call::PROBE_READ_USER);
+const RAW_READS_TEXT: Requirement = raw_calls(call::PROBE_READ_USER_STR);
+const RAW_KNOWS_TASK: Requirement = raw_calls(call::GET_CURRENT_TASK_BTF);
+const TYPED: Requirement = Program(ProgramKind::Tracing, None);
+/// `btf_trace_…`
+const TRACEPOINT_TYPES: Requirement = Type(Release(5, 5));
+const TASK_FUNCTIONS: Requirement = Type(EVENTS_NEED.since);
+
+const fn raw_calls(helper: u32) -> Requirement {
+    Program(ProgramKind::RawTracepoint, Some(helper))
+}
+
+const fn ring(bytes: u32) -> Requirement {
+    Map(map::RINGBUF, bytes as u64)
+}
+
+const fn at(hook: &'static str) -> Requirement {
+    Requirement::RawTracepoint(hook)
+}
+
+const fn row(
+    name: &'static str,
+    mechanism: Mechanism,
+    requires: &'static [Requirement],
+) -> Backend {
+    Backend {
+        name,
+        mechanism,
+        requires,
+    }
+}
+
+/// `denet run`, `denet attach`.
+#[rustfmt::skip]
+pub const PROFILE: &[Backend] = &[
+    row("tp/raw_syscalls/sys_enter", Mechanism::Event, &[
+        TASKS, PIDS, ring(RING_BYTES), TASK_FUNCTIONS, EVENT, TracepointEvent,
+    ]),
+    row("raw_tp/sys_enter", Mechanism::Raw, &[
+        TASKS, PIDS, ring(RING_BYTES), RAW, RAW_READS_KERNEL,
+        at("raw_tp/sys_enter"), at("raw_tp/sched_process_fork"), at("raw_tp/sched_process_exec"),
+        at("raw_tp/sched_process_exit"),
+    ]),
+    row("raw_tp/sys_enter, following by tp_btf", Mechanism::Typed, &[
+        TASKS, PIDS, ring(RING_BYTES), RAW_KNOWS_TASK, TRACEPOINT_TYPES, TYPED,
+        at("raw_tp/sys_enter"), at("tp_btf/sys_enter"),
+    ]),
+];
+
+/// `denet monitor exec`.
+#[rustfmt::skip]
+pub const EXEC: &[Backend] = &[
+    row("tp/sched/sched_process_exec", Mechanism::Event, &[
+        TASKS, PIDS, ring(EXEC_RING_BYTES), EXECUTIONS, TASK_FUNCTIONS, EVENT_READS_TEXT, TracepointEvent,
+    ]),
+    row("raw_tp/sched_process_exec", Mechanism::Raw, &[
+        TASKS, PIDS, ring(EXEC_RING_BYTES), EXECUTIONS, RAW_READS_KERNEL, RAW_READS_TEXT,
+        at("raw_tp/sys_enter"), at("raw_tp/sys_exit"), at("raw_tp/sched_process_exec"),
+        TaskWalk, TypesForRunning,
+    ]),
+    row("tp_btf/sched_process_exec", Mechanism::Typed, &[
+        TASKS, PIDS, ring(EXEC_RING_BYTES), EXECUTIONS, RAW_KNOWS_TASK, RAW_READS_TEXT, TRACEPOINT_TYPES,
+        TYPED, at("tp_btf/sys_enter"), TaskWalk,
+    ]),
+    row("raw_tp/sched_process_exec, commands only", Mechanism::Raw, &[
+        TASKS, PIDS, ring(EXEC_RING_BYTES), EXECUTIONS, RAW_READS_KERNEL, RAW_READS_TEXT,
+        at("raw_tp/sys_enter"), at("raw_tp/sys_exit"), at("raw_tp/sched_process_exec"),
+        TypesForRunning,
+    ]),
+    row("kprobes", Mechanism::Function, &[]),
+];
+
+/// `denet monitor net`. What a descriptor is, the kernel's types alone describe and a helper alone reads: no
+/// program follows the pointers of the table of descriptors otherwise.
+#[rustfmt::skip]
+pub const NET: &[Backend] = &[
+    row("tp/raw_syscalls/sys_enter, sockets by BTF", Mechanism::Event, &[
+        TASKS, PIDS, ring(NET_RING_BYTES), TASK_FUNCTIONS, EVENT_READS_KERNEL, TracepointEvent,
+    ]),
+    row("raw_tp/sys_enter, sockets by BTF", Mechanism::Raw, &[
+        TASKS, PIDS, ring(NET_RING_BYTES), RAW_READS_KERNEL, RAW_READS_USER,
+        at("raw_tp/sys_enter"), at("raw_tp/sys_exit"), at("raw_tp/inet_sock_set_state"),
+        TaskWalk, TypesForRunning,
+    ]),
+];
+
+/// `denet trace`.
+#[rustfmt::skip]
+pub const TRACE: &[Backend] = &[
+    row("tp/raw_syscalls/sys_enter and sys_exit", Mechanism::Event, &[
+        TASKS, PIDS, ring(TRACE_RING_BYTES), TRACED_CALLS, TASK_FUNCTIONS, EVENT_READS_TEXT, TracepointEvent,
+    ]),
+    row("raw_tp/sys_enter and sys_exit", Mechanism::Raw, &[
+        TASKS, PIDS, ring(TRACE_RING_BYTES), TRACED_CALLS, RAW_READS_KERNEL, RAW_READS_TEXT,
+        at("raw_tp/sys_enter"), at("raw_tp/sys_exit"), at("raw_tp/sched_process_exec"),
+        at("raw_tp/sched_process_exit"), at("raw_tp/signal_deliver"), TaskWalk, TypesForRunning,
+    ]),
+    row("tp_btf/sys_enter and sys_exit", Mechanism::Typed, &[
+        TASKS, PIDS, ring(TRACE_RING_BYTES), TRACED_CALLS, RAW_KNOWS_TASK, RAW_READS_TEXT,
+        TRACEPOINT_TYPES, TYPED, at("tp_btf/sys_enter"), TaskWalk,
+    ]),
+    row("raw_tp/sys_enter and sys_exit, commands only", Mechanism::Raw, &[
+        TASKS, PIDS, ring(TRACE_RING_BYTES), TRACED_CALLS, RAW_READS_KERNEL, RAW_READS_TEXT,
+        at("raw_tp/sys_enter"), at("raw_tp/sys_exit"), at("raw_tp/sched_process_exec"),
+        at("raw_tp/sched_process_exit"), at("raw_tp/signal_deliver"), TypesForRunning,
+    ]),
+];
+
+/// `denet monitor xdp`.
+#[rustfmt::skip]
+pub const XDP: &[Backend] = &[
+    row("XDP link", Mechanism::Xdp, &[XDP_COUNTERS, Program(ProgramKind::Xdp, None), XdpLink]),
+    row("XDP link, frames read by helpers", Mechanism::XdpByHelpers, &[
+        XDP_COUNTERS, Program(ProgramKind::Xdp, None),
+        Program(ProgramKind::Xdp, Some(call::XDP_LOAD_BYTES)), XdpLink,
+    ]),
+];
+
+/// What no command of denet uses: kernel stacks.
+#[rustfmt::skip]
+pub const KERNEL_STACKS: &[Backend] = &[
+    row("perf event samples", Mechanism::Other, &[
+        Map(map::STACK_TRACE, 1 << 20), Program(ProgramKind::PerfEvent, Some(call::GET_STACKID)),
+        KernelSamples, SampledProgram,
+    ]),
+];
+
+/// Counters of the hardware, without a program.
+pub const HARDWARE_COUNTERS: &[Backend] = &[row("perf_event_open", Mechanism::Other, &[OwnCycles])];
+
+/// A program at a tracepoint, as most tools attach it.
+pub const CLASSIC_TRACEPOINTS: &[Backend] = &[row(
+    PROFILE[0].name,
+    Mechanism::Other,
+    &[EVENT, TracepointEvent],
+)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_commands_are_observed_without_a_walk() {
+        let streams = [EXEC, NET, TRACE].into_iter().flatten();
+        for backend in streams.filter(|it| it.mechanism != Mechanism::Function) {
+            let has = |wanted: fn(&Requirement) -> bool| backend.requires.iter().any(wanted);
+            let walks = has(|it| matches!(it, TaskWalk | Type(_)));
+            assert_eq!(
+                walks,
+                !backend.name.ends_with("commands only"),
+                "{}",
+                backend.name
+            );
+            assert!(walks || has(|it| *it == TypesForRunning));
+        }
+    }
+}
