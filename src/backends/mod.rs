@@ -6,5 +6,17 @@
 //! better backend, the kernel's refusal, which `checks::backend` explains. What `--hook` alone selects is a row
 //! without requirements: its refusal has its own finding.
 
+#[cfg(feature = "ebpf")]
+mod counting;
+#[cfg(feature = "ebpf")]
+pub(crate) mod kernel;
+#[cfg(feature = "ebpf")]
+pub(crate) mod load;
+#[cfg(feature = "ebpf")]
+pub(crate) mod loader;
 pub mod requirement;
+#[cfg(feature = "ebpf")]
+pub(crate) mod stream;
+#[cfg(feature = "ebpf")]
+mod streaming;
 pub mod table;

@@ -3,7 +3,7 @@
 use crate::decode::uapi::helpers::helper;
 use crate::decode::uapi::maps::map_type;
 use crate::decode::uapi::sections::ProgramKind;
-use crate::facts::kernel::Release;
+use crate::sys::release::Release;
 
 /// Numbers of `enum bpf_map_type`.
 #[expect(missing_docs, reason = "named as the kernel names them")]

@@ -8,7 +8,7 @@ use super::requirement::Requirement::{
 };
 use super::requirement::{call, map};
 use crate::decode::uapi::sections::ProgramKind;
-use crate::facts::kernel::Release;
+use crate::sys::release::Release;
 
 /// One backend.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,20 @@ pub enum Mechanism {
     Other,
 }
 
+/// Where programs are attached that see calls, as `--hook` selects it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hooking {
+    /// Raw tracepoints, or where the kernel preempts their programs, perf events.
+    #[default]
+    Auto,
+    /// Raw tracepoints.
+    RawTracepoint,
+    /// Perf events of tracepoints, which need tracefs.
+    Tracepoint,
+    /// The kernel's functions.
+    Kprobe,
+}
+
 /// The mainline version that brought something, and whether it needs the kernel's types. Distributions
 /// backport: it explains a refusal, and never makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +74,9 @@ const fn needs(major: u32, minor: u32, btf: bool) -> Needs {
 
 /// Programs that follow tasks at perf events: `bpf_task_from_pid` (6.2), for tracepoints.
 pub(crate) const EVENTS_NEED: Needs = needs(6, 12, true);
+/// `bpf_probe_read_kernel`, by which tasks are copied.
+#[cfg(feature = "ebpf")]
+pub(crate) const COPYING_NEEDS: Needs = needs(5, 5, false);
 /// `bpf_iter__task`: a walk over tasks is found by its type.
 pub(crate) const WALKS_TASKS: Release = Release(5, 8);
 
@@ -71,13 +88,18 @@ pub(crate) const EXEC_RING_BYTES: u32 = 8 << 20;
 pub(crate) const NET_RING_BYTES: u32 = 1 << 20;
 /// Calls come by the hundred thousand, each with a hundred bytes.
 pub(crate) const TRACE_RING_BYTES: u32 = 64 << 20;
+/// Threads that are traced at full speed; each takes five kilobytes.
+#[cfg(feature = "ebpf")]
+pub(crate) const TRACE_SLOTS: u32 = 1024;
+
 /// The tables of tasks.
 const TASKS: Requirement = Map(map::ARRAY, 4 << 20);
 const PIDS: Requirement = Map(map::HASH, 1 << 20);
 /// One execution on each CPU.
 const EXECUTIONS: Requirement = Map(map::PERCPU_ARRAY, 8 << 10);
 /// A call for each thread at full speed.
-const TRACED_CALLS: Requirement = Map(map::ARRAY, 6 << 20);
+const TRACED_CALLS: Requirement = Map(map::ARRAY, TRACED_CALLS_BYTES);
+const TRACED_CALLS_BYTES: u64 = 6 << 20;
 const XDP_COUNTERS: Requirement = Map(map::PERCPU_ARRAY, 64 << 10);
 
 const EVENT: Requirement = Program(ProgramKind::Tracepoint, None);
@@ -224,6 +246,56 @@ pub const CLASSIC_TRACEPOINTS: &[Backend] = &[row(
     &[EVENT, TracepointEvent],
 )];
 
+/// How calls are counted by a backend of [`PROFILE`].
+#[cfg(feature = "ebpf")]
+pub(crate) struct Counting {
+    /// The backend, how calls are stored, and how the current task is found.
+    pub(crate) name: &'static str,
+    /// How a 32-bit call is recognised, as `ebpf/syscalls.bpf.c` numbers it.
+    pub(crate) compat_source: u32,
+    pub(crate) needs: Needs,
+}
+
+#[cfg(feature = "ebpf")]
+pub(crate) const BY_KEPT_POINTER: u32 = 2;
+
+#[cfg(feature = "ebpf")]
+pub(crate) const COUNTING_AT_EVENT: Counting = Counting {
+    name: "tp/raw_syscalls/sys_enter, table per task, current task by BTF",
+    compat_source: 1,
+    needs: EVENTS_NEED,
+};
+
+/// At a raw tracepoint, best first; each needs an older kernel than the one before.
+#[cfg(feature = "ebpf")]
+pub(crate) const COUNTING: [Counting; 3] = [
+    Counting {
+        name: "raw_tp/sys_enter, table per task, kept task pointer",
+        compat_source: BY_KEPT_POINTER,
+        needs: needs(6, 4, true),
+    },
+    Counting {
+        name: "raw_tp/sys_enter, table per task, current task by BTF",
+        compat_source: 1,
+        needs: needs(5, 11, true),
+    },
+    Counting {
+        name: "raw_tp/sys_enter, table per task, current task by probe_read",
+        compat_source: 0,
+        needs: needs(5, 8, false),
+    },
+];
+
+/// How tasks are followed.
+#[cfg(feature = "ebpf")]
+pub(crate) const fn following(mechanism: Mechanism) -> &'static str {
+    match mechanism {
+        Mechanism::Event => "tp/sched/sched_process_{fork,exec,exit}",
+        Mechanism::Typed => "tp_btf/sched_process_{fork,exec,exit}",
+        _ => "raw_tp/sched_process_{fork,exec,exit}",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,5 +314,22 @@ mod tests {
             );
             assert!(walks || has(|it| *it == TypesForRunning));
         }
+    }
+
+    #[cfg(feature = "ebpf")]
+    #[test]
+    fn calls_are_counted_by_a_backend_of_the_table() {
+        for counting in COUNTING.iter().chain([&COUNTING_AT_EVENT]) {
+            let of = |it: &Backend| counting.name.starts_with(&format!("{},", it.name));
+            assert!(PROFILE.iter().any(of), "{}", counting.name);
+        }
+    }
+
+    #[cfg(feature = "ebpf")]
+    #[test]
+    fn traced_calls_are_as_large_as_their_table() {
+        let calls =
+            u64::from(TRACE_SLOTS) * size_of::<crate::monitor::trace::abi::RawCall>() as u64;
+        assert!(calls <= TRACED_CALLS_BYTES && TRACED_CALLS_BYTES < calls + (2 << 20));
     }
 }

@@ -128,8 +128,8 @@ impl Calibration {
     }
 
     /// Why tasks could not be copied, where they could not.
-    pub(crate) fn instead(&self) -> Option<&KernelError> {
-        self.instead.as_ref().map(|(_, refusal)| refusal)
+    pub(crate) fn take_refusal(&mut self) -> Option<KernelError> {
+        self.instead.take().map(|(_, refusal)| refusal)
     }
 
     /// What the waiting command is to do before it reports that it is ready.

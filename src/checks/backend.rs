@@ -1,23 +1,13 @@
-//! Why a better way of asking the kernel did not run, where a worse one does.
+//! Why a better backend is not used, where a worse one is.
 
 use std::path::Path;
 
 use super::findings;
 use super::refusal::Refusal;
+use crate::backends::table::Needs;
 use crate::checks::finding::Finding;
 use crate::facts::Fact;
 use crate::facts::kernel::{Kernel, Lockdown};
-use crate::sys::release::Release;
-
-/// What a way of asking takes from the kernel.
-#[derive(Clone, Copy, Debug)]
-pub struct Needs {
-    /// The mainline version that brought it. Distributions backport: it explains a refusal, and
-    /// never makes one.
-    pub since: Release,
-    /// Types of the kernel itself.
-    pub btf: bool,
-}
 
 /// The kernel has no types of its own.
 pub fn without_btf(path: &Path) -> Finding {
@@ -58,10 +48,25 @@ pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
     }
 }
 
+/// What is behind the loader's refusal; `btf` is where the kernel's types were expected.
+#[cfg(feature = "ebpf")]
+pub(crate) fn refused(refused: &crate::backends::loader::Refused, btf: &Path) -> Finding {
+    let Some(error) = &refused.error else {
+        return without_btf(btf);
+    };
+    let kernel = Kernel::probe(&crate::sys::root::Root::default());
+    why_not(
+        &kernel,
+        refused.needs,
+        Refusal::of(error, &error.to_string()),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::facts::kernel::tests;
+    use crate::sys::release::Release;
 
     fn kernel(release: Release, lockdown: Lockdown) -> Kernel {
         tests::kernel(release, Fact::Known(lockdown))

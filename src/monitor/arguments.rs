@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::backends::table::Hooking;
 use crate::process::target::Selection;
-use crate::profile::hooking::Hooking;
 
 /// Options that every monitor takes; ids of the general options.
 pub(crate) const WATCHING: &[&str] = &[

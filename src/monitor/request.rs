@@ -69,7 +69,7 @@ pub(crate) trait ProcessMonitor: Debug {
     ///
     /// # Errors
     /// This kernel lacks what it needs.
-    fn plan(&self, options: &Options) -> Result<stream::Plan, SessionError>;
+    fn plan(&self, options: &Options) -> Result<Plan, SessionError>;
 
     /// The header of the lines for a number of columns, if they have one.
     fn header(&self, _columns: usize) -> String {
@@ -77,13 +77,15 @@ pub(crate) trait ProcessMonitor: Debug {
     }
 
     /// What reports the records of the programs.
-    fn consumer(self: Box<Self>, events: SharedEvents) -> Box<dyn stream::Consumer>;
+    fn consumer(self: Box<Self>, events: SharedEvents) -> Box<dyn Consumer>;
 }
 
 #[cfg(feature = "ebpf")]
 use super::events::SharedEvents;
 #[cfg(feature = "ebpf")]
-use crate::profile::{session::SessionError, stream};
+use crate::backends::stream::Plan;
+#[cfg(feature = "ebpf")]
+use crate::profile::{session::SessionError, stream::Consumer};
 
 /// A build without eBPF observes no calls.
 #[cfg(not(feature = "ebpf"))]

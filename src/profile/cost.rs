@@ -9,10 +9,10 @@ use aya_obj::generated::bpf_insn;
 
 use super::Limits;
 use super::follow::Follower;
-use super::ways::Following;
 use crate::bpf::KernelError;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::kernel::{self, Kind};
+use crate::process::target::{Selection, Target};
 use crate::sys::account;
 
 /// Nanoseconds of one `getppid`, measured one after the other.
@@ -66,11 +66,11 @@ fn load_empty() -> Result<OwnedFd, KernelError> {
 pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
     let empty = load_empty()?;
     let (layout, own) = Calibration::of_this_process()?;
-    let following = Following {
+    let target = Target {
+        selection: Selection::Process(own.tgid),
         descendants: true,
-        running: None,
     };
-    let mut follower = Follower::load(layout, None, &Limits::default(), following, None)?;
+    let mut follower = Follower::load(layout, None, &Limits::default(), (&target, None), None)?;
     let mut measured = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let bare = account::syscall_ns();

@@ -16,7 +16,6 @@ pub(crate) mod follow;
 #[cfg(not(feature = "ebpf"))]
 #[path = "unfollowed.rs"]
 pub(crate) mod follow;
-pub mod hooking;
 pub mod model;
 pub mod sampling;
 pub mod session;
@@ -24,8 +23,6 @@ pub mod session;
 pub(crate) mod stream;
 #[cfg(feature = "ebpf")]
 pub mod tally;
-#[cfg(feature = "ebpf")]
-mod ways;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

@@ -18,7 +18,6 @@ use crate::checks::verdict::{Judged, Verdict};
 use crate::facts::Facts;
 use crate::facts::exec::ExecError;
 use crate::facts::probes::{Outcome as Answer, Probe};
-use crate::sys::release::Release;
 
 /// Something that eBPF is wanted for.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use crate::checks::kernel::TRACEPOINT_EVENT;
 use crate::checks::predict::{Event, Link, Operation, PerfEvent, Program};
 use crate::decode::uapi::maps::map_type;
 use crate::facts::kernel::PREEMPTS_PROGRAMS;
-use crate::facts::privileges::Cap;
 use crate::facts::{Fact, Facts};
+use crate::sys::capabilities::Cap;
 
 const LOADING: &[&str] = &[
     "kernel-without-bpf",

@@ -2,10 +2,10 @@
 
 use clap::{Args as _, FromArgMatches as _, ValueEnum};
 
+use crate::backends::table::Hooking;
 use crate::exit_status_of_monitors;
 use crate::monitor::arguments::{FOLLOWING, Processes, TABLE, WATCHING};
 use crate::monitor::request::{Monitor, Request};
-use crate::profile::hooking::Hooking;
 
 /// `denet monitor exec`.
 pub(crate) const MONITOR: Monitor = Monitor {

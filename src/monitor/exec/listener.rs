@@ -6,6 +6,8 @@ use super::abi::{ExecBy, ExecCounts, RECORD_EXEC};
 use super::arguments::Options;
 use super::model::{self, By, Execution};
 use super::render;
+use crate::backends::stream::{AttachPoint, Constants, FunctionHook, Plan};
+use crate::backends::table::{self, EXEC_RING_BYTES};
 use crate::bpf::abi::{Plain, Task};
 use crate::bpf::{EXEC, KernelError};
 use crate::decode::btf::Btf;
@@ -15,34 +17,14 @@ use crate::monitor::events::SharedEvents;
 use crate::monitor::request::{self, ProcessMonitor};
 use crate::profile::model::Losses;
 use crate::profile::session::SessionError;
-use crate::profile::stream::{Constants, Consumer, FunctionHook, Plan, StreamHook};
-
-/// Executions come by the dozen, and a record is a kilobyte: as much as tens of thousands.
-pub(crate) const RING_BYTES: u32 = 8 << 20;
+use crate::profile::stream::Consumer;
 
 /// The end of calls before their beginning: no call is taken for one that began before.
-const HOOKS: [StreamHook; 3] = [
-    StreamHook {
-        raw: "denet_exec_out",
-        event: "denet_exec_o_t",
-        group: "raw_syscalls",
-        tracepoint: c"sys_exit",
-        before_following: false,
-    },
-    StreamHook {
-        raw: "denet_exec_mid",
-        event: "denet_exec_m_t",
-        group: "sched",
-        tracepoint: c"sched_process_exec",
-        before_following: false,
-    },
-    StreamHook {
-        raw: "denet_exec_in",
-        event: "denet_exec_in_t",
-        group: "raw_syscalls",
-        tracepoint: c"sys_enter",
-        before_following: false,
-    },
+#[rustfmt::skip]
+const HOOKS: [AttachPoint; 3] = [
+    AttachPoint::new("denet_exec_out", "denet_exec_o_t", "raw_syscalls", c"sys_exit"),
+    AttachPoint::new("denet_exec_mid", "denet_exec_m_t", "sched", c"sched_process_exec"),
+    AttachPoint::new("denet_exec_in", "denet_exec_in_t", "raw_syscalls", c"sys_enter"),
 ];
 
 const fn function(
@@ -102,6 +84,7 @@ fn plan(options: &Options) -> Plan {
     };
     Plan {
         object: EXEC,
+        backends: table::EXEC,
         hooking: options.hooking,
         hooks: &HOOKS,
         functions: &FUNCTIONS,
@@ -114,7 +97,7 @@ fn plan(options: &Options) -> Plan {
             ("the_user", options.uid.unwrap_or_default()),
         ],
         typed,
-        ring_bytes: RING_BYTES,
+        ring_bytes: EXEC_RING_BYTES,
         slots: None,
         births: false,
         settings: Vec::new(),

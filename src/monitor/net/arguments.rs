@@ -2,10 +2,10 @@
 
 use clap::{Args as _, FromArgMatches as _};
 
+use crate::backends::table::Hooking;
 use crate::exit_status_of_monitors;
 use crate::monitor::arguments::{CallHook, FOLLOWING, Processes, TABLE, WATCHING};
 use crate::monitor::request::{Monitor, Request};
-use crate::profile::hooking::Hooking;
 
 /// `denet monitor net`.
 pub(crate) const MONITOR: Monitor = Monitor {

@@ -9,6 +9,8 @@ use super::arguments::Options;
 use super::call::Call;
 use super::model::{self, Seen};
 use super::{operations, render, types};
+use crate::backends::stream::{AttachPoint, Constants, Plan};
+use crate::backends::table::{self, NET_RING_BYTES};
 use crate::bpf::abi::{Plain, Task};
 use crate::bpf::object::MapSetting;
 use crate::bpf::{self, KernelError, NET};
@@ -20,37 +22,17 @@ use crate::output::complain;
 use crate::profile::follow::{ALLOCATES_SAFELY, BPF_F_NO_PREALLOC};
 use crate::profile::model::Losses;
 use crate::profile::session::SessionError;
-use crate::profile::stream::{Constants, Consumer, Plan, StreamHook};
+use crate::profile::stream::Consumer;
 
 /// A record of a call is some four hundred bytes: room for eighty thousand of them.
 const RING_BYTES: u32 = 32 << 20;
-/// Where calls are only added up, threads that ended are all that is told.
-pub(crate) const RING_BYTES_WITHOUT_EVENTS: u32 = 1 << 20;
-
 /// The end of calls before their beginning, and what tells of connections before the calls that make
 /// them.
-const HOOKS: [StreamHook; 3] = [
-    StreamHook {
-        raw: "denet_net_state",
-        event: "denet_net_sta_t",
-        group: "sock",
-        tracepoint: c"inet_sock_set_state",
-        before_following: false,
-    },
-    StreamHook {
-        raw: "denet_net_out",
-        event: "denet_net_out_t",
-        group: "raw_syscalls",
-        tracepoint: c"sys_exit",
-        before_following: false,
-    },
-    StreamHook {
-        raw: "denet_net_in",
-        event: "denet_net_in_t",
-        group: "raw_syscalls",
-        tracepoint: c"sys_enter",
-        before_following: false,
-    },
+#[rustfmt::skip]
+const HOOKS: [AttachPoint; 3] = [
+    AttachPoint::new("denet_net_state", "denet_net_sta_t", "sock", c"inet_sock_set_state"),
+    AttachPoint::new("denet_net_out", "denet_net_out_t", "raw_syscalls", c"sys_exit"),
+    AttachPoint::new("denet_net_in", "denet_net_in_t", "raw_syscalls", c"sys_enter"),
 ];
 
 /// Where memory is taken on demand; where it has to be taken ahead there is room for 8192, and for half
@@ -86,6 +68,7 @@ fn plan(options: &Options, mut constants: Constants) -> Plan {
     constants.push(("tells_events", options.events.into()));
     Plan {
         object: NET,
+        backends: table::NET,
         hooking: options.hooking,
         hooks: &HOOKS,
         functions: &[],
@@ -94,7 +77,7 @@ fn plan(options: &Options, mut constants: Constants) -> Plan {
         ring_bytes: if options.events {
             RING_BYTES
         } else {
-            RING_BYTES_WITHOUT_EVENTS
+            NET_RING_BYTES
         },
         slots: None,
         births: false,

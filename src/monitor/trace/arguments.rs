@@ -4,12 +4,12 @@ use std::ffi::OsString;
 
 use clap::{ArgGroup, Args, FromArgMatches as _, ValueEnum};
 
+use crate::backends::table::Hooking;
 use crate::decode::arguments::Detail;
 use crate::decode::filter::{Filter, FilterError};
 use crate::monitor::arguments::{CallHook, FOLLOWING, WATCHING, process_id};
 use crate::monitor::request::{Monitor, Request};
 use crate::process::target::Selection;
-use crate::profile::hooking::Hooking;
 
 /// `denet trace`.
 pub(crate) const MONITOR: Monitor = Monitor {

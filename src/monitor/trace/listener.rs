@@ -17,8 +17,10 @@ use super::arguments::Options;
 use super::followed::Followed;
 use super::line::{self, Happening, Prefix, Signal};
 use super::pieces;
-use super::plan::{self, SLOTS};
+use super::plan;
 use super::records::{self, At};
+use crate::backends::stream::Plan;
+use crate::backends::table::TRACE_SLOTS;
 use crate::bpf::KernelError;
 use crate::bpf::abi::{self, Birth, EXIT_KNOWN, Plain, RECORD_BIRTH, Task};
 use crate::decode::arguments::{self, Detail, View};
@@ -28,7 +30,7 @@ use crate::monitor::events::SharedEvents;
 use crate::monitor::request::{self, ProcessMonitor};
 use crate::profile::model::Losses;
 use crate::profile::session::SessionError;
-use crate::profile::stream::{Consumer, Plan};
+use crate::profile::stream::Consumer;
 use crate::sys::account;
 use crate::sys::mapping::Mapping;
 
@@ -312,7 +314,7 @@ impl Consumer for Listener {
             map.map_err(failed(name))
         };
         let calls = array("denet_calls")?;
-        let mapping = Mapping::new(calls.fd().as_fd(), SLOTS as usize);
+        let mapping = Mapping::new(calls.fd().as_fd(), TRACE_SLOTS as usize);
         let other = |error: aya::maps::MapError| io::Error::other(error);
         let far = Map::HashMap(array("denet_calls_far")?).try_into();
         self.calls = Some((

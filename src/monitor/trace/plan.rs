@@ -5,6 +5,8 @@ use super::abi::{
     PIECE_BY_RESULT, PIECE_BYTES, PIECE_STRING, PIECE_STRINGS, PieceSpec, SPEC_NEVER_RETURNS,
     SPEC_NEW_MEMORY, SPEC_ONE_PATH, SPEC_SILENT, SPEC_WANTED,
 };
+use crate::backends::stream::{AttachPoint, Plan};
+use crate::backends::table::{self, Hooking, TRACE_RING_BYTES, TRACE_SLOTS};
 use crate::bpf::TRACE;
 use crate::bpf::object::MapSetting;
 use crate::decode::arguments::Detail;
@@ -13,59 +15,25 @@ use crate::decode::descriptors;
 use crate::decode::filter::Filter;
 use crate::decode::syscalls::{Abi, Table};
 use crate::decode::table::Entry;
-use crate::profile::hooking::Hooking;
-use crate::profile::stream::{Plan, StreamHook};
 
-/// Calls come by the hundred thousand, each with a hundred bytes.
-pub(crate) const RING_BYTES: u32 = 64 << 20;
-/// Threads at full speed; each takes five kilobytes.
-pub(crate) const SLOTS: u32 = 1024;
 /// Paths are told whole, as far as there is room.
 const WHOLE: u16 = CALL_PIECE_BYTES as u16;
 
 /// What ends a thread comes before it is forgotten; the end of calls before their beginning.
-const HOOKS: [StreamHook; 5] = [
-    StreamHook {
-        raw: "denet_call_end",
-        event: "denet_call_e_t",
-        group: "sched",
-        tracepoint: c"sched_process_exit",
-        before_following: true,
-    },
-    StreamHook {
-        raw: "denet_call_exec",
-        event: "denet_call_x_t",
-        group: "sched",
-        tracepoint: c"sched_process_exec",
-        before_following: false,
-    },
-    StreamHook {
-        raw: "denet_signal",
-        event: "denet_signal_t",
-        group: "signal",
-        tracepoint: c"signal_deliver",
-        before_following: false,
-    },
-    StreamHook {
-        raw: "denet_call_out",
-        event: "denet_call_o_t",
-        group: "raw_syscalls",
-        tracepoint: c"sys_exit",
-        before_following: false,
-    },
-    StreamHook {
-        raw: "denet_call_in",
-        event: "denet_call_in_t",
-        group: "raw_syscalls",
-        tracepoint: c"sys_enter",
-        before_following: false,
-    },
+#[rustfmt::skip]
+const HOOKS: [AttachPoint; 5] = [
+    AttachPoint::new("denet_call_end", "denet_call_e_t", "sched", c"sched_process_exit").before_following(),
+    AttachPoint::new("denet_call_exec", "denet_call_x_t", "sched", c"sched_process_exec"),
+    AttachPoint::new("denet_signal", "denet_signal_t", "signal", c"signal_deliver"),
+    AttachPoint::new("denet_call_out", "denet_call_o_t", "raw_syscalls", c"sys_exit"),
+    AttachPoint::new("denet_call_in", "denet_call_in_t", "raw_syscalls", c"sys_enter"),
 ];
 
 pub(super) fn plan(hooking: Hooking, filter: &Filter) -> Plan {
     let others = tells_of_others(filter);
     Plan {
         object: TRACE,
+        backends: table::TRACE,
         hooking,
         hooks: &HOOKS,
         functions: &[],
@@ -75,12 +43,12 @@ pub(super) fn plan(hooking: Hooking, filter: &Filter) -> Plan {
             let constant = |offset| ("binprm_filename_offset", offset);
             filename.map(constant).into_iter().collect()
         },
-        ring_bytes: RING_BYTES,
-        slots: Some(SLOTS),
+        ring_bytes: TRACE_RING_BYTES,
+        slots: Some(TRACE_SLOTS),
         births: true,
         settings: vec![MapSetting {
             name: "denet_calls",
-            max_entries: Some(SLOTS),
+            max_entries: Some(TRACE_SLOTS),
             extra_flags: 0,
         }],
     }

@@ -11,17 +11,21 @@ use std::time::{Duration, Instant};
 use reading::Drained;
 use took::Took;
 
-use super::model::Backend;
+use super::access::Access;
+use super::model::{Backend, WhyNot};
+use super::stream::Consumer;
 pub(crate) use super::stream::Stream;
-use super::stream::{Consumer, Plan};
 use super::tally::Tally;
-use super::ways::{self, Following, Hook};
 use super::{Limits, StartError};
+use crate::backends::kernel::{Followed, Kernel, Running};
+use crate::backends::load::load;
+use crate::backends::loader::Hook;
+use crate::backends::stream::Plan;
 use crate::bpf::KernelError;
 use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
 use crate::bpf::object::{MapSetting, Maps};
 use crate::bpf::tables::Tables;
-use crate::checks::{Refusal, WAITING, explain};
+use crate::checks::{Refusal, WAITING, backend, explain};
 use crate::facts::Facts;
 use crate::facts::kernel::PREEMPTS_PROGRAMS;
 use crate::process::target::Target;
@@ -104,7 +108,7 @@ impl Follower {
 
     /// Everything attached, the waiting command followed.
     fn around(
-        calibration: Calibration,
+        mut calibration: Calibration,
         gate: &Gate,
         bare_ns: f64,
         target: &Target,
@@ -112,12 +116,8 @@ impl Follower {
         stream: Option<Stream>,
     ) -> Result<Self, KernelError> {
         let (layout, own, root) = calibration.finish()?;
-        let uncopied = calibration.instead();
-        let following = Following {
-            descendants: target.descendants,
-            running: None,
-        };
-        let mut follower = Self::load(layout, uncopied, limits, following, stream)?;
+        let uncopied = calibration.take_refusal();
+        let mut follower = Self::load(layout, uncopied, limits, (target, None), stream)?;
         follower.attach()?;
         // Not before: an attach that follows a detach waits for all CPUs, measurably (12 of 40 ms).
         drop(calibration);
@@ -140,9 +140,9 @@ impl Follower {
     /// `uncopied` says why tasks could not be copied, if they could not.
     pub(crate) fn load(
         layout: Layout,
-        uncopied: Option<&KernelError>,
+        uncopied: Option<KernelError>,
         limits: &Limits,
-        following: Following,
+        (target, running): (&Target, Option<Running>),
         stream: Option<Stream>,
     ) -> Result<Self, KernelError> {
         let (plan, mut listening) = stream.map(Listening::new).unzip();
@@ -177,8 +177,15 @@ impl Follower {
             settings.extend_from_slice(&plan.settings);
         }
         let mut maps = Maps::new();
-        let loaded = ways::load(
-            &ways::Kernel::new(layout, slots, limits, following, plan.as_ref()),
+        let followed = Followed {
+            running,
+            descendants: target.descendants,
+            exits: limits.ends,
+            is_limited: Access::of_user().is_limited(),
+            btf: &limits.btf,
+        };
+        let loaded = load(
+            &Kernel::new(layout, slots, followed, plan.as_ref()),
             uncopied,
             plan.as_ref(),
             &settings,
@@ -192,6 +199,15 @@ impl Follower {
         if limits.ends {
             tally.keep_ended();
         }
+        let why_not = loaded.refused.iter().map(|refused| WhyNot {
+            backend: refused.backend,
+            finding: backend::refused(refused, &limits.btf),
+        });
+        let backend = Backend {
+            syscalls: loaded.syscalls,
+            follow: loaded.follow,
+            why_not: why_not.collect(),
+        };
         let walk = loaded.walk.map(|walk| walk.attach(c"task")).transpose()?;
         Ok(Self {
             tables,
@@ -200,7 +216,7 @@ impl Follower {
             links: Vec::new(),
             tally,
             drained: Drained::default(),
-            backend: loaded.backend,
+            backend,
             cost: None,
             walk,
             in_progress: BTreeMap::new(),

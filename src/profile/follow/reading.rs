@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::super::model::{Losses, Snapshot};
-use super::super::ways::Hook;
 use super::super::{Counts, EndedProcess, tally};
 use super::took::{self, Took};
 use super::{Cost, Follower, Listening, SETTLED};
+use crate::backends::loader::Hook;
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::KernelTask;
 use crate::bpf::tables::Record;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
 
-use super::super::ways::{Following, Running};
 use super::super::{Limits, StartError};
 use super::took::Took;
 use super::{Cost, Follower, SETTLED, Stream, refused};
+use crate::backends::kernel::Running;
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::{KernelError, kernel};
@@ -48,17 +48,20 @@ impl Follower {
         stream: Option<Stream>,
     ) -> Result<Self, KernelError> {
         let bare_ns = account::syscall_ns();
-        let calibration = Calibration::start(&limits.btf)?;
+        let mut calibration = Calibration::start(&limits.btf)?;
         calibration.stand_in()?;
         let (layout, own, _) = calibration.finish()?;
-        let following = Following {
-            descendants: target.descendants,
-            running: Some(Running {
-                all: target.selection == Selection::Machine,
-                except: own.tgid,
-            }),
-        };
-        let mut follower = Self::load(layout, calibration.instead(), limits, following, stream)?;
+        let running = Some(Running {
+            all: target.selection == Selection::Machine,
+            except: own.tgid,
+        });
+        let mut follower = Self::load(
+            layout,
+            calibration.take_refusal(),
+            limits,
+            (target, running),
+            stream,
+        )?;
         follower.attach()?;
         drop(calibration);
         if follower.stream.is_none() {

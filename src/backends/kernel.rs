@@ -1,38 +1,44 @@
-//! What programs have to be told of this kernel, and of whom to follow.
+//! The constants by which programs know this kernel and what to follow.
 
 use std::path::{Path, PathBuf};
 
-use super::super::Limits;
-use super::super::stream::{Constants, Plan};
+use super::stream::{Constants, Plan};
+use super::table::RING_BYTES;
 use crate::bpf::calibrate::Layout;
 use crate::bpf::tables::slot_shift;
 use crate::bpf::types::{EndTypes, KernelTypes, WalkTypes};
 use crate::bpf::{KernelError, types, types_access};
 use crate::decode::btf::Btf;
-use crate::profile::access::Access;
 
-/// The kernel as the programs have to be told of it.
+/// The kernel as the programs need to know it.
 pub(crate) struct Kernel {
     pub(super) layout: Layout,
     pub(super) slots: u32,
     pub(super) btf: PathBuf,
-    tells_of_ends: bool,
-    pub(super) following: Following,
-    pub(super) ring_bytes: u32,
+    descendants: bool,
+    reports_exits: bool,
+    pub(super) running: Option<Running>,
+    ring_bytes: u32,
     types: Option<KernelTypes>,
-    // Where births are told of: of `files` in `task_struct`, 0 where that is not known.
+    // Where forks are reported: the offset of `files` in `task_struct`, 0 if that is not known.
     births: Option<u32>,
     /// Constants that limit whose memory may be read; empty if there is no limit.
     pub(super) access: Constants,
 }
 
-/// Which processes are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Following {
-    /// Descendants too, not only the threads of a process.
-    pub(crate) descendants: bool,
+/// What to follow, and what to report of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Followed<'a> {
     /// Processes that are running already; `None` for a stopped command.
     pub(crate) running: Option<Running>,
+    /// Descendants too, not only the threads of a process.
+    pub(crate) descendants: bool,
+    /// How each process ended.
+    pub(crate) exits: bool,
+    /// Only memory that this user may read is read.
+    pub(crate) is_limited: bool,
+    /// The file of the kernel's types.
+    pub(crate) btf: &'a Path,
 }
 
 /// Which running processes are followed.
@@ -48,38 +54,41 @@ impl Kernel {
     pub(crate) fn new(
         layout: Layout,
         slots: u32,
-        limits: &Limits,
-        following: Following,
+        followed: Followed<'_>,
         plan: Option<&Plan>,
     ) -> Self {
-        let btf = limits.btf.clone();
+        let btf = followed.btf;
         let files = |btf: &Btf<'_>| btf.member_path("task_struct", &["files"]);
         let births = plan.is_some_and(|plan| plan.births).then(|| {
-            let offset = types::with(&btf, files).ok().flatten();
+            let offset = types::with(btf, files).ok().flatten();
             offset.unwrap_or_default()
         });
-        let types = (limits.ends || following.running.is_some()).then(|| KernelTypes::read(&btf));
+        let types = (followed.exits || followed.running.is_some()).then(|| KernelTypes::read(btf));
         Self {
             layout,
             slots,
-            btf,
-            tells_of_ends: limits.ends,
-            following,
+            btf: btf.to_owned(),
+            descendants: followed.descendants,
+            reports_exits: followed.exits,
+            running: followed.running,
             ring_bytes: plan.map_or(RING_BYTES, |plan| plan.ring_bytes),
             types: types.and_then(Result::ok),
             births,
-            access: access(&limits.btf),
+            access: match followed.is_limited {
+                true => access(btf),
+                false => Vec::new(),
+            },
         }
     }
 
-    /// Reading them takes milliseconds, and is done once, unless it failed: then for the reason.
+    /// Reading them takes milliseconds and is done once, unless it failed: then again for the reason.
     pub(super) fn types(&self) -> Result<KernelTypes, KernelError> {
         self.types.map_or_else(|| KernelTypes::read(&self.btf), Ok)
     }
 
-    /// Without, nobody but a parent learns how a process ended, and the record leaves it out.
+    /// Without them only a parent learns how a process ended, and the record omits it.
     fn ends(&self) -> Option<EndTypes> {
-        self.types.filter(|_| self.tells_of_ends)?.ends
+        self.types.filter(|_| self.reports_exits)?.ends
     }
 
     fn walk(&self) -> Option<WalkTypes> {
@@ -89,9 +98,6 @@ impl Kernel {
 
 /// Constants that limit whose memory may be read. Without types, no memory is read.
 fn access(btf: &Path) -> Constants {
-    if !Access::of_user().is_limited() {
-        return Vec::new();
-    }
     let offsets = types::with(btf, types_access::offsets).ok().flatten();
     let limit = [
         ("access_is_limited", 1),
@@ -104,18 +110,8 @@ fn access(btf: &Path) -> Constants {
         .collect()
 }
 
-/// The ring buffer of `ebpf/common.h`.
-const RING_BYTES: u32 = 2 * 1024 * 1024;
-
-/// A quarter of the ring buffer: unread, so much wakes us.
-pub(super) fn wake_at(ring_bytes: u32) -> u32 {
-    ring_bytes / 4
-}
-
-pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants {
-    let ring_bytes = kernel.ring_bytes;
-    let running = kernel.following.running;
-    let all = running.is_some_and(|running| running.all);
+/// What both the programs that follow and those of a stream need.
+pub(super) fn task_constants(kernel: &Kernel, layout: &Layout) -> Constants {
     let mut constants = vec![
         ("slot_shift", slot_shift(kernel.slots)),
         ("task_pid_offset", layout.pid),
@@ -124,20 +120,26 @@ pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants
         ("stack_regs_offset", layout.regs_in_stack),
         ("stack_bytes", layout.stack_bytes()),
         ("tasks_are_typed", layout.typed_only.into()),
-        ("wake_at_bytes", wake_at(ring_bytes)),
-        ("follow_all", all.into()),
-        (
-            "follow_threads_only",
-            (!kernel.following.descendants).into(),
-        ),
+        // So much unread wakes denet.
+        ("wake_at_bytes", kernel.ring_bytes / 4),
     ];
     constants.extend_from_slice(&kernel.access);
+    constants
+}
+
+pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants {
+    let all = kernel.running.is_some_and(|running| running.all);
+    let mut constants = task_constants(kernel, layout);
+    constants.extend([
+        ("follow_all", all.into()),
+        ("follow_threads_only", (!kernel.descendants).into()),
+    ]);
     if let Some(files) = kernel.births {
         constants.extend([("births_are_told", 1), ("task_files_offset", files)]);
     }
     if let Some(walk) = kernel.walk() {
         constants.push(("walk_flags_offset", walk.flags));
-        if running.is_some_and(|running| !running.all) {
+        if kernel.running.is_some_and(|running| !running.all) {
             constants.push(("ancestor_offset", walk.real_parent));
         }
     }
@@ -156,9 +158,10 @@ pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants
     constants
 }
 
-pub(super) fn counting_constants(layout: &Layout, slots: u32, compat_source: u32) -> Constants {
+pub(super) fn counting_constants(kernel: &Kernel, compat_source: u32) -> Constants {
+    let layout = &kernel.layout;
     vec![
-        ("slot_shift", slot_shift(slots)),
+        ("slot_shift", slot_shift(kernel.slots)),
         ("compat_offset", layout.compat),
         ("compat_mask", layout.compat_mask),
         ("compat_source", compat_source),

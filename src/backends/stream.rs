@@ -1,0 +1,82 @@
+//! What a stream loads: programs that report single calls instead of counting them.
+
+use std::ffi::CStr;
+
+use super::table::{Backend, Hooking};
+use crate::bpf::object::MapSetting;
+use crate::decode::btf::Btf;
+
+/// Values of an object's `const volatile`, by name.
+pub(crate) type Constants = Vec<(&'static str, u32)>;
+
+/// A tracepoint, and the program for it in each of its forms.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttachPoint {
+    /// Name of the program for a raw tracepoint, or by the kernel's types.
+    pub(crate) raw: &'static str,
+    /// Name of the program for a perf event.
+    pub(crate) event: &'static str,
+    /// The group of the event in tracefs.
+    pub(crate) group: &'static str,
+    pub(crate) tracepoint: &'static CStr,
+    /// It has to see a task before the programs that follow tasks forget it.
+    pub(crate) before_following: bool,
+}
+
+impl AttachPoint {
+    pub(crate) const fn new(
+        raw: &'static str,
+        event: &'static str,
+        group: &'static str,
+        tracepoint: &'static CStr,
+    ) -> Self {
+        Self {
+            raw,
+            event,
+            group,
+            tracepoint,
+            before_following: false,
+        }
+    }
+
+    pub(crate) const fn before_following(self) -> Self {
+        Self {
+            before_following: true,
+            ..self
+        }
+    }
+}
+
+/// A program at a function of the kernel's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FunctionHook {
+    pub(crate) program: &'static str,
+    pub(crate) function: &'static CStr,
+    /// When it returns, rather than when it is called.
+    pub(crate) returns: bool,
+    /// Not every kernel has it: that of calls by 32-bit programs.
+    pub(crate) may_lack: bool,
+}
+
+/// What to load.
+pub(crate) struct Plan {
+    pub(crate) object: &'static [u8],
+    /// One of [`EXEC`](super::table::EXEC), [`NET`](super::table::NET) and [`TRACE`](super::table::TRACE).
+    pub(crate) backends: &'static [Backend],
+    pub(crate) hooking: Hooking,
+    /// In the order in which they are attached: those that see the end of calls come first.
+    pub(crate) hooks: &'static [AttachPoint],
+    /// The same at functions; empty where that is not offered. Hooks at other tracepoints than those of
+    /// calls stay as they are.
+    pub(crate) functions: &'static [FunctionHook],
+    pub(crate) constants: Constants,
+    /// Further ones that follow from the kernel's types; none where it has no types.
+    pub(crate) typed: fn(&Btf<'_>) -> Constants,
+    /// Of the ring buffer: a power of two, and of pages.
+    pub(crate) ring_bytes: u32,
+    /// Threads at full speed, a power of two, where each takes more memory than others have.
+    pub(crate) slots: Option<u32>,
+    pub(crate) settings: Vec<MapSetting>,
+    /// Forks are reported as well, each before the child runs.
+    pub(crate) births: bool,
+}
