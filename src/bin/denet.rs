@@ -11,7 +11,7 @@ denet::identify!("denet");
 fn main() -> ExitCode {
     environment::refuse_tracing();
     let words = std::env::args_os();
-    let code = match cli::parsed(words, Cli::from_words, exit::USAGE) {
+    let code = match cli::parsed(words, Cli::from_words, |cli| cli.color, exit::USAGE) {
         Ok(parsed) => parsed.run(),
         Err(code) => code,
     };

@@ -13,7 +13,12 @@ denet::identify!("ebpf_diag");
 fn main() -> ExitCode {
     environment::refuse_tracing();
     let words = std::env::args_os();
-    let parsed = cli::parsed(words, cli::EbpfDiag::try_parse_from, exit::TOOL_USAGE);
+    let parsed = cli::parsed(
+        words,
+        cli::EbpfDiag::try_parse_from,
+        |cli| cli.color,
+        exit::TOOL_USAGE,
+    );
     let mut parsed = match parsed {
         Ok(parsed) => parsed,
         Err(code) => return ExitCode::from(code),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::STYLES;
+use super::color::Color;
 use crate::checks::report::Selection;
 use crate::commands::diagnose::{Options, Source};
 use crate::facts::Target;
@@ -24,6 +25,20 @@ Examples:
   ebpf_diag --object filter.bpf.o               what an object asks for, and whether it gets it
   ebpf_diag --explain nosuid-mount
   ebpf_diag --save-facts host.json && ebpf_diag --facts host.json";
+
+/// A page is the same on every machine.
+const NOT_WITH_A_PAGE: [&str; 10] = [
+    "debug",
+    "json",
+    "only",
+    "skip",
+    "as_user",
+    "binary",
+    "object",
+    "sysroot",
+    "save_facts",
+    "facts",
+];
 
 /// What can eBPF do here, why not where it cannot, and what is the least that mends it?
 #[derive(Debug, Parser)]
@@ -60,8 +75,11 @@ pub struct EbpfDiag {
     #[arg(long, value_name = "FILE")]
     pub facts: Option<PathBuf>,
     /// Print the page about a finding
-    #[arg(long, value_name = "ID", value_parser = page, exclusive = true)]
+    #[arg(long, value_name = "ID", value_parser = page, conflicts_with_all = NOT_WITH_A_PAGE)]
     pub explain: Option<String>,
+    /// Whether text is coloured.
+    #[command(flatten)]
+    pub color: Color,
 }
 
 fn known(id: &str) -> Result<String, String> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::STYLES;
+use super::color::Color;
 use crate::decode::syscalls::harmless::Harmless;
 use crate::facts::kernel_types::VMLINUX;
 use crate::smoke::Options;
@@ -30,6 +31,9 @@ pub struct EbpfTest {
     /// Say on stderr what is loaded and attached, and what was refused (or set RUST_LOG)
     #[arg(long)]
     pub debug: bool,
+    /// Whether text is coloured.
+    #[command(flatten)]
+    pub color: Color,
     /// Look here for the kernel's types, to test what happens without
     #[cfg_attr(feature = "test-hooks", arg(long, hide = true, default_value = VMLINUX))]
     #[cfg_attr(not(feature = "test-hooks"), arg(skip = VMLINUX))]

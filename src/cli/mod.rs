@@ -1,5 +1,6 @@
 //! What users type. Parsing only: nothing here touches files or processes.
 
+mod color;
 mod ebpf_diag;
 mod ebpf_test;
 mod monitor;
@@ -9,6 +10,7 @@ mod setup;
 mod stats;
 mod words;
 
+pub use color::Color;
 pub use ebpf_diag::EbpfDiag;
 pub use ebpf_test::EbpfTest;
 use monitor::{Monitored, Traced};
@@ -57,6 +59,9 @@ pub struct Cli {
     /// How to profile.
     #[command(flatten)]
     profile: Profile,
+    /// Whether text is coloured.
+    #[command(flatten)]
+    pub color: Color,
     /// What to do.
     #[command(subcommand)]
     verb: Verb,
@@ -190,7 +195,7 @@ impl Cli {
 
     /// Plain options, free of the parser.
     fn into_asked(self) -> Asked {
-        let Self { profile, verb } = self;
+        let Self { profile, verb, .. } = self;
         match verb {
             Verb::Stats(stats) => Asked::Stats(stats.into_parts(profile.json, profile.top)),
             Verb::Setup(setup) => Asked::Setup(setup.into_parts(profile.json)),

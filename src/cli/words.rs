@@ -5,20 +5,24 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 
+use super::color::Color;
 use crate::output::escape::{escaped, printable, printable_lines};
 
-/// Parses the arguments. Prints the parser's error, or the help that was requested.
+/// Parses the arguments. Prints the parser's error, or the help that was requested. From then on text is
+/// coloured as `color` of the parsed arguments asks for.
 ///
 /// # Errors
 /// The exit code: `usage` for an error, 0 for help.
 pub fn parsed<T>(
     words: impl IntoIterator<Item = OsString>,
     parse: impl Fn(Vec<OsString>) -> Result<T, clap::Error>,
+    color: impl Fn(&T) -> Color,
     usage: u8,
 ) -> Result<T, u8> {
     let words: Vec<_> = words.into_iter().collect();
+    Color::typed(&words).unwrap_or_default().choose();
     let shown: Vec<_> = words.iter().map(|word| harmless(word)).collect();
-    parse(words.clone()).map_err(|error| {
+    let parsed = parse(words.clone()).map_err(|error| {
         let same = |other: &clap::Error| other.kind() == error.kind();
         let _ = if shown == words {
             error.print()
@@ -30,7 +34,9 @@ pub fn parsed<T>(
             write!(anstream::stderr(), "{}", printable_lines(&text))
         };
         if error.use_stderr() { usage } else { 0 }
-    })
+    })?;
+    color(&parsed).choose();
+    Ok(parsed)
 }
 
 fn harmless(word: &OsStr) -> OsString {

@@ -1,11 +1,47 @@
-//! Text with styles. Only denet itself adds styles: all text that they are added to is escaped.
+//! Styles of text, and which streams get them. Only denet itself adds styles: all text that they are added to
+//! is escaped. Styles are always written; a stream that gets none drops them.
 
+use std::ffi::OsString;
 use std::fmt::{self, Display};
 use std::ops::Add;
 
-use anstyle::Style;
+use anstream::AutoStream;
+pub use anstream::ColorChoice;
+use anstream::stream::RawStream;
+pub(crate) use owo_colors::Style;
 
 use super::escape::printable;
+
+pub(crate) const TITLE: Style = Style::new().bold();
+pub(crate) const FAINT: Style = Style::new().dimmed();
+pub(crate) const GOOD: Style = Style::new().green().bold();
+pub(crate) const WARNING: Style = Style::new().yellow().bold();
+pub(crate) const BAD: Style = Style::new().red().bold();
+
+/// Decides for every stream of this process, also for what the parser of the command line prints. In this order:
+/// `--color`, NO_COLOR, FORCE_COLOR or CLICOLOR_FORCE, whether the stream is a terminal.
+pub fn choose(color: ColorChoice) {
+    decided(color, |name| std::env::var_os(name)).write_global();
+}
+
+/// anstream knows the other variables.
+fn decided(color: ColorChoice, variable: impl Fn(&str) -> Option<OsString>) -> ColorChoice {
+    let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
+    match color {
+        ColorChoice::Auto if is_set("FORCE_COLOR") && !is_set("NO_COLOR") => ColorChoice::Always,
+        other => other,
+    }
+}
+
+/// Does this stream get styles?
+pub(crate) fn is_wanted(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
+}
+
+/// The text without styles.
+pub(crate) fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
 
 /// One line of text for a terminal.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +49,7 @@ pub(crate) struct Styled(String);
 
 /// The text in this style.
 pub(crate) fn paint(style: Style, text: impl Display) -> Styled {
-    let text = printable(&text.to_string());
-    Styled(format!("{style}{text}{style:#}"))
+    Styled(style.style(printable(&text.to_string())).to_string())
 }
 
 impl Styled {
@@ -66,7 +101,6 @@ impl<T: Into<Self>> Add<T> for Styled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::layout::TITLE;
 
     #[test]
     fn styles_are_denets_own() {
@@ -75,8 +109,29 @@ mod tests {
             text.as_str(),
             "a\\x1b[31m \u{1b}[1mb\\x1b[0m\u{1b}[0m\\u{202e}"
         );
+        assert_eq!(plain(text.as_str()), "a\\x1b[31m b\\x1b[0m\\u{202e}");
         let parts = ["a", "b", "c"].map(Styled::from);
         assert_eq!(Styled::joined(parts, ", ").as_str(), "a, b, c");
         assert_eq!(Styled::joined([], ", ").as_str(), "");
+    }
+
+    #[test]
+    fn the_option_precedes_the_environment() {
+        let with = |color, set: &[&str]| {
+            let value = |name: &str| {
+                let value = set.iter().find_map(|one| one.strip_prefix(name));
+                value.map(|value| value.trim_start_matches('=').into())
+            };
+            decided(color, value)
+        };
+        let auto = ColorChoice::Auto;
+        assert_eq!(with(auto, &[]), auto);
+        assert_eq!(with(auto, &["FORCE_COLOR="]), auto);
+        assert_eq!(with(auto, &["FORCE_COLOR=1"]), ColorChoice::Always);
+        assert_eq!(with(auto, &["FORCE_COLOR=1", "NO_COLOR=1"]), auto);
+        let never = ColorChoice::Never;
+        assert_eq!(with(never, &["FORCE_COLOR=1"]), never);
+        let always = ColorChoice::Always;
+        assert_eq!(with(always, &["NO_COLOR=1"]), always);
     }
 }

@@ -3,16 +3,10 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
-pub(crate) use super::colour::{Styled, paint};
+use super::colour::{FAINT, Styled, paint, plain};
 use super::escape::printable;
-
-pub(crate) const TITLE: Style = Style::new().bold();
-pub(crate) const FAINT: Style = Style::new().dimmed();
-pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// Wider lines are harder to read.
 pub(crate) const WIDEST: usize = 100;
@@ -40,7 +34,7 @@ pub(crate) fn lines(
 ) -> io::Result<()> {
     let indent = if label.is_empty() { 0 } else { LABEL };
     let padding = " ".repeat(indent.saturating_sub(label.len()));
-    let start = paint(Style::new().dimmed(), label) + padding;
+    let start = paint(FAINT, label) + padding;
     behind(to, start, indent, text, width)
 }
 
@@ -55,7 +49,7 @@ pub(crate) fn behind(
     let mut line = start.into().to_string();
     let mut used = indent;
     for word in text.into().as_str().split(' ') {
-        let room = anstream::adapter::strip_str(word).to_string().width();
+        let room = plain(word).width();
         if used > indent && used + 1 + room > width {
             writeln!(to, "{line}")?;
             line = " ".repeat(indent);
@@ -215,7 +209,7 @@ mod tests {
         line(&mut text, paint(TITLE, "\u{200b}")).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert_eq!(
-            anstream::adapter::strip_str(&text).to_string(),
+            plain(&text),
             "a\\x1b[31m\nb\\n\\u{202e}\n\\x07\\u{9b}\n\\u{200b}\n"
         );
 

@@ -1,6 +1,6 @@
 //! Where results, errors and the log go, for all verbs.
 
-pub(crate) mod colour;
+pub mod colour;
 pub mod complaint;
 mod destination;
 pub mod escape;
@@ -35,7 +35,7 @@ pub fn start_log(debug: bool) {
         (None, true) => Targets::new().with_target("denet", LevelFilter::DEBUG),
         (None, false) => return,
     };
-    let colours = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    let colours = colour::is_wanted(&io::stderr());
     let fields = debug_fn(|to, field, value| {
         let value = printable(&format!("{value:?}"));
         match field.name() {

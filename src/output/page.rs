@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use anstream::AutoStream;
 use anstream::stream::RawStream;
 
 use super::width;
@@ -14,8 +15,7 @@ pub fn page(
     stream: &(impl RawStream + std::os::fd::AsFd),
     write: impl FnOnce(&mut dyn Write, usize) -> io::Result<()>,
 ) -> io::Result<Vec<u8>> {
-    let choice = anstream::AutoStream::choice(stream);
-    let mut page = anstream::AutoStream::new(Vec::new(), choice);
+    let mut page = AutoStream::new(Vec::new(), AutoStream::choice(stream));
     write(&mut page, width::of(stream))?;
     Ok(page.into_inner())
 }

@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use unicode_width::UnicodeWidthStr as _;
 
+use super::colour::{self, FAINT, Style};
 use super::{page, width};
 use crate::sys::terminal;
 
@@ -29,7 +30,7 @@ impl Status {
     pub(crate) fn new(lines: bool) -> Self {
         Self {
             in_place: !lines && io::stderr().is_terminal() && terminal::can_move(),
-            faint: anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never,
+            faint: colour::is_wanted(&io::stderr()),
             shared: io::stdout().is_terminal(),
             drawn: 0,
         }
@@ -96,13 +97,9 @@ fn at_right_margin(line: &str, width: usize, columns: usize, faint: bool) -> Str
     let column = columns.saturating_sub(width).max(1);
     // Over what is left of an earlier line.
     let padding = " ".repeat(width.saturating_sub(line.width()));
-    let (begin, end) = if faint {
-        ("\x1b[2m", "\x1b[22m")
-    } else {
-        ("", "")
-    };
-    // DECSC, CHA, DECRC.
-    format!("\x1b7\x1b[{column}G{padding}{begin}{line}{end}\x1b8")
+    let style = if faint { FAINT } else { Style::new() };
+    // DECSC, CHA, DECRC, which restores the styles of the command too.
+    format!("\x1b7\x1b[{column}G{padding}{}\x1b8", style.style(line))
 }
 
 #[cfg(test)]
@@ -117,7 +114,7 @@ mod tests {
         );
         assert_eq!(
             at_right_margin("abc", 3, 2, true),
-            "\x1b7\x1b[1G\x1b[2mabc\x1b[22m\x1b8"
+            "\x1b7\x1b[1G\x1b[2mabc\x1b[0m\x1b8"
         );
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::object;
@@ -17,13 +16,12 @@ use crate::facts::Fact;
 use crate::facts::loaded::Loaded;
 use crate::facts::probes::{Outcome as Answer, Probe};
 use crate::facts::scope::Scope;
-use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
-use crate::output::layout::{behind, line, lines, paint};
+use crate::output::colour::{BAD, FAINT, GOOD, Styled, TITLE, WARNING, paint};
+use crate::output::layout::WIDEST;
+use crate::output::layout::{behind, line, lines};
 
 /// Version of what `ebpf_diag --json` writes.
 pub const SCHEMA: u32 = 1;
-
-const LESS: Style = AnsiColor::Yellow.on_default().bold();
 
 /// Columns in front of what a check saw, and in front of a goal's status.
 const SEEN: usize = 28;
@@ -129,7 +127,7 @@ fn judged(
     let (symbol, seen) = match &check.verdict {
         Verdict::Ok(seen) => (paint(GOOD, "✓"), seen.clone()),
         Verdict::NotApplicable(why) => (paint(FAINT, "·"), why.clone()),
-        Verdict::Degraded(finding) => (paint(LESS, "!"), named(finding)),
+        Verdict::Degraded(finding) => (paint(WARNING, "!"), named(finding)),
         Verdict::Blocked(finding) => (paint(BAD, "✗"), named(finding)),
         Verdict::Unknown(why) => (paint(FAINT, "?"), format!("could not look: {why}")),
     };
@@ -227,7 +225,7 @@ fn finding(
     let style = if matches!(cause.check.verdict, Verdict::Blocked(_)) {
         BAD
     } else {
-        LESS
+        WARNING
     };
     writeln!(
         to,
@@ -264,7 +262,7 @@ fn finding(
 fn outcome(to: &mut dyn Write, goal: &Outcome, width: usize) -> io::Result<()> {
     let word = match goal.status {
         Status::Ready => paint(GOOD, "READY"),
-        Status::Degraded => paint(LESS, "DEGRADED"),
+        Status::Degraded => paint(WARNING, "DEGRADED"),
         Status::Unknown => paint(FAINT, "UNKNOWN"),
         Status::Blocked => paint(BAD, "BLOCKED"),
     };

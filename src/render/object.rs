@@ -6,9 +6,9 @@ use crate::checks::object::Requirements;
 use crate::decode::uapi::maps::map_type;
 use crate::facts::Fact;
 use crate::facts::object::{Class, Endianness, Map, ObjectFacts, Program};
+use crate::output::colour::{TITLE, paint};
 use crate::output::escape::printable;
-use crate::output::layout::TITLE;
-use crate::output::layout::{behind, paint};
+use crate::output::layout::behind;
 
 /// Columns in front of what a program or a map is.
 const NAME: usize = 28;

@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::checks::step::Step;
-use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
-use crate::output::layout::{line, lines, paint};
+use crate::output::colour::{BAD, FAINT, GOOD, Styled, TITLE, paint};
+use crate::output::layout::WIDEST;
+use crate::output::layout::{line, lines};
 use crate::setup::command;
 use crate::setup::look::{Item, Standing, Survey};
 use crate::setup::plan::{Profile, Wish};

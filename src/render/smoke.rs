@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::text;
-use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
-use crate::output::layout::{behind, grouped, lines, paint, time};
+use crate::output::colour::{BAD, FAINT, GOOD, Styled, TITLE, paint};
+use crate::output::layout::WIDEST;
+use crate::output::layout::{behind, grouped, lines, time};
 use crate::output::schema::SCHEMA;
 use crate::smoke::{NOT_RUN, Outcome, Report, Stage};
 

@@ -10,10 +10,10 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::decode::syscalls::{Abi, Category, Table};
-use crate::output::layout::{BAD, FAINT, GOOD, Styled, TITLE, WIDEST};
+use crate::output::colour::{BAD, FAINT, GOOD, Styled, TITLE, paint};
+use crate::output::layout::WIDEST;
 use crate::output::layout::{
-    bytes, grouped, heading, line, lines, paint, percent, plural, share_of, shortened, signal_name,
-    time,
+    bytes, grouped, heading, line, lines, percent, plural, share_of, shortened, signal_name, time,
 };
 use crate::output::shell::quoted;
 use crate::stats::Statistics;

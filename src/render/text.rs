@@ -1,5 +1,4 @@
-//! The report that people read. Colours are always written; the stream drops them where the reader
-//! is no terminal or NO_COLOR is set.
+//! The report that people read.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -7,7 +6,6 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::usage;
@@ -15,9 +13,10 @@ use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::decode::syscalls::Category;
 use crate::facts::scope::Scope;
+use crate::output::colour::{BAD, FAINT, GOOD, Style, Styled, TITLE, paint};
 use crate::output::layout::{
-    BAD, FAINT, GOOD, LABEL, Styled, TITLE, WIDEST, bar, behind, bytes, grouped, heading, line,
-    lines, paint, percent, plural, share_of, shortened, signal_name, time,
+    LABEL, WIDEST, bar, behind, bytes, grouped, heading, line, lines, percent, plural, share_of,
+    shortened, signal_name, time,
 };
 use crate::output::shell::quoted_bytes;
 use crate::profile::analyse::SHORTEST;
@@ -31,18 +30,17 @@ const RUNNING_NAMED: usize = 10;
 
 fn colour(category: Category) -> Style {
     match category {
-        Category::FileIo => AnsiColor::Blue,
-        Category::Memory => AnsiColor::Magenta,
-        Category::Process => AnsiColor::Yellow,
-        Category::Network => AnsiColor::Cyan,
-        Category::Time => AnsiColor::Green,
-        Category::Ipc => AnsiColor::BrightBlue,
-        Category::Security => AnsiColor::Red,
-        Category::Signal => AnsiColor::BrightMagenta,
-        Category::System => AnsiColor::BrightYellow,
-        Category::Other => AnsiColor::White,
+        Category::FileIo => Style::new().blue(),
+        Category::Memory => Style::new().magenta(),
+        Category::Process => Style::new().yellow(),
+        Category::Network => Style::new().cyan(),
+        Category::Time => Style::new().green(),
+        Category::Ipc => Style::new().bright_blue(),
+        Category::Security => Style::new().red(),
+        Category::Signal => Style::new().bright_magenta(),
+        Category::System => Style::new().bright_yellow(),
+        Category::Other => Style::new().white(),
     }
-    .on_default()
 }
 
 /// What the report is about, beside the run.

@@ -3,10 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::output::layout::{FAINT, TITLE};
-use crate::output::layout::{
-    bytes, grouped, lines, paint, percent, plural, share_of, shortened, time,
-};
+use crate::output::colour::{FAINT, TITLE, paint};
+use crate::output::layout::{bytes, grouped, lines, percent, plural, share_of, shortened, time};
 use crate::process::model::Counters;
 use crate::process::sums::{Busy, Sums};
 use crate::profile::model::Run;

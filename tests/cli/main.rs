@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+mod colour;
 mod doctor;
 mod escapes;
 mod hosts;

@@ -6,10 +6,8 @@ use std::path::Path;
 use super::counters::{Count, Counts, Kind, Rate};
 use super::model::{About, End, Interval, Removed, Whole};
 use crate::facts::interfaces::XdpMode;
-use crate::output::layout::{
-    BAD, FAINT, Styled, TITLE, WIDEST, bytes, grouped, heading, lines, paint, plural, signal_name,
-    time,
-};
+use crate::output::colour::{BAD, FAINT, Styled, TITLE, paint};
+use crate::output::layout::{WIDEST, bytes, grouped, heading, lines, plural, signal_name, time};
 
 /// Columns of the names of kinds, and of each number.
 const NAMES: usize = 19;
