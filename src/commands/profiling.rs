@@ -11,6 +11,7 @@ use crate::output::reporter::Reporter;
 use crate::output::{Output, complain};
 use crate::process::model::Tree;
 use crate::process::seen::Subject;
+use crate::process::source;
 use crate::profile::model::{OwnCost, Run, WhyNot};
 use crate::profile::sampling::{Event, Sample};
 use crate::profile::session::{Ebpf, Options, Session, SessionError};
@@ -18,8 +19,8 @@ use crate::render::json::{self, EbpfMetadata, Metadata};
 use crate::render::text::{self, Report};
 use crate::render::{csv, live};
 use crate::sys::clock::now_ms;
+use crate::sys::inherited;
 use crate::sys::root::Root;
-use crate::sys::{account, inherited};
 
 /// What is about to be profiled.
 pub(super) struct About {
@@ -179,7 +180,7 @@ impl Profiled {
         }
         let own = OwnCost {
             cpu: inherited::cpu_since(),
-            peak_rss_kb: account::own_peak_rss_kb(),
+            peak_rss_kb: source::peak_resident_kb("self"),
             map_bytes,
         };
         self.reporter.report(|to, columns| {

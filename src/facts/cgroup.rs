@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use procfs_core::{FromBufRead as _, ProcessCGroup, ProcessCGroups};
 use serde::{Deserialize, Serialize};
 
 use super::fact::Fact;
@@ -32,34 +33,34 @@ pub struct Cgroup {
 impl Cgroup {
     /// Looks at the groups of this process; `Absent` where none accounts for memory.
     pub fn probe(root: &Root, mounts: &Mounts) -> Fact<Self> {
-        let membership = Fact::read(root, "/proc/self/cgroup", parse);
-        membership
-            .and_then(|membership| {
-                if let Some(path) = &membership.memory {
-                    let first = |mounts: &Fact<Vec<FileSystem>>| {
-                        let of_memory = |system: &&FileSystem| {
-                            let mut options = system.mount.super_options.iter();
-                            options.any(|option| option == "memory")
-                        };
-                        let mounts = mounts.as_ref();
-                        mounts.and_then(|all| found(all.iter().find(of_memory)))
+        let all = Fact::read(root, "/proc/self/cgroup", memberships);
+        all.and_then(|all| {
+            if let Some(own) = membership(&all, "memory") {
+                let first = |mounts: &Fact<Vec<FileSystem>>| {
+                    let of_memory = |system: &&FileSystem| {
+                        let mut options = system.mount.super_options.iter();
+                        options.any(|option| option == "memory")
                     };
-                    return first(&mounts.cgroup1).map(|mount| Self::of(root, &mount, path, &V1));
-                }
-                let first = mounts.cgroup2.as_ref();
-                let first = first.and_then(|mounts| found(mounts.first()));
-                match (first, &membership.unified) {
-                    (mount, Some(path)) => mount.map(|mount| Self::of(root, &mount, path, &V2)),
-                    (_, None) => Fact::Absent,
-                }
-            })
-            .and_then(|cgroup| {
-                if cgroup.levels.is_empty() {
-                    Fact::Absent
-                } else {
-                    Fact::Known(cgroup)
-                }
-            })
+                    let mounts = mounts.as_ref();
+                    mounts.and_then(|all| found(all.iter().find(of_memory)))
+                };
+                return first(&mounts.cgroup1)
+                    .map(|mount| Self::of(root, &mount, &own.pathname, &V1));
+            }
+            let first = mounts.cgroup2.as_ref();
+            let first = first.and_then(|mounts| found(mounts.first()));
+            match (first, membership(&all, "")) {
+                (mount, Some(own)) => mount.map(|mount| Self::of(root, &mount, &own.pathname, &V2)),
+                (_, None) => Fact::Absent,
+            }
+        })
+        .and_then(|cgroup| {
+            if cgroup.levels.is_empty() {
+                Fact::Absent
+            } else {
+                Fact::Known(cgroup)
+            }
+        })
     }
 
     /// The least that any level has left, in bytes; `None` if no level is known to be limited.
@@ -123,33 +124,22 @@ const V2: Files = Files {
     used: "memory.current",
 };
 
-/// `/proc/self/cgroup`: the path in the hierarchy of version 2, and in that of the old memory controller.
-#[derive(Debug, PartialEq, Eq)]
-struct Membership {
-    unified: Option<String>,
-    memory: Option<String>,
+/// `/proc/PID/cgroup`: the group of a process in each hierarchy.
+pub(crate) fn memberships(text: &str) -> Option<Vec<ProcessCGroup>> {
+    let ProcessCGroups(all) = ProcessCGroups::from_buf_read(text.as_bytes()).ok()?;
+    let mut paths = all.iter().map(|one| &one.pathname);
+    paths.all(|path| path.starts_with('/')).then_some(all)
 }
 
-/// `0::/user.slice`, `4:memory:/system.slice`
-fn parse(text: &str) -> Option<Membership> {
-    let mut membership = Membership {
-        unified: None,
-        memory: None,
-    };
-    for line in text.lines() {
-        let mut fields = line.splitn(3, ':');
-        let (number, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-        number.parse::<u32>().ok()?;
-        if !path.starts_with('/') {
-            return None;
-        }
-        if controllers.split(',').any(|name| name == "memory") {
-            membership.memory = Some(path.to_owned());
-        } else if controllers.is_empty() {
-            membership.unified = Some(path.to_owned());
-        }
-    }
-    Some(membership)
+/// That in the hierarchy of this controller; `""` for that of version 2.
+pub(crate) fn membership<'a>(
+    all: &'a [ProcessCGroup],
+    controller: &str,
+) -> Option<&'a ProcessCGroup> {
+    all.iter().find(|one| match controller {
+        "" => one.controllers.is_empty(),
+        name => one.controllers.iter().any(|other| other == name),
+    })
 }
 
 /// `max`, or bytes; version 1 writes "none" as the largest multiple of a page.
@@ -220,7 +210,7 @@ mod tests {
     #[test]
     fn garbage_is_no_membership() {
         for text in ["x", "0::relative", "a:b:/c", "0:", "\u{fffd}"] {
-            assert_eq!(parse(text), None, "{text:?}");
+            assert!(memberships(text).is_none(), "{text:?}");
         }
         assert_eq!(parse_limit("-1"), None);
         let none = probe(&[

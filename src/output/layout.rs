@@ -181,6 +181,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::colour::TITLE;
 
     #[test]
     fn numbers_read_well() {

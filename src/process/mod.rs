@@ -18,7 +18,7 @@ pub mod population;
 pub mod program;
 pub mod sampler;
 pub mod seen;
-mod source;
+pub(crate) mod source;
 pub mod stat;
 pub mod sums;
 pub mod surroundings;

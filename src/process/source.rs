@@ -1,9 +1,13 @@
 //! The files of one process in `/proc`, kept open where that pays: reading `stat` again takes half of
 //! what opening it anew does, and a kept file is never that of a later process with the same id.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
+
+use procfs_core::FromBufRead as _;
+use procfs_core::process::Status;
 
 use super::stat::{self, Io, Stat};
 
@@ -146,12 +150,25 @@ pub fn stat_of(pid: u32) -> io::Result<Stat> {
     read_stat(&File::open(path(pid, "stat"))?)
 }
 
-/// Most resident memory that a living process ever had, in KiB (`VmHWM`).
-pub fn peak_resident_kb(pid: u32) -> Option<u64> {
-    let status = std::fs::read(path(pid, "status")).ok()?;
+/// Most resident memory that a living process (its id, or "self") ever had, in KiB.
+pub fn peak_resident_kb(process: impl Display) -> Option<u64> {
+    let status = std::fs::read(format!("/proc/{process}/status")).ok()?;
+    // procfs-core reads no file with a byte that is not UTF-8, and any may be in the name.
     let status = String::from_utf8_lossy(&status);
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
+    Status::from_buf_read(status.as_bytes()).ok()?.vmhwm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_any_bytes_hides_no_peak() {
+        let named = || {
+            std::fs::write("/proc/thread-self/comm", b"a:\xff\n)(").unwrap();
+            peak_resident_kb("thread-self")
+        };
+        let peak = std::thread::spawn(named).join().unwrap();
+        assert!(peak.is_some_and(|peak| peak > 0), "{peak:?}");
+    }
 }

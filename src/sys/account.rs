@@ -123,15 +123,6 @@ pub fn own_cpu() -> Duration {
     usage.map_or(Duration::ZERO, |usage| usage_of(usage.as_ref()).cpu())
 }
 
-/// Peak resident memory of this process in KiB. `getrusage` would count what ran here before exec.
-pub fn own_peak_rss_kb() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 fn usage_of(usage: &libc::rusage) -> Usage {
     let time = |time: libc::timeval| {
         Duration::from_secs(time.tv_sec.max(0) as u64)

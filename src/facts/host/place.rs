@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::cgroup;
+use procfs_core::ProcessCGroup;
+
+use super::super::cgroup::{self, membership, memberships};
 use super::super::environment::Environment;
 use super::super::mounts::table;
 use super::gathered::{Gathered, Read, line, of_fact, read, read_if_there};
@@ -85,13 +87,13 @@ fn cgroups(root: &Root, to: &mut Gathered) {
     let place = own.clone().and_then(|all| {
         let of = |name| membership(&all, name);
         let own = of("cpu").or_else(|| of("memory")).or_else(|| of(""));
-        let own = own.or_else(|| all.first().cloned());
+        let own = own.or_else(|| all.first()).cloned();
         own.ok_or_else(|| "/proc/self/cgroup: in none".to_owned())
     });
     let version = place
         .clone()
         .map(|own| if own.controllers.is_empty() { 2 } else { 1 });
-    to.put("cgroup_path", place.map(|own| own.path));
+    to.put("cgroup_path", place.map(|own| own.pathname));
     to.put("cgroup_version", version);
     let limits = own.and_then(|own| Ok((own, mounts?)));
     let tightest = |controller: &Controller, parse: &dyn Fn(&Path, &str) -> Read<Option<f64>>| {
@@ -127,7 +129,7 @@ fn cgroups(root: &Root, to: &mut Gathered) {
 
 /// A group's own folder and those around it, with the controller's file in them.
 fn levels(
-    own: &[Membership],
+    own: &[ProcessCGroup],
     mounts: &[Mount],
     controller: &Controller,
 ) -> Vec<(PathBuf, &'static str)> {
@@ -145,7 +147,7 @@ fn levels(
         return Vec::new();
     };
     // In a container the mount begins at the container's own group.
-    let path = Path::new(group.path.trim_start_matches('/'));
+    let path = Path::new(group.pathname.trim_start_matches('/'));
     let begins = mount.root.trim_start_matches('/');
     let point = Path::new(&mount.point);
     let folder = point.join(path.strip_prefix(begins).unwrap_or(path));
@@ -182,35 +184,4 @@ fn cpu_max(text: &str) -> Option<Option<f64>> {
 fn positive(text: &str) -> Option<f64> {
     let number: u64 = text.trim().parse().ok()?;
     (number > 0).then_some(number as f64)
-}
-
-/// A line of `/proc/self/cgroup`; version 2 has no controllers there.
-#[derive(Clone)]
-struct Membership {
-    controllers: Vec<String>,
-    path: String,
-}
-
-fn memberships(text: &str) -> Option<Vec<Membership>> {
-    let parse = |line: &str| {
-        let mut fields = line.splitn(3, ':');
-        fields.next()?.parse::<u32>().ok()?;
-        let controllers = fields.next()?.split(',').filter(|name| !name.is_empty());
-        let controllers = controllers.map(str::to_owned).collect();
-        let path = fields.next().filter(|path| path.starts_with('/'))?;
-        Some(Membership {
-            controllers,
-            path: path.to_owned(),
-        })
-    };
-    text.lines().map(parse).collect()
-}
-
-/// That of a controller, or with an empty name that of version 2.
-fn membership(all: &[Membership], controller: &str) -> Option<Membership> {
-    let is_it = |one: &&Membership| match controller {
-        "" => one.controllers.is_empty(),
-        name => one.controllers.iter().any(|other| other == name),
-    };
-    all.iter().find(is_it).cloned()
 }

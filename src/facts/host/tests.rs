@@ -13,7 +13,10 @@ fn machine() -> Tree {
         (&*format!("{kernel}/arch"), "x86_64\n"),
         (&*format!("{kernel}/perf_event_paranoid"), "-1\n"),
         ("/etc/os-release", "ID=debian\nVERSION_ID=\"13\"\n"),
-        ("/proc/stat", "cpu  1 2\nbtime 1700000000\nprocesses 3\n"),
+        (
+            "/proc/stat",
+            "cpu  1 2 3 4\nctxt 5\nbtime 1700000000\nprocesses 3\n",
+        ),
         (
             "/proc/cpuinfo",
             "processor\t: 0\nmodel name\t: Fast CPU\nflags\t\t: fpu\n",
@@ -230,4 +233,20 @@ fn this_machine_keeps_its_secrets() {
     if let Some(path) = std::env::var_os("PATH") {
         assert!(!text.contains(&*path.to_string_lossy()), "{text}");
     }
+}
+
+#[test]
+fn why_memory_is_not_read_by_procfs_core() {
+    use procfs_core::{FromRead as _, Meminfo};
+    let known = |text: &str| {
+        let record = changed(&[("/proc/meminfo", text)]);
+        record["memory_total_kb"].as_u64()
+    };
+    // The first and the last line of gVisor's, which has no SwapCached, Slab, Committed_AS nor Vmalloc….
+    let some = "MemTotal: 8 kB\nShmem: 0 kB\n";
+    assert_eq!(known(some), Some(8));
+    assert!(Meminfo::from_read(some.as_bytes()).is_err());
+    let odd = "MemTotal: 8 kB\n\u{fffd} 1\n";
+    assert_eq!(known(odd), Some(8));
+    assert!(std::panic::catch_unwind(|| Meminfo::from_read(odd.as_bytes()).is_ok()).is_err());
 }
