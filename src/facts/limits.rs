@@ -43,7 +43,8 @@ impl Limits {
     }
 }
 
-/// `Max locked memory         8388608              unlimited            bytes`
+/// `Max locked memory         8388608              unlimited            bytes`. Not by procfs-core, which knows no
+/// limit if one of all sixteen is not there, and subtracts below zero on a line of fewer than three words.
 pub(super) fn parse(text: &str, name: &str) -> Option<Limit> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let mut words = line.split_whitespace();
@@ -83,6 +84,22 @@ mod tests {
         ] {
             assert_eq!(parse(text, "Max open files"), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn why_limits_are_not_read_by_procfs_core() {
+        use procfs_core::FromRead as _;
+        use procfs_core::process;
+        let own = std::fs::read_to_string("/proc/self/limits").unwrap();
+        assert!(process::Limits::from_read(own.as_bytes()).is_ok());
+        let cut = own.replace("Max file locks ", "Max of others ");
+        assert!(parse(&cut, "Max open files").is_some());
+        assert!(process::Limits::from_read(cut.as_bytes()).is_err());
+        let odd = format!("\u{fffd}\n{own}");
+        assert!(parse(&odd, "Max open files").is_some());
+        let theirs =
+            std::panic::catch_unwind(|| process::Limits::from_read(odd.as_bytes()).is_ok());
+        assert!(!theirs.unwrap_or(false));
     }
 
     #[test]

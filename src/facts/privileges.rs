@@ -99,7 +99,8 @@ fn label(root: &Root) -> Fact<String> {
     }
 }
 
-/// `/proc/PID/status`, all that it says.
+/// `/proc/PID/status`, all that it says. Not by procfs-core, which ends a name at its first `:`, reads no file with
+/// a byte that is not UTF-8, and does not count the filters of seccomp.
 pub(super) fn parse(status: &str) -> Option<Privileges> {
     let field = |name: &str| {
         let line = status
@@ -209,6 +210,18 @@ pub(crate) mod tests {
         assert_eq!(read.seccomp_filters, Fact::Absent);
         assert_eq!(without("Seccomp:\t2\n").unwrap().seccomp, 0);
         assert!(without("CapBnd:\t000001ffffffffff\n").is_none());
+    }
+
+    #[test]
+    fn why_status_is_not_read_by_procfs_core() {
+        use procfs_core::FromRead as _;
+        use procfs_core::process::Status;
+        let own = std::fs::read("/proc/self/status").unwrap();
+        let end = own.iter().position(|byte| *byte == b'\n').unwrap();
+        let named = |name: &[u8]| [b"Name:\t", name, &own[end..]].concat();
+        let theirs = Status::from_read(&*named(b"a:b")).unwrap();
+        assert_eq!(theirs.name, "a");
+        assert!(Status::from_read(&*named(b"\xff")).is_err());
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub fn process(pid: u32) -> Result<Subject, String> {
             "{pid} is a thread of process {leader}: give that id instead"
         ));
     }
+    // The crate procfs drops empty arguments, and replaces bytes that are not UTF-8.
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words = words.strip_suffix(b"\0").unwrap_or(&words);
     let command: Vec<_> = words

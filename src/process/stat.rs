@@ -129,7 +129,8 @@ impl Io {
     }
 }
 
-/// Received and sent bytes of all interfaces but the loopback, of `/proc/PID/net/dev`.
+/// Received and sent bytes of all interfaces but the loopback, of `/proc/PID/net/dev`. Not by procfs-core, which
+/// divides a name at a space of Unicode's and then reads nothing: the kernel forbids those of ASCII only.
 pub fn network_bytes(bytes: &[u8]) -> Option<(u64, u64)> {
     let mut sum = (0, 0);
     for line in text(bytes)?.lines().skip(2) {
@@ -144,7 +145,8 @@ pub fn network_bytes(bytes: &[u8]) -> Option<(u64, u64)> {
     Some(sum)
 }
 
-/// `some` and `full` of the last ten seconds, of a pressure file.
+/// `some` and `full` of the last ten seconds, of a pressure file. Not by procfs-core, whose `f32` makes 0.1 into
+/// 0.10000000149011612, and which panics on a line `some`.
 pub fn pressure(bytes: &[u8]) -> Option<super::model::Pressure> {
     let avg10 = |kind: &str| -> Option<f64> {
         let line = text(bytes)?
@@ -177,6 +179,9 @@ fn text(bytes: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use procfs_core::net::InterfaceDeviceStatus;
+    use procfs_core::{FromRead as _, MemoryPressure, process};
+
     use super::*;
 
     const LINE: &str = "4242 (a) b (c\n) S 17 4242 4242 34816 4242 4194304 120 3000 4 50 7 8 90 10 20 0 3 0 5000 \
@@ -210,6 +215,71 @@ mod tests {
         assert_eq!(Stat::parse(&read("stat")).unwrap().pid, std::process::id());
         assert!(Io::parse(&read("io")).unwrap().read_by_calls > 0);
         assert!(network_bytes(&read("net/dev")).is_some());
+    }
+
+    /// The crate is too slow for the sampler, but two parsers rarely have the same fault.
+    #[test]
+    fn stat_and_io_agree_with_procfs_core() {
+        let stat = |name: &str| std::fs::read(format!("/proc/{name}/stat")).unwrap();
+        for bytes in [LINE.into(), stat("self"), stat("thread-self")] {
+            let (ours, theirs) = (
+                Stat::parse(&bytes).unwrap(),
+                process::Stat::from_read(&*bytes).unwrap(),
+            );
+            let state = theirs.state;
+            assert_eq!((ours.command, ours.state), (theirs.comm, state));
+            assert_eq!(
+                (ours.pid as i32, ours.parent as i32),
+                (theirs.pid, theirs.ppid)
+            );
+            assert_eq!(
+                (ours.minor_faults, ours.major_faults),
+                (theirs.minflt, theirs.majflt)
+            );
+            let children = (ours.children_minor_faults, ours.children_major_faults);
+            assert_eq!(children, (theirs.cminflt, theirs.cmajflt));
+            assert_eq!(ours.ticks, theirs.utime + theirs.stime);
+            assert_eq!(ours.children_ticks as i64, theirs.cutime + theirs.cstime);
+            assert_eq!(
+                (ours.threads as i64, ours.start_ticks),
+                (theirs.num_threads, theirs.starttime)
+            );
+            assert_eq!(
+                (ours.virtual_bytes, ours.resident_pages),
+                (theirs.vsize, theirs.rss)
+            );
+            assert_eq!(
+                (Some(ours.cpu as i32), Some(ours.exit_status)),
+                (theirs.processor, theirs.exit_code)
+            );
+        }
+        let bytes = std::fs::read("/proc/self/io").unwrap();
+        let (ours, theirs) = (
+            Io::parse(&bytes).unwrap(),
+            process::Io::from_read(&*bytes).unwrap(),
+        );
+        assert_eq!(
+            (ours.read_by_calls, ours.written_by_calls),
+            (theirs.rchar, theirs.wchar)
+        );
+        let storage = (ours.read_from_storage, ours.written_to_storage);
+        assert_eq!(storage, (theirs.read_bytes, theirs.write_bytes));
+    }
+
+    #[test]
+    fn why_not_procfs_core() {
+        // A name that the kernel accepts (dev_valid_name).
+        let dev = "\n\n a\u{3000}b: 100 1 0 0 0 0 0 0 250 1 0 0 0 0 0 0\n";
+        assert_eq!(network_bytes(dev.as_bytes()), Some((100, 250)));
+        assert!(InterfaceDeviceStatus::from_read(dev.as_bytes()).is_err());
+        let psi =
+            b"some avg10=0.10 avg60=0 avg300=0 total=0\nfull avg10=0.00 avg60=0 avg300=0 total=0\n";
+        assert_eq!(pressure(psi).unwrap().some_avg10, 0.1);
+        let theirs = MemoryPressure::from_read(&psi[..]).unwrap();
+        assert_ne!(f64::from(theirs.some.avg10), 0.1);
+        assert!(
+            std::panic::catch_unwind(|| MemoryPressure::from_read(&b"some"[..]).is_ok()).is_err()
+        );
     }
 
     #[test]
