@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 
+use crate::facts::mounts;
+use crate::sys::mountinfo::Mount;
+use crate::sys::root::Root;
+
 /// All processes of a cgroup and of those below it.
 ///
 /// # Errors
@@ -25,16 +29,19 @@ pub fn members(folder: &Path) -> io::Result<Vec<u32>> {
     Ok(members)
 }
 
+/// The mount of cgroups of version 2.
+pub(super) fn mounted() -> Option<Mount> {
+    let table = mounts::table(&Root::default());
+    let mut all = table.known()?.iter();
+    all.find(|mount| mount.kind == "cgroup2").cloned()
+}
+
 /// The folder of a cgroup: as it is, or below where cgroups of version 2 are mounted.
 ///
 /// # Errors
 /// Why nobody can be found by it.
 pub fn folder(named: &Path) -> Result<PathBuf, String> {
-    let mounts = crate::facts::mounts::table(&crate::sys::root::Root::default());
-    let mounted = mounts
-        .known()
-        .and_then(|all| all.iter().find(|mount| mount.kind == "cgroup2"));
-    let below = mounted.map(|mount| {
+    let below = mounted().map(|mount| {
         let relative = named.strip_prefix("/").unwrap_or(named);
         Path::new(&mount.point).join(relative)
     });

@@ -7,11 +7,11 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use super::cgroup;
 use super::model::{Counters, Metrics};
 use super::stat;
-use crate::facts::{cgroup, mounts};
+use crate::facts::cgroup::{membership, memberships};
 use crate::sys::counters::{Counter, Event};
-use crate::sys::root::Root;
 
 /// A network namespace has many interfaces.
 const BUFFER: usize = 64 * 1024;
@@ -200,13 +200,9 @@ fn pressure(pid: u32, cgroup: Option<&Path>) -> Result<File, String> {
 fn cgroup_of(pid: u32) -> Result<PathBuf, String> {
     let path = format!("/proc/{pid}/cgroup");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
-    let all = cgroup::memberships(&text).ok_or_else(|| format!("{path}: not understood"))?;
-    let own = cgroup::membership(&all, "").ok_or("no cgroup of version 2")?;
-    let table = mounts::table(&Root::default());
-    let mount = table
-        .known()
-        .and_then(|all| all.iter().find(|mount| mount.kind == "cgroup2"));
-    let mount = mount.ok_or("no cgroup2 is mounted")?;
+    let all = memberships(&text).ok_or_else(|| format!("{path}: not understood"))?;
+    let own = membership(&all, "").ok_or("no cgroup of version 2")?;
+    let mount = cgroup::mounted().ok_or("no cgroup2 is mounted")?;
     // In a container the mount begins at the container's own group.
     let own = Path::new(own.pathname.trim_start_matches('/'));
     let begins = mount.root.trim_start_matches('/');
