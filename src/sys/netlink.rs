@@ -5,13 +5,19 @@
 //! only once it has its lock of all interfaces.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 /// `LOOPBACK_IFINDEX` (include/net/flow.h): what `lo` is in every network namespace.
 pub const LOOPBACK: u32 = 1;
 
-/// For one answer, in seconds, after which nothing more is waited for.
-const PATIENCE: libc::time_t = 1;
+/// For one answer, after which nothing more is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often a list is begun again because interfaces came or went meanwhile.
 const TRIES: u32 = 8;
@@ -114,39 +120,12 @@ struct Route(OwnedFd);
 
 impl Route {
     fn open() -> io::Result<Self> {
-        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC;
-        // SAFETY: takes three integers.
-        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: the kernel just made this descriptor for us.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        let patience = libc::timeval {
-            tv_sec: PATIENCE,
-            tv_usec: 0,
-        };
-        // SAFETY: a live timeval and its length.
-        succeeded(unsafe {
-            libc::setsockopt(
-                fd,
-                libc::SOL_SOCKET,
-                libc::SO_RCVTIMEO,
-                std::ptr::from_ref(&patience).cast(),
-                size_of_val(&patience) as libc::socklen_t,
-            )
-        })?;
-        // SAFETY: sockaddr_nl consists of integers; port 0 is the kernel.
-        let mut kernel: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
-        kernel.nl_family = libc::AF_NETLINK as libc::sa_family_t;
-        // SAFETY: a live address and its length.
-        succeeded(unsafe {
-            libc::connect(
-                fd,
-                std::ptr::from_ref(&kernel).cast(),
-                size_of_val(&kernel) as libc::socklen_t,
-            )
-        })?;
+        let (family, flags) = (AddressFamily::NETLINK, SocketFlags::CLOEXEC);
+        // Without a protocol it is NETLINK_ROUTE, which is 0.
+        let socket = net::socket_with(family, SocketType::RAW, flags, None)?;
+        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
+        // Port 0 is the kernel.
+        net::connect(&socket, &SocketAddrNetlink::new(0, 0))?;
         Ok(Self(socket))
     }
 
@@ -157,51 +136,23 @@ impl Route {
         message.extend([kind, flags].into_iter().flat_map(u16::to_ne_bytes));
         message.extend([SEQUENCE, 0].into_iter().flat_map(u32::to_ne_bytes));
         message.extend(body);
-        // SAFETY: live bytes and their number.
-        let sent = unsafe {
-            libc::send(
-                self.0.as_raw_fd(),
-                message.as_ptr().cast(),
-                message.len(),
-                0,
-            )
-        };
-        match sent {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
-        }
+        net::send(&self.0, &message, SendFlags::empty())?;
+        Ok(())
     }
 
     /// The next datagram; one of a length that does not fit is an error.
     fn receive<'a>(&self, datagram: &'a mut [u8]) -> io::Result<&'a [u8]> {
         loop {
-            // SAFETY: live bytes and their number; with MSG_TRUNC the answer is the whole length.
-            let bytes = unsafe {
-                libc::recv(
-                    self.0.as_raw_fd(),
-                    datagram.as_mut_ptr().cast(),
-                    datagram.len(),
-                    libc::MSG_TRUNC,
-                )
-            };
-            match usize::try_from(bytes) {
-                Ok(bytes) => return datagram.get(..bytes).ok_or_else(malformed),
-                Err(_) => match io::Error::last_os_error() {
-                    error if error.kind() == io::ErrorKind::Interrupted => {}
-                    error if error.kind() == io::ErrorKind::WouldBlock => {
-                        return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
-                    }
-                    error => return Err(error),
-                },
+            // With MSG_TRUNC the answer is the whole length.
+            match net::recv(&self.0, &mut *datagram, RecvFlags::TRUNC) {
+                Ok((_, bytes)) => return datagram.get(..bytes).ok_or_else(malformed),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer"));
+                }
+                Err(error) => return Err(error.into()),
             }
         }
-    }
-}
-
-fn succeeded(result: libc::c_int) -> io::Result<()> {
-    match result {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
     }
 }
 
