@@ -50,13 +50,16 @@ pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
 
 /// What is behind the loader's refusal; `btf` is where the kernel's types were expected.
 #[cfg(feature = "ebpf")]
-pub(crate) fn refused(refused: &crate::backends::loader::Refused, btf: &Path) -> Finding {
+pub(crate) fn refused(
+    kernel: &Kernel,
+    refused: &crate::backends::loader::Refused,
+    btf: &Path,
+) -> Finding {
     let Some(error) = &refused.error else {
         return without_btf(btf);
     };
-    let kernel = Kernel::probe(&crate::sys::root::Root::default());
     why_not(
-        &kernel,
+        kernel,
         refused.needs,
         Refusal::of(error, &error.to_string()),
     )

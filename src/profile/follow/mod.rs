@@ -6,6 +6,7 @@ mod took;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reading::Drained;
@@ -19,19 +20,20 @@ use super::tally::Tally;
 use super::{Limits, StartError};
 use crate::backends::kernel::{Followed, Kernel, Running};
 use crate::backends::load::load;
-use crate::backends::loader::Hook;
+use crate::backends::loader::{Hook, Refused};
 use crate::backends::stream::Plan;
 use crate::bpf::KernelError;
 use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
 use crate::bpf::object::{MapSetting, Maps};
 use crate::bpf::tables::Tables;
 use crate::checks::{Refusal, WAITING, backend, explain};
-use crate::facts::Facts;
 use crate::facts::kernel::PREEMPTS_PROGRAMS;
+use crate::facts::{self, Facts};
 use crate::process::target::Target;
 use crate::sys::account;
 use crate::sys::gate::{Execution, Gate, GateError};
 use crate::sys::release::Release;
+use crate::sys::root::Root;
 
 /// Slots of the table of tasks: as many are followed at full speed and, with others whose ids
 /// collide, beyond it.
@@ -199,14 +201,10 @@ impl Follower {
         if limits.ends {
             tally.keep_ended();
         }
-        let why_not = loaded.refused.iter().map(|refused| WhyNot {
-            backend: refused.backend,
-            finding: backend::refused(refused, &limits.btf),
-        });
         let backend = Backend {
             syscalls: loaded.syscalls,
             follow: loaded.follow,
-            why_not: why_not.collect(),
+            why_not: why_not(&loaded.refused, &limits.btf),
         };
         let walk = loaded.walk.map(|walk| walk.attach(c"task")).transpose()?;
         Ok(Self {
@@ -302,6 +300,19 @@ impl AsFd for Follower {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.tables.as_fd()
     }
+}
+
+/// What is behind the refusals of better backends.
+fn why_not(refused: &[Refused], btf: &Path) -> Vec<WhyNot> {
+    if refused.is_empty() {
+        return Vec::new();
+    }
+    let kernel = facts::kernel::Kernel::probe(&Root::default());
+    let why_not = refused.iter().map(|refused| WhyNot {
+        backend: refused.backend,
+        finding: backend::refused(&kernel, refused, btf),
+    });
+    why_not.collect()
 }
 
 /// Says what is behind a refusal.
