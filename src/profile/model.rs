@@ -256,7 +256,7 @@ impl Run {
     }
 }
 
-/// How the kernel is asked.
+/// Which backends run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     /// Hook and method of counting.
@@ -267,12 +267,12 @@ pub struct Backend {
     pub why_not: Vec<WhyNot>,
 }
 
-/// A way of asking that this kernel does not allow.
+/// A backend that this kernel does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct WhyNot {
     /// As in [`Backend`].
     pub backend: &'static str,
-    /// What stood in its way.
+    /// What prevents it.
     #[serde(flatten)]
     pub finding: Finding,
 }

@@ -10,7 +10,7 @@ use crate::access::Waiting;
 use crate::broken::{alone, is_locked_down};
 use crate::least::{NOBODY, as_nobody, installed, raise_memlock};
 use crate::need_root;
-use crate::support::{DENET, Scratch, denet, output, records, stderr, stdout, workload};
+use crate::support::{DENET, EBPF_DIAG, Scratch, denet, output, records, stderr, stdout, workload};
 
 /// Each monitor, of a command, and of a process that runs already. No socket is read where nothing of the
 /// kernel's memory may be.
@@ -37,6 +37,29 @@ fn sockets_are_not_read_in_lockdown() {
     }
     let arguments = ["monitor", "net", "--", "echo", "ran"];
     assert_refused(&output(&mut denet(arguments)), "lockdown", &arguments);
+}
+
+#[test]
+fn doctor_and_monitors_name_the_same_backend() {
+    need_root();
+    let done = output(Command::new(EBPF_DIAG).arg("--json"));
+    let report: Value = serde_json::from_slice(&done.stdout).expect("one JSON object");
+    let goals = report["goals"].as_array().expect("a list");
+    let monitors: [(&str, &[&str]); 3] = [
+        ("exec-monitor", &["monitor", "exec"]),
+        ("network-monitor", &["monitor", "net"]),
+        ("syscall-trace", &["trace"]),
+    ];
+    for (id, words) in monitors {
+        let goal = goals.iter().find(|goal| goal["id"] == id).expect("a goal");
+        let Some(via) = goal["via"].as_str() else {
+            assert!(is_locked_down(), "{goal}");
+            continue;
+        };
+        let done = output(denet(["--json"]).args(words).args(["--", "true"]));
+        let metadata = &records(&stdout(&done))[0];
+        assert_eq!(metadata["ebpf"]["backend"]["syscalls"], via, "{metadata}");
+    }
 }
 
 fn starts_a_command(arguments: &[String]) -> bool {

@@ -248,7 +248,7 @@ impl Follower {
         self.tables.dismiss(own)
     }
 
-    /// Which way calls are counted and tasks followed.
+    /// How calls are counted and tasks followed.
     pub(crate) fn backend(&self) -> &Backend {
         &self.backend
     }
