@@ -9,16 +9,6 @@ use crate::checks::finding::Finding;
 use crate::facts::Fact;
 use crate::facts::kernel::{Kernel, Lockdown};
 
-/// The kernel has no types of its own.
-pub fn without_btf(path: &Path) -> Finding {
-    Finding {
-        id: "kernel-without-btf",
-        cause: "this kernel does not describe its own types (CONFIG_DEBUG_INFO_BTF)".to_owned(),
-        evidence: vec![format!("{}: absent", path.display())],
-        fix: Vec::new(),
-    }
-}
-
 /// What is behind a refusal that only costs something.
 pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
     let release = kernel.release();
@@ -56,7 +46,7 @@ pub(crate) fn refused(
     btf: &Path,
 ) -> Finding {
     let Some(error) = &refused.error else {
-        return without_btf(btf);
+        return findings::kernel_without_btf(btf);
     };
     why_not(
         kernel,

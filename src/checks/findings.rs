@@ -1,5 +1,7 @@
 //! Findings that a check makes beforehand and a refusal afterwards: said once.
 
+use std::path::Path;
+
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::sys::release::Release;
@@ -14,6 +16,16 @@ pub(super) fn kernel_without_bpf(evidence: Vec<String>) -> Finding {
         fix: vec![Step::manual(
             "boot a kernel with CONFIG_BPF_SYSCALL=y: every current distribution's has it",
         )],
+    }
+}
+
+/// The kernel has no types of its own.
+pub(crate) fn kernel_without_btf(path: &Path) -> Finding {
+    Finding {
+        id: "kernel-without-btf",
+        cause: "this kernel does not describe its own types (CONFIG_DEBUG_INFO_BTF)".to_owned(),
+        evidence: vec![format!("{}: absent", path.display())],
+        fix: Vec::new(),
     }
 }
 

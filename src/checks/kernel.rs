@@ -156,7 +156,7 @@ pub(super) fn describes_types(facts: &Facts) -> Verdict {
     match &facts.kernel_types {
         Fact::Known(types) => Verdict::ok(format!("{} types", types.types)),
         Fact::Absent => {
-            Verdict::degraded(super::backend::without_btf(std::path::Path::new(VMLINUX)))
+            Verdict::degraded(findings::kernel_without_btf(std::path::Path::new(VMLINUX)))
         }
         Fact::Failed(_) => Verdict::not_applicable("they are there"),
         denied @ Fact::Denied(_) => Verdict::without(denied, ""),

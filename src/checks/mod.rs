@@ -11,7 +11,7 @@ pub(crate) mod answers;
 pub mod backend;
 mod embedded;
 pub mod finding;
-mod findings;
+pub(crate) mod findings;
 pub mod goals;
 mod kernel;
 mod limits;

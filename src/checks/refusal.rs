@@ -193,7 +193,7 @@ fn of_tracefs(facts: &Facts, refusal: Refusal<'_>) -> Option<Finding> {
 fn of_types(facts: &Facts, refusal: Refusal<'_>) -> Option<Finding> {
     let said = refusal.what.to_owned();
     match refusal.errno {
-        Some(libc::ENOENT) => Some(super::backend::without_btf(VMLINUX.as_ref())),
+        Some(libc::ENOENT) => Some(findings::kernel_without_btf(VMLINUX.as_ref())),
         Some(libc::EINVAL) if refusal.is_of("BTF bpf_iter_task") => {
             let running = facts.kernel.release();
             Some(findings::kernel_too_old(WALKS_TASKS, running, vec![said]))

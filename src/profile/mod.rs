@@ -8,7 +8,7 @@
 pub mod access;
 pub mod analyse;
 mod command;
-#[cfg(feature = "ebpf")]
+#[cfg(all(feature = "ebpf", feature = "test-hooks"))]
 pub mod cost;
 pub(crate) mod event_loop;
 #[cfg(feature = "ebpf")]

@@ -14,7 +14,7 @@ use crate::backends::table::{self, NET_RING_BYTES};
 use crate::bpf::abi::{Plain, Task};
 use crate::bpf::object::MapSetting;
 use crate::bpf::{self, KernelError, NET};
-use crate::checks::{Refusal, backend, explain};
+use crate::checks::{Refusal, explain, findings};
 use crate::facts::Facts;
 use crate::monitor::events::SharedEvents;
 use crate::monitor::request::{self, ProcessMonitor};
@@ -244,7 +244,9 @@ impl ProcessMonitor for Options {
 fn sockets(options: &request::Options) -> Result<Constants, SessionError> {
     let btf = &options.limits.btf;
     if !btf.exists() {
-        return Err(SessionError::Refused(Box::new(backend::without_btf(btf))));
+        return Err(SessionError::Refused(Box::new(
+            findings::kernel_without_btf(btf),
+        )));
     }
     let what = "cannot read the kernel's types";
     let refused = |error: KernelError| {

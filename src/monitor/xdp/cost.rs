@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use super::attach;
+use super::program;
 use crate::bpf::KernelError;
 use crate::bpf::assembly::Assembly;
 use crate::bpf::kernel::{self, Kind};
@@ -38,7 +38,7 @@ pub fn rounds(frame: &[u8], rounds: usize) -> Result<Vec<Round>, KernelError> {
     let pass = Assembly::default().finish_with(XDP_PASS);
     let pass = kernel::load_program("denet_pass", Kind::Xdp, c"Dual MIT/GPL", &pass)?;
     let mut maps = Maps::new();
-    let [counting, by_helpers] = attach::PROGRAMS.map(|name| attach::load_one(name, &mut maps));
+    let [counting, by_helpers] = program::PROGRAMS.map(|name| program::load_one(name, &mut maps));
     let counting = counting?;
     let by_helpers = by_helpers.ok();
     let ns = |program| ns(program, frame);

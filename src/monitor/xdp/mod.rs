@@ -13,12 +13,14 @@ mod attach;
 #[cfg(not(feature = "ebpf"))]
 #[path = "unbuilt.rs"]
 mod attach;
-#[cfg(feature = "ebpf")]
+#[cfg(all(feature = "ebpf", feature = "test-hooks"))]
 pub mod cost;
 pub mod counters;
 pub mod model;
 #[cfg(feature = "ebpf")]
 mod pin;
+#[cfg(feature = "ebpf")]
+mod program;
 pub mod records;
 mod render;
 pub(crate) mod watch;

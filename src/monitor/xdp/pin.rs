@@ -5,8 +5,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::attach::{COUNTERS, PROGRAMS, read};
 use super::model::Removed;
+use super::program::{COUNTERS, PROGRAMS, read};
 use super::{StartError, abi};
 use crate::bpf::pins::{self, ObjectKind, XdpLinkInfo};
 use crate::bpf::{KernelError, kernel};

@@ -11,7 +11,7 @@ use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::{KernelError, kernel};
 use crate::checks::finding::Finding;
-use crate::checks::{CHECKS, backend};
+use crate::checks::{CHECKS, findings};
 use crate::decode::syscalls::{Abi, Call};
 use crate::facts::Facts;
 use crate::process::cgroup;
@@ -36,7 +36,7 @@ impl Follower {
         }
         // Who runs already is found by the kernel's types alone.
         if !limits.btf.exists() {
-            let finding = backend::without_btf(&limits.btf);
+            let finding = findings::kernel_without_btf(&limits.btf);
             return Err(StartError::Refused(Box::new(finding)));
         }
         Self::around_running(target, limits, stream).map_err(refused)
