@@ -1,4 +1,4 @@
-//! What denet costs, beside what others cost: `cargo bench --bench cost`, as root.
+//! What denet costs, beside what others cost: `cargo bench --features test-hooks --bench cost`, as root.
 //!
 //! One interleaved run, one markdown table. The machine may change its speed at any moment, so only
 //! what was measured within one short round is compared, and medians of those comparisons are shown.

@@ -1,4 +1,4 @@
-//! What counting a frame costs, beside a program that only lets it pass: `cargo bench --bench xdp`, as root.
+//! What counting a frame costs, beside a program that only lets it pass: `cargo bench --features test-hooks --bench xdp`, as root.
 //!
 //! By BPF_PROG_TEST_RUN, by turns. Whatever else happens on the machine only adds, and somebody on the core's
 //! other thread adds more to a program that does more: so of each the fastest run counts. Ends with 1 if
