@@ -2,6 +2,7 @@
 /* Who executes what, and does it succeed? */
 #include <stddef.h>
 
+#include "exec.h"
 #include "stream.h"
 
 /* Numbers of execve and execveat; of the 32-bit entry as well. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What ebpf/net.bpf.c and user space share; src/bpf/abi_net.rs mirrors it, as src/bpf/abi.rs does abi.h. */
+/* What ebpf/net.bpf.c and user space share; src/monitor/net/abi.rs mirrors it, as src/bpf/abi.rs does abi.h. */
 #ifndef DENET_NET_H
 #define DENET_NET_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* What ebpf/xdp.bpf.c counts, shared with src/bpf/abi_xdp.rs: fixed widths, explicit padding. */
+/* What ebpf/xdp.bpf.c counts, shared with src/monitor/xdp/abi.rs: fixed widths, explicit padding. */
 #ifndef DENET_XDP_H
 #define DENET_XDP_H
 

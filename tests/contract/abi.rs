@@ -121,7 +121,7 @@ constants! {
 /// `_Static_assert`s that hold if Rust's sizes and offsets are C's.
 fn assertions() -> String {
     let mut c = String::from("#include <stddef.h>\n");
-    for header in ["abi.h", "net.h", "trace.h", "xdp.h"] {
+    for header in ["abi.h", "exec.h", "net.h", "trace.h", "xdp.h"] {
         let _ = writeln!(c, "#include \"{header}\"");
     }
     let mut assert = |what: String, is: u64| {

@@ -1,4 +1,4 @@
-//! The Rust mirror of what `ebpf/abi.h` has for executions. `tests/contract/abi.rs` compares every size and offset with clang's.
+//! The Rust mirror of `ebpf/exec.h`. `tests/contract/abi.rs` compares every size and offset with clang's.
 
 use zerocopy::{FromBytes, IntoBytes};
 
