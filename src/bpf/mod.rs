@@ -23,15 +23,23 @@ pub(crate) mod types_access;
 
 pub use kernel::KernelError;
 
-/// The compiled objects, aligned as their ELF structures need it.
-pub(crate) static CALIBRATE: &[u8] =
-    aya::include_bytes_aligned!("../../ebpf/objects/calibrate.bpf.o");
-pub(crate) static EXEC: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/exec.bpf.o");
-pub(crate) static LIFECYCLE: &[u8] =
-    aya::include_bytes_aligned!("../../ebpf/objects/lifecycle.bpf.o");
-pub(crate) static NET: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/net.bpf.o");
-pub(crate) static SMOKE: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/smoke.bpf.o");
-pub(crate) static SYSCALLS: &[u8] =
-    aya::include_bytes_aligned!("../../ebpf/objects/syscalls.bpf.o");
-pub(crate) static TRACE: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/trace.bpf.o");
-pub(crate) static XDP: &[u8] = aya::include_bytes_aligned!("../../ebpf/objects/xdp.bpf.o");
+/// The compiled objects, aligned as their ELF structures need it, and the table of them.
+macro_rules! objects {
+    ($($constant:ident $name:literal)+) => {
+        $(pub(crate) static $constant: &[u8] =
+            aya::include_bytes_aligned!(concat!("../../ebpf/objects/", $name, ".bpf.o"));)+
+        /// Every object by its name.
+        pub(crate) static OBJECTS: &[(&str, &[u8])] = &[$(($name, $constant)),+];
+    };
+}
+
+objects! {
+    CALIBRATE "calibrate"
+    EXEC "exec"
+    LIFECYCLE "lifecycle"
+    NET "net"
+    SMOKE "smoke"
+    SYSCALLS "syscalls"
+    TRACE "trace"
+    XDP "xdp"
+}

@@ -22,20 +22,10 @@ pub struct Embedded {
 /// All of them; none in a build without eBPF.
 #[cfg(feature = "ebpf")]
 pub fn all() -> Vec<Embedded> {
-    use crate::bpf::{CALIBRATE, EXEC, LIFECYCLE, NET, SMOKE, SYSCALLS, TRACE, XDP};
-    let objects = [
-        ("calibrate", CALIBRATE),
-        ("exec", EXEC),
-        ("lifecycle", LIFECYCLE),
-        ("net", NET),
-        ("smoke", SMOKE),
-        ("syscalls", SYSCALLS),
-        ("trace", TRACE),
-        ("xdp", XDP),
-    ];
+    let objects = crate::bpf::OBJECTS.iter();
     objects
         .map(|(name, bytes)| Embedded::of(name, bytes))
-        .into()
+        .collect()
 }
 
 /// All of them; none in a build without eBPF.
