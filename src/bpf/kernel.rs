@@ -1,8 +1,8 @@
 //! `bpf(2)`, command by command.
 //!
-//! aya's own loader parses the kernel's 5 MB of BTF before anything else (60 to 100 ms, also where
-//! no program needs it) and tries some twenty features. denet's programs need neither, and its
-//! refusals have to name the exact command and errno that failed.
+//! aya's loader always parses the kernel's BTF first (16 to 30 ms) and probes some twenty features. denet's
+//! programs need neither, and its refusals have to name the exact command and errno that failed
+//! (docs/design.md, "Crates").
 
 use std::ffi::{CStr, c_long};
 use std::io;
