@@ -1,7 +1,5 @@
 //! Why a better backend is not used, where a worse one is.
 
-use std::path::Path;
-
 use super::findings;
 use super::refusal::Refusal;
 use crate::backends::table::Needs;
@@ -43,7 +41,7 @@ pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
 pub(crate) fn refused(
     kernel: &Kernel,
     refused: &crate::backends::loader::Refused,
-    btf: &Path,
+    btf: &std::path::Path,
 ) -> Finding {
     let Some(error) = &refused.error else {
         return findings::kernel_without_btf(btf);

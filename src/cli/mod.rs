@@ -31,7 +31,7 @@ use crate::monitor::arguments::process_id;
 use crate::monitor::request::{self, Request};
 use crate::output::{self, Output};
 use crate::process::target::Selection;
-use crate::profile::session;
+use crate::profile::options;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -140,9 +140,9 @@ Examples:
 #[derive(Debug)]
 enum Asked {
     /// To profile a command.
-    Run(session::Options, Output),
+    Run(options::Options, Output),
     /// To profile running processes.
-    Attach(session::Options, Output),
+    Attach(options::Options, Output),
     /// To report what happens.
     Monitor(Request, request::Options),
     /// To summarise a recording.

@@ -13,8 +13,8 @@ use crate::output::{Format, Output};
 use crate::process::interval::Adaptive;
 use crate::process::target::{Selection, Target};
 use crate::profile::Limits;
+use crate::profile::options::{self, Ebpf};
 use crate::profile::sampling::SamplingOptions;
-use crate::profile::session::{self, Ebpf};
 
 /// Without `--interval`.
 const SAMPLED_EVERY_MS: u64 = 100;
@@ -127,8 +127,8 @@ impl Profile {
     }
 
     /// Options of a profile.
-    pub(super) fn session(&self, selection: Selection) -> session::Options {
-        session::Options {
+    pub(super) fn session(&self, selection: Selection) -> options::Options {
+        options::Options {
             target: Target {
                 selection,
                 descendants: !self.exclude_children,

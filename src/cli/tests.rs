@@ -5,13 +5,13 @@ use std::time::Duration;
 use super::*;
 use crate::monitor::xdp;
 use crate::output::Format;
-use crate::profile::session::Ebpf;
+use crate::profile::options::Ebpf;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::from_words(line.split(' ').map(OsString::from))
 }
 
-fn run(line: &str) -> (session::Options, Output) {
+fn run(line: &str) -> (options::Options, Output) {
     match parse(line).unwrap().into_asked() {
         Asked::Run(options, output) => (options, output),
         _ => panic!("{line} runs nothing"),

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::profiling::{self, About};
 use crate::output::Output;
 use crate::process::seen::Subject;
-use crate::profile::session::Options;
+use crate::profile::options::Options;
 
 /// Attaches to processes and reports; returns the exit code.
 pub fn run(options: Options, output: &Output) -> u8 {

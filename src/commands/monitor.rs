@@ -56,8 +56,9 @@ mod processes {
     use crate::output::reporter::Reporter;
     use crate::process::target::{Selection, Target};
     use crate::profile::model::Run;
+    use crate::profile::options::{self, Ebpf, SessionError};
     use crate::profile::sampling::SamplingOptions;
-    use crate::profile::session::{self, Ebpf, Session, SessionError};
+    use crate::profile::session::Session;
     use crate::profile::stream::Stream;
     use crate::render::json;
 
@@ -102,8 +103,8 @@ mod processes {
     }
 
     /// Nothing is sampled: only calls are reported.
-    fn session_options(selection: Selection, options: &Options) -> session::Options {
-        session::Options {
+    fn session_options(selection: Selection, options: &Options) -> options::Options {
+        options::Options {
             target: Target {
                 selection,
                 descendants: options.descendants,

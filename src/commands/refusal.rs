@@ -7,7 +7,7 @@ use crate::checks::finding::Finding;
 use crate::facts::scope::{self, Scope};
 use crate::output::{complain, page};
 use crate::process::program::Unrunnable;
-use crate::profile::session::SessionError;
+use crate::profile::options::SessionError;
 use crate::render::text;
 
 /// Reports why there was no session; returns the exit code.

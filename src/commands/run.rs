@@ -2,7 +2,7 @@
 
 use super::profiling::{self, About};
 use crate::output::Output;
-use crate::profile::session::Options;
+use crate::profile::options::Options;
 
 /// Runs a command and reports; returns the exit code.
 pub fn run(options: Options, output: &Output) -> u8 {

@@ -85,7 +85,7 @@ use super::events::SharedEvents;
 #[cfg(feature = "ebpf")]
 use crate::backends::stream::Plan;
 #[cfg(feature = "ebpf")]
-use crate::profile::{session::SessionError, stream::Consumer};
+use crate::profile::{options::SessionError, stream::Consumer};
 
 /// A build without eBPF observes no calls.
 #[cfg(not(feature = "ebpf"))]

@@ -1,8 +1,9 @@
 //! Follows processes and profiles them.
 //!
-//! `session` starts a command or attaches to running processes, and observes them in `event_loop`, the loop of
-//! all verbs. `command` is the command that denet started, `sampling` samples processes, `follow` runs the eBPF
-//! side, `stream` is for programs that report single calls instead of counting them. Those have effects. What is
+//! A `session` has `options`. It starts a command or attaches to running processes (`open`), and these are
+//! `observed` in the `event_loop` of all verbs. `command` is the command that denet started, `sampling` samples
+//! processes, `follow` runs the eBPF side, `stream` is for programs that report single calls instead of counting
+//! them, `access` is whose processes may be observed. Those have effects. What is
 //! made of their data is pure: `model` has the types, `tally` adds up, `analyse` draws conclusions.
 
 pub mod access;
@@ -17,6 +18,9 @@ pub(crate) mod follow;
 #[path = "unfollowed.rs"]
 pub(crate) mod follow;
 pub mod model;
+mod observed;
+mod open;
+pub mod options;
 pub mod sampling;
 pub mod session;
 #[cfg(feature = "ebpf")]

@@ -258,7 +258,7 @@ impl Run {
 
 /// Which backends run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backend {
+pub struct ActiveBackend {
     /// Hook and method of counting.
     pub syscalls: &'static str,
     /// Hooks of following.
@@ -270,7 +270,7 @@ pub struct Backend {
 /// A backend that this kernel does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct WhyNot {
-    /// As in [`Backend`].
+    /// As in [`ActiveBackend`].
     pub backend: &'static str,
     /// What prevents it.
     #[serde(flatten)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::sys::signal::SigSet;
 
-use super::model::{Backend, Snapshot};
+use super::model::{ActiveBackend, Snapshot};
 use super::{Counts, EndedProcess, Limits, StartError};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
@@ -62,7 +62,7 @@ impl Follower {
         match *self {}
     }
 
-    pub(crate) fn backend(&self) -> &Backend {
+    pub(crate) fn backend(&self) -> &ActiveBackend {
         match *self {}
     }
 

@@ -14,7 +14,7 @@ use crate::output::schema::SCHEMA;
 use crate::process::model::{Exited, Metrics, Tree};
 use crate::process::sums::Busy;
 use crate::profile::model::{
-    Backend, CallCount, End, Losses, Overhead, Process, Run, SyscallProfile,
+    ActiveBackend, CallCount, End, Losses, Overhead, Process, Run, SyscallProfile,
 };
 use crate::sys::account::Exit;
 
@@ -43,7 +43,7 @@ pub struct EbpfMetadata<'a> {
     /// `require` or `auto`.
     pub mode: &'static str,
     /// What counts; `None` if nothing could.
-    pub backend: Option<&'a Backend>,
+    pub backend: Option<&'a ActiveBackend>,
     /// Why nothing does.
     pub refused: Option<&'a Finding>,
     /// Whose processes denet shows, if it gets its privileges from its file.

@@ -1,4 +1,4 @@
-//! Which module may use which: the order is that of docs/design.md, and no files use each other in a circle.
+//! Which module may use which: the order is that of docs/design.md, and no files use each other in a cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -212,7 +212,7 @@ fn no_module_uses_one_above_it() {
 }
 
 #[test]
-fn no_files_use_each_other_in_a_circle() {
+fn files_do_not_use_each_other_in_cycles() {
     let mut folders = vec![root().join("src")];
     for tests in ["benches", "tests"] {
         let entries = fs::read_dir(root().join(tests)).expect("a folder");
@@ -231,20 +231,23 @@ fn no_files_use_each_other_in_a_circle() {
                 (path.as_slice(), used.collect::<BTreeMap<_, _>>())
             })
             .collect();
-        if let Some(circle) = circle(&edges) {
-            let lines: Vec<_> = circle
+        if let Some(cycle) = cycle(&edges) {
+            let lines: Vec<_> = cycle
                 .iter()
                 .map(|(path, line)| format!("{}:{line}", modules[*path].file.display()))
                 .collect();
-            panic!("these use each other in a circle:\n{}", lines.join("\n"));
+            panic!(
+                "these files use each other in a cycle:\n{}",
+                lines.join("\n")
+            );
         }
     }
 }
 
 type Edges<'a> = BTreeMap<&'a [String], BTreeMap<&'a [String], usize>>;
 
-/// Modules that use each other in a circle, each with the line that uses the next.
-fn circle<'a>(edges: &Edges<'a>) -> Option<Vec<(&'a [String], usize)>> {
+/// Modules that use each other in a cycle, each with the line that uses the next.
+fn cycle<'a>(edges: &Edges<'a>) -> Option<Vec<(&'a [String], usize)>> {
     let mut done = BTreeSet::new();
     let mut stack = Vec::new();
     edges
@@ -266,8 +269,8 @@ fn search<'a>(
     }
     for (next, line) in &edges[at] {
         stack.push((at, *line));
-        if let Some(circle) = search(edges, next, stack, done) {
-            return Some(circle);
+        if let Some(cycle) = search(edges, next, stack, done) {
+            return Some(cycle);
         }
         stack.pop();
     }

@@ -16,7 +16,7 @@ use crate::monitor::cgroups::Cgroups;
 use crate::monitor::events::SharedEvents;
 use crate::monitor::request::{self, ProcessMonitor};
 use crate::profile::model::Losses;
-use crate::profile::session::SessionError;
+use crate::profile::options::SessionError;
 use crate::profile::stream::Consumer;
 
 /// The end of calls before their beginning: no call is taken for one that began before.

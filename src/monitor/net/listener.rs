@@ -21,7 +21,7 @@ use crate::monitor::request::{self, ProcessMonitor};
 use crate::output::complain;
 use crate::profile::follow::{ALLOCATES_SAFELY, BPF_F_NO_PREALLOC};
 use crate::profile::model::Losses;
-use crate::profile::session::SessionError;
+use crate::profile::options::SessionError;
 use crate::profile::stream::Consumer;
 
 /// A record of a call is some four hundred bytes: room for eighty thousand of them.

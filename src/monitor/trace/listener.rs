@@ -29,7 +29,7 @@ use crate::decode::filter::Filter;
 use crate::monitor::events::SharedEvents;
 use crate::monitor::request::{self, ProcessMonitor};
 use crate::profile::model::Losses;
-use crate::profile::session::SessionError;
+use crate::profile::options::SessionError;
 use crate::profile::stream::Consumer;
 use crate::sys::account;
 use crate::sys::mapping::Mapping;

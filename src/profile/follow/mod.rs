@@ -13,7 +13,7 @@ use reading::Drained;
 use took::Took;
 
 use super::access::Access;
-use super::model::{Backend, WhyNot};
+use super::model::{ActiveBackend, WhyNot};
 use super::stream::Consumer;
 pub(crate) use super::stream::Stream;
 use super::tally::Tally;
@@ -61,7 +61,7 @@ pub(crate) struct Follower {
     links: Vec<OwnedFd>,
     tally: Tally,
     drained: Drained,
-    backend: Backend,
+    backend: ActiveBackend,
     cost: Option<Cost>,
     // A walk over the tasks that run already, as often as one is wanted.
     walk: Option<OwnedFd>,
@@ -201,7 +201,7 @@ impl Follower {
         if limits.ends {
             tally.keep_ended();
         }
-        let backend = Backend {
+        let backend = ActiveBackend {
             syscalls: loaded.syscalls,
             follow: loaded.follow,
             why_not: why_not(&loaded.refused, &limits.btf),
@@ -249,7 +249,7 @@ impl Follower {
     }
 
     /// How calls are counted and tasks followed.
-    pub(crate) fn backend(&self) -> &Backend {
+    pub(crate) fn backend(&self) -> &ActiveBackend {
         &self.backend
     }
 

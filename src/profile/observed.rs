@@ -1,0 +1,268 @@
+//! What is observed, until it ends.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+
+use super::analyse;
+use super::command::Command;
+use super::event_loop::Observation;
+use super::follow::Follower;
+use super::model::{End, Run, SyscallProfile};
+use super::options::SessionError;
+use super::sampling::{Sampling, Sink};
+use crate::process::cgroup;
+use crate::process::sums::Sums;
+use crate::sys::gate::Gate;
+use crate::sys::signals::Arrived;
+
+/// The process whose end is the end of the session.
+pub(super) enum Root {
+    /// A command that has not been released yet; its file.
+    Stopped(Gate, PathBuf),
+    /// A command.
+    Command(Command),
+    /// A process that denet did not start.
+    Process { pidfd: OwnedFd, has_ended: bool },
+    /// A cgroup without samples, which would find new members; its directory.
+    Members(PathBuf),
+    /// None.
+    None,
+}
+
+pub(super) fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut source = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    matches!(poll(&mut source, PollTimeout::ZERO), Ok(1))
+}
+
+/// What is observed, while it is.
+pub(super) struct Observed<'a> {
+    pub(super) root: Root,
+    pub(super) follower: Option<Follower>,
+    pub(super) sampling: Sampling,
+    pub(super) wait_all: bool,
+    pub(super) deadline: Option<Instant>,
+    pub(super) sink: Sink<'a>,
+}
+
+impl Observed<'_> {
+    /// Waits for all children that have ended.
+    fn reap(&mut self) -> io::Result<()> {
+        let Root::Command(command) = &mut self.root else {
+            return Ok(());
+        };
+        loop {
+            let was_running = command.ended.is_none();
+            let sampling = &mut self.sampling;
+            let Some(child) = command.reap(|pid| sampling.about_to_be_reaped(pid))? else {
+                return Ok(());
+            };
+            sampling.reaped(child, self.sink);
+            if was_running && command.ended.is_some() {
+                command.has_survivors = self.follower.as_ref().is_some_and(|it| it.live() > 0);
+            }
+        }
+    }
+
+    /// Lets the follower work, which also follows new members of a cgroup.
+    fn follow(&mut self) {
+        let Some(follower) = &mut self.follower else {
+            return;
+        };
+        follower.tick();
+        if let Root::Members(folder) = &self.root {
+            follow_members(folder, follower);
+        }
+        if self.wait_all && self.root.has_ended() {
+            follower.wake_on_exit();
+        }
+    }
+
+    /// Descendants are alive that the session waits for.
+    fn waits_for_others(&self) -> bool {
+        let is_alive = match (&self.follower, &self.root) {
+            (None, Root::Command(command)) => command.has_orphans,
+            (None, _) => self.sampling.living() > 0,
+            (Some(follower), Root::Command(command)) if follower.may_miss_ends() => {
+                follower.live() > 0 && command.has_orphans
+            }
+            (Some(follower), _) => follower.live() > 0,
+        };
+        self.wait_all && is_alive
+    }
+
+    pub(super) fn finish(
+        self,
+        end: End,
+        wall: Duration,
+        samples_all: bool,
+        descendants: bool,
+    ) -> Result<(Run, Option<u64>), SessionError> {
+        let mut follower = self.follower;
+        let (sums, exit) = self.sampling.finish(follower.as_mut(), self.sink);
+        let (attached, exit, usage, is_accounted) = match self.root {
+            Root::Command(command) => (
+                false,
+                command.ended.map(|ended| ended.exit),
+                // It cannot be told apart from the usage of descendants.
+                command
+                    .ended
+                    .map(|ended| ended.usage)
+                    .filter(|_| descendants),
+                samples_all || !command.has_survivors,
+            ),
+            root => (true, exit.filter(|_| root.has_ended()), None, true),
+        };
+        let usage_is_whole = is_accounted && sums.disowned == 0;
+        let in_progress = follower.as_ref().map(|it| it.in_progress().clone());
+        let map_bytes = follower.as_ref().and_then(Follower::map_bytes);
+        let syscalls = follower
+            .map(|follower| profile(follower, wall, &sums, usage_is_whole))
+            .transpose()?;
+        let run = Run {
+            end,
+            exit,
+            wall,
+            attached,
+            usage,
+            usage_is_whole,
+            sums,
+            syscalls,
+            in_progress: in_progress.unwrap_or_default(),
+        };
+        Ok((run, map_bytes))
+    }
+}
+
+impl Observation for Observed<'_> {
+    type End = End;
+    type Error = SessionError;
+
+    fn sources(&self) -> Vec<BorrowedFd<'_>> {
+        let pidfd = match &self.root {
+            Root::Process {
+                pidfd,
+                has_ended: false,
+            } => Some(pidfd.as_fd()),
+            _ => None,
+        };
+        let follower = self.follower.as_ref().map(|follower| follower.as_fd());
+        pidfd.into_iter().chain(follower).collect()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let end = match &self.root {
+            Root::Command(command) => command.due(self.deadline),
+            _ => self.deadline,
+        };
+        let follower = self.follower.as_ref().and_then(Follower::due);
+        let due = end.into_iter().chain(self.sampling.due()).chain(follower);
+        due.min()
+    }
+
+    fn signal(&mut self, arrived: Arrived) -> Result<Option<Signal>, SessionError> {
+        let wanted = Ok(Some(arrived.signal).filter(|_| arrived.asks_to_stop()));
+        let Root::Command(command) = &self.root else {
+            return wanted;
+        };
+        match arrived.signal {
+            Signal::SIGCHLD => self
+                .reap()
+                .map(|()| None)
+                .map_err(|error| SessionError::Failed("cannot wait for the command", error)),
+            _ if command.ended.is_some() => wanted,
+            // The terminal sent it to the whole process group, the command included.
+            _ if arrived.by_kernel => Ok(None),
+            signal => {
+                command.send(signal);
+                Ok(None)
+            }
+        }
+    }
+
+    fn step(&mut self, stop: Option<Signal>) -> Result<Option<End>, SessionError> {
+        self.root.check();
+        self.follow();
+        self.sampling.tick(self.follower.as_mut(), self.sink);
+        let is_over = self
+            .deadline
+            .is_some_and(|deadline| Instant::now() >= deadline);
+        let has_ended = self.root.has_ended();
+        if let Root::Command(command) = &mut self.root {
+            if !has_ended && is_over {
+                command.terminate();
+            }
+            if !has_ended {
+                return Ok(None);
+            }
+            if command.was_terminated() {
+                return Ok(Some(End::Duration));
+            }
+        }
+        let is_unread = self.follower.as_ref().is_some_and(Follower::is_unread);
+        Ok(match stop {
+            _ if has_ended && !self.waits_for_others() => Some(End::Command),
+            Some(signal) => Some(End::Interrupted(signal as i32)),
+            None if is_over => Some(End::Duration),
+            None if is_unread && !matches!(self.root, Root::Command(_)) => Some(End::Unread),
+            None => None,
+        })
+    }
+}
+
+impl Root {
+    /// Looks whether the process has ended.
+    fn check(&mut self) {
+        if let Self::Process { pidfd, has_ended } = self {
+            *has_ended = *has_ended || self::has_ended(pidfd);
+        }
+    }
+
+    /// The process has ended; never if there is none.
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Command(command) => command.ended.is_some(),
+            Self::Process { has_ended, .. } => *has_ended,
+            Self::Stopped(..) | Self::Members(_) | Self::None => false,
+        }
+    }
+}
+
+/// Follows members of a cgroup that no other member started.
+fn follow_members(folder: &Path, follower: &mut Follower) {
+    let Ok(mut members) = cgroup::members(folder) else {
+        return;
+    };
+    let live = follower.live_processes();
+    members.retain(|pid| live.binary_search(pid).is_err());
+    if members.is_empty() {
+        return;
+    }
+    if let Err(error) = follower.follow_more(&members) {
+        tracing::debug!(%error, ?members, "not followed");
+    }
+}
+
+fn profile(
+    follower: Follower,
+    wall: Duration,
+    sums: &Sums,
+    usage_is_whole: bool,
+) -> Result<SyscallProfile, SessionError> {
+    follower.log_memory("at the end");
+    let (snapshot, ns_per_syscall) = follower
+        .finish()
+        .map_err(|error| SessionError::Failed("cannot read the counts", io::Error::other(error)))?;
+    let cpu = Duration::from_nanos(sums.used.cpu_ns);
+    Ok(analyse::profile(
+        snapshot,
+        wall,
+        cpu,
+        usage_is_whole,
+        ns_per_syscall,
+    ))
+}

@@ -1,0 +1,179 @@
+//! Starts a command, stopped, or finds running processes, and attaches to them.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use super::StartError;
+use super::access::Access;
+use super::event_loop::interruption;
+use super::follow::{Follower, Stream};
+use super::observed::{Root, has_ended};
+use super::options::{Ebpf, Options, SessionError};
+use crate::checks::finding::Finding;
+use crate::process::cgroup;
+use crate::process::inherited::Inherited;
+use crate::process::program;
+use crate::process::seen::{self, Subject};
+use crate::process::surroundings::{Counted, Surroundings};
+use crate::process::target::{Selection, Target};
+use crate::sys::gate::{Execution, Gate, GateError};
+use crate::sys::signals::Signals;
+use crate::sys::{capabilities, environment, processes};
+
+/// What was opened for a target.
+pub(super) struct Opened {
+    pub(super) subject: Subject,
+    pub(super) root: Root,
+    pub(super) follower: Option<Follower>,
+    pub(super) refused: Option<Finding>,
+    pub(super) surroundings: Surroundings,
+    pub(super) inherited: Option<Inherited>,
+}
+
+/// Starts a command, stopped, with everything attached to it.
+pub(super) fn open_command(
+    command: &[OsString],
+    options: &Options,
+    signals: &Signals,
+    stream: Option<Stream>,
+) -> Result<Opened, SessionError> {
+    let failed = |what| move |error| SessionError::Failed(what, error);
+    let environment = environment::inherited().map_err(failed("cannot read the environment"))?;
+    let executable = program::find(&command[0], environment::lookup(&environment, "PATH"))?;
+    let execution = Execution::new(&executable, command, &environment)
+        .map_err(failed("cannot pass on the command"))?;
+    let mask = &signals.inherited_mask;
+    let inherited = options.target.descendants.then(Inherited::open);
+    let start_plain = || Gate::new(&execution, mask, &(Box::new(|| Ok(())) as _));
+    let (gate, follower, refused) = match options.ebpf {
+        Ebpf::Off => (start_plain(), None, None),
+        wanted => match Follower::start(&execution, mask, &options.target, &options.limits, stream)
+        {
+            Ok((follower, gate)) => (Ok(gate), Some(follower), None),
+            Err(StartError::Gate(error)) => (Err(error), None, None),
+            Err(StartError::Refused(finding)) if wanted == Ebpf::Require => {
+                return Err(SessionError::Refused(finding));
+            }
+            Err(StartError::Refused(finding)) => (start_plain(), None, Some(*finding)),
+        },
+    };
+    if let Some(signal) = interruption(signals)? {
+        return Err(SessionError::Interrupted(signal as i32));
+    }
+    let gate = gate.map_err(|error| not_started(&executable, error))?;
+    let pid = gate.pid.as_raw() as u32;
+    let surroundings = Surroundings::of(pid, None, &Counted::FromExec(pid));
+    if follower.is_some() || Access::of_user().is_limited() {
+        capabilities::give_up();
+    }
+    Ok(Opened {
+        subject: Subject {
+            title: String::new(),
+            pid: Some(pid),
+            command: command.to_vec(),
+            executable: Some(executable.clone()),
+        },
+        root: Root::Stopped(gate, executable),
+        follower,
+        refused,
+        surroundings,
+        inherited,
+    })
+}
+
+/// Attaches to processes that are running.
+pub(super) fn attach(options: &Options, stream: Option<Stream>) -> Result<Opened, SessionError> {
+    let (subject, root) = find(options)?;
+    let access = Access::of_user();
+    let (follower, refused) = match options.ebpf {
+        Ebpf::Off => (None, None),
+        wanted => match access
+            .check(&options.target)
+            .map_err(StartError::Refused)
+            .and_then(|()| Follower::attach_to(&options.target, &options.limits, stream))
+        {
+            Ok(follower) => (Some(follower), None),
+            Err(StartError::Refused(finding)) if wanted == Ebpf::Require => {
+                return Err(SessionError::refused(finding));
+            }
+            Err(StartError::Refused(finding)) => (None, Some(*finding)),
+            Err(StartError::Gate(error)) => {
+                let error = io::Error::other(error);
+                return Err(SessionError::Failed("cannot attach", error));
+            }
+        },
+    };
+    // If the process has ended, its id may have been reused since it was checked.
+    if let (Root::Process { pidfd, .. }, Some(pid)) = (&root, subject.pid)
+        && access.is_limited()
+        && has_ended(pidfd)
+    {
+        return Err(SessionError::NoTarget(format!(
+            "process {pid} ended while denet attached to it"
+        )));
+    }
+    // Hardware counters of running processes are opened with the user's own rights.
+    if follower.is_some() || access.is_limited() {
+        capabilities::give_up();
+    }
+    Ok(Opened {
+        surroundings: surroundings(&options.target),
+        subject,
+        root,
+        follower,
+        refused,
+        inherited: None,
+    })
+}
+
+/// Finds what is to be attached to.
+fn find(options: &Options) -> Result<(Subject, Root), SessionError> {
+    match &options.target.selection {
+        Selection::Process(pid) => {
+            let subject = seen::process(*pid).map_err(SessionError::NoTarget)?;
+            let pidfd = processes::pidfd(*pid).map_err(|error| {
+                SessionError::NoTarget(format!("cannot follow process {pid}: {error}"))
+            })?;
+            let root = Root::Process {
+                pidfd,
+                has_ended: false,
+            };
+            Ok((subject, root))
+        }
+        Selection::Cgroup(folder) => {
+            let root = match options.sampling.interval {
+                None => Root::Members(folder.clone()),
+                Some(_) => Root::None,
+            };
+            Ok((Subject::of(format!("cgroup {}", folder.display())), root))
+        }
+        Selection::Machine | Selection::Command(_) => {
+            Ok((Subject::of("the whole machine".to_owned()), Root::None))
+        }
+    }
+}
+
+fn surroundings(target: &Target) -> Surroundings {
+    match &target.selection {
+        Selection::Process(pid) => {
+            Surroundings::of(*pid, None, &Counted::Threads(seen::threads(*pid)))
+        }
+        Selection::Cgroup(folder) => {
+            let members = cgroup::members(folder).unwrap_or_default();
+            let threads = members.iter().flat_map(|pid| seen::threads(*pid)).collect();
+            let first = members.first().copied().unwrap_or_else(std::process::id);
+            Surroundings::of(first, Some(folder), &Counted::Threads(threads))
+        }
+        Selection::Machine | Selection::Command(_) => {
+            Surroundings::of(std::process::id(), None, &Counted::Nobody)
+        }
+    }
+}
+
+pub(super) fn not_started(executable: &Path, error: GateError) -> SessionError {
+    match error {
+        GateError::Exec(error) => SessionError::Exec(executable.display().to_string(), error),
+        other => SessionError::Failed("cannot start the command", io::Error::other(other)),
+    }
+}

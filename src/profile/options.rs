@@ -1,0 +1,82 @@
+//! What a session is asked to observe, and why there was none.
+
+use std::io;
+use std::time::Duration;
+
+use super::Limits;
+use super::event_loop::Failure;
+use super::sampling::SamplingOptions;
+use crate::checks::finding::Finding;
+use crate::checks::scope::NOT_YOURS;
+use crate::process::program::Unrunnable;
+use crate::process::target::Target;
+
+/// Whether the syscall profile is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ebpf {
+    /// No.
+    Off,
+    /// If it is possible.
+    Auto,
+    /// If it is not possible, nothing is started.
+    Require,
+}
+
+/// What to observe, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to observe.
+    pub target: Target,
+    /// The syscall profile.
+    pub ebpf: Ebpf,
+    /// Stop after that long; a command is ended.
+    pub duration: Option<Duration>,
+    /// Continue until the last descendant has ended.
+    pub wait_all: bool,
+    /// What to sample, and how often.
+    pub sampling: SamplingOptions,
+    /// Limits of the syscall profile.
+    pub limits: Limits,
+}
+
+/// Why there was no session.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// There is no such command, or it cannot be executed.
+    #[error(transparent)]
+    Unrunnable(#[from] Unrunnable),
+    /// The kernel knows the file, but not how to execute it.
+    #[error("{0}: {1}")]
+    Exec(String, io::Error),
+    /// eBPF was required; the finding says what is missing.
+    #[error("eBPF is required and cannot be used here")]
+    Refused(Box<Finding>),
+    /// The user may not observe the target; the finding says why.
+    #[error("you may not observe this target")]
+    NotYours(Box<Finding>),
+    /// There is no such process or cgroup; why.
+    #[error("{0}")]
+    NoTarget(String),
+    /// A signal came before the command was started.
+    #[error("interrupted before the command was started")]
+    Interrupted(i32),
+    /// denet itself failed.
+    #[error("{0}: {1}")]
+    Failed(&'static str, io::Error),
+}
+
+impl SessionError {
+    /// The error for a finding: eBPF cannot be used at all, or not for this target.
+    pub(super) fn refused(finding: Box<Finding>) -> Self {
+        match finding.id {
+            NOT_YOURS => Self::NotYours(finding),
+            _ => Self::Refused(finding),
+        }
+    }
+}
+
+impl From<Failure> for SessionError {
+    fn from((what, error): Failure) -> Self {
+        Self::Failed(what, error)
+    }
+}
