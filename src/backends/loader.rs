@@ -39,7 +39,6 @@ pub(crate) struct Loaded {
 
 /// A backend that is not available.
 pub(crate) struct Refused {
-    /// Its name.
     pub(crate) backend: &'static str,
     pub(crate) needs: Needs,
     /// The kernel's refusal; `None` where it was not tried, because there are no types of the kernel.

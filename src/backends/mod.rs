@@ -14,9 +14,9 @@ pub(crate) mod kernel;
 pub(crate) mod load;
 #[cfg(feature = "ebpf")]
 pub(crate) mod loader;
-pub mod requirement;
+pub(crate) mod requirement;
 #[cfg(feature = "ebpf")]
 pub(crate) mod stream;
 #[cfg(feature = "ebpf")]
 mod streaming;
-pub mod table;
+pub(crate) mod table;

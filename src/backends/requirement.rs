@@ -6,29 +6,27 @@ use crate::decode::uapi::sections::ProgramKind;
 use crate::sys::release::Release;
 
 /// Numbers of `enum bpf_map_type`.
-#[expect(missing_docs, reason = "named as the kernel names them")]
-pub mod map {
-    pub const HASH: u32 = 1;
-    pub const ARRAY: u32 = 2;
-    pub const PERCPU_ARRAY: u32 = 6;
-    pub const STACK_TRACE: u32 = 7;
-    pub const RINGBUF: u32 = 27;
+pub(crate) mod map {
+    pub(crate) const HASH: u32 = 1;
+    pub(crate) const ARRAY: u32 = 2;
+    pub(crate) const PERCPU_ARRAY: u32 = 6;
+    pub(crate) const STACK_TRACE: u32 = 7;
+    pub(crate) const RINGBUF: u32 = 27;
 }
 
 /// Numbers of helpers.
-#[expect(missing_docs, reason = "named as the kernel names them")]
-pub mod call {
-    pub const GET_STACKID: u32 = 27;
-    pub const PROBE_READ_USER: u32 = 112;
-    pub const PROBE_READ_KERNEL: u32 = 113;
-    pub const PROBE_READ_USER_STR: u32 = 114;
-    pub const GET_CURRENT_TASK_BTF: u32 = 158;
-    pub const XDP_LOAD_BYTES: u32 = 189;
+pub(crate) mod call {
+    pub(crate) const GET_STACKID: u32 = 27;
+    pub(crate) const PROBE_READ_USER: u32 = 112;
+    pub(crate) const PROBE_READ_KERNEL: u32 = 113;
+    pub(crate) const PROBE_READ_USER_STR: u32 = 114;
+    pub(crate) const GET_CURRENT_TASK_BTF: u32 = 158;
+    pub(crate) const XDP_LOAD_BYTES: u32 = 189;
 }
 
 /// One requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Requirement {
+pub(crate) enum Requirement {
     /// A map of this type (number), of so many bytes.
     Map(u32, u64),
     /// A program, and a helper that it calls, by number.
@@ -56,7 +54,7 @@ pub enum Requirement {
 impl Requirement {
     /// The id of the probe that shows it. To attach a program includes to load it; an XDP program alone is
     /// loaded by itself as well, since only root can try to attach one.
-    pub fn probe(self) -> Option<String> {
+    pub(crate) fn probe(self) -> Option<String> {
         let named = |id: &str| Some(id.to_owned());
         match self {
             Self::Map(map::ARRAY, _) => named("map:array_1mib"),

@@ -12,19 +12,19 @@ use crate::sys::release::Release;
 
 /// One backend.
 #[derive(Clone, Copy, Debug)]
-pub struct Backend {
+pub(crate) struct Backend {
     /// As in text, JSON and documents: the type of its programs and where they are attached, e.g.
     /// `raw_tp/sys_enter`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// How its programs are attached.
-    pub mechanism: Mechanism,
+    pub(crate) mechanism: Mechanism,
     /// What it requires of the kernel, in the order of use.
-    pub requires: &'static [Requirement],
+    pub(crate) requires: &'static [Requirement],
 }
 
 /// How programs are attached, which decides where a backend applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
+pub(crate) enum Mechanism {
     /// Perf events of tracepoints: used where the kernel preempts programs of raw tracepoints.
     Event,
     /// Raw tracepoints, whose programs read kernel memory by helpers.
@@ -43,7 +43,7 @@ pub enum Mechanism {
 
 /// Where programs are attached that see calls, as `--hook` selects it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Hooking {
+pub(crate) enum Hooking {
     /// Raw tracepoints, or where the kernel preempts their programs, perf events.
     #[default]
     Auto,
@@ -58,11 +58,11 @@ pub enum Hooking {
 /// The mainline version that brought something, and whether it needs the kernel's types. Distributions
 /// backport: it explains a refusal, and never makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Needs {
+pub(crate) struct Needs {
     /// The version.
-    pub since: Release,
+    pub(crate) since: Release,
     /// Types of the kernel itself.
-    pub btf: bool,
+    pub(crate) btf: bool,
 }
 
 const fn needs(major: u32, minor: u32, btf: bool) -> Needs {
@@ -143,7 +143,7 @@ const fn row(
 
 /// `denet run`, `denet attach`.
 #[rustfmt::skip]
-pub const PROFILE: &[Backend] = &[
+pub(crate) const PROFILE: &[Backend] = &[
     row("tp/raw_syscalls/sys_enter", Mechanism::Event, &[
         TASKS, PIDS, ring(RING_BYTES), TASK_FUNCTIONS, EVENT, TracepointEvent,
     ]),
@@ -160,7 +160,7 @@ pub const PROFILE: &[Backend] = &[
 
 /// `denet monitor exec`.
 #[rustfmt::skip]
-pub const EXEC: &[Backend] = &[
+pub(crate) const EXEC: &[Backend] = &[
     row("tp/sched/sched_process_exec", Mechanism::Event, &[
         TASKS, PIDS, ring(EXEC_RING_BYTES), EXECUTIONS, TASK_FUNCTIONS, EVENT_READS_TEXT, TracepointEvent,
     ]),
@@ -184,7 +184,7 @@ pub const EXEC: &[Backend] = &[
 /// `denet monitor net`. What a descriptor is, the kernel's types alone describe and a helper alone reads: no
 /// program follows the pointers of the table of descriptors otherwise.
 #[rustfmt::skip]
-pub const NET: &[Backend] = &[
+pub(crate) const NET: &[Backend] = &[
     row("tp/raw_syscalls/sys_enter, sockets by BTF", Mechanism::Event, &[
         TASKS, PIDS, ring(NET_RING_BYTES), TASK_FUNCTIONS, EVENT_READS_KERNEL, TracepointEvent,
     ]),
@@ -197,7 +197,7 @@ pub const NET: &[Backend] = &[
 
 /// `denet trace`.
 #[rustfmt::skip]
-pub const TRACE: &[Backend] = &[
+pub(crate) const TRACE: &[Backend] = &[
     row("tp/raw_syscalls/sys_enter and sys_exit", Mechanism::Event, &[
         TASKS, PIDS, ring(TRACE_RING_BYTES), TRACED_CALLS, TASK_FUNCTIONS, EVENT_READS_TEXT, TracepointEvent,
     ]),
@@ -219,7 +219,7 @@ pub const TRACE: &[Backend] = &[
 
 /// `denet monitor xdp`.
 #[rustfmt::skip]
-pub const XDP: &[Backend] = &[
+pub(crate) const XDP: &[Backend] = &[
     row("XDP link", Mechanism::Xdp, &[XDP_COUNTERS, Program(ProgramKind::Xdp, None), XdpLink]),
     row("XDP link, frames read by helpers", Mechanism::XdpByHelpers, &[
         XDP_COUNTERS, Program(ProgramKind::Xdp, None),
@@ -229,7 +229,7 @@ pub const XDP: &[Backend] = &[
 
 /// What no command of denet uses: kernel stacks.
 #[rustfmt::skip]
-pub const KERNEL_STACKS: &[Backend] = &[
+pub(crate) const KERNEL_STACKS: &[Backend] = &[
     row("perf event samples", Mechanism::Other, &[
         Map(map::STACK_TRACE, 1 << 20), Program(ProgramKind::PerfEvent, Some(call::GET_STACKID)),
         KernelSamples, SampledProgram,
@@ -237,10 +237,11 @@ pub const KERNEL_STACKS: &[Backend] = &[
 ];
 
 /// Counters of the hardware, without a program.
-pub const HARDWARE_COUNTERS: &[Backend] = &[row("perf_event_open", Mechanism::Other, &[OwnCycles])];
+pub(crate) const HARDWARE_COUNTERS: &[Backend] =
+    &[row("perf_event_open", Mechanism::Other, &[OwnCycles])];
 
 /// A program at a tracepoint, as most tools attach it.
-pub const CLASSIC_TRACEPOINTS: &[Backend] = &[row(
+pub(crate) const CLASSIC_TRACEPOINTS: &[Backend] = &[row(
     PROFILE[0].name,
     Mechanism::Other,
     &[EVENT, TracepointEvent],

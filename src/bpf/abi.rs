@@ -174,7 +174,7 @@ pub struct Sample {
 
 impl Sample {
     /// None was taken.
-    pub(crate) const NONE: Self = Self {
+    pub const NONE: Self = Self {
         pid_tgid: 0,
         regs: 0,
         task: [0; SAMPLE_BYTES],
@@ -214,7 +214,7 @@ impl Task {
     /// Reads a record of the ring buffer, which holds only the cells that are in use.
     ///
     /// `None` if it is shorter or longer than a task can be.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         front_of(bytes, std::mem::offset_of!(Self, cells))
     }
 }

@@ -16,7 +16,7 @@ use aya::maps::{Array, Map};
 use super::abi::{Plain, SAMPLE_BYTES, SAMPLE_COOKIE, SAMPLES, Sample};
 use super::kernel::{self, KernelError, Kind};
 use super::object::{self, Maps, Program, Request};
-use super::types::{KernelTypes, VMLINUX_BTF};
+use super::types::KernelTypes;
 use crate::sys::gate::Rehearsal;
 
 /// What the programs have to be told about this kernel: offsets in `task_struct`, in bytes.
@@ -167,14 +167,6 @@ impl Calibration {
         sampled
             .unwrap_or_else(|_| Err(io::Error::other("the sampling thread died")))
             .map_err(|source| KernelError::new("BPF_PROG_TEST_RUN denet_sample", source))
-    }
-
-    /// The layout, and the calling thread, where there is no command.
-    pub(crate) fn of_this_process() -> Result<(Layout, KernelTask), KernelError> {
-        let calibration = Self::start(Path::new(VMLINUX_BTF))?;
-        calibration.stand_in()?;
-        let (layout, own, _) = calibration.finish()?;
-        Ok((layout, own))
     }
 
     /// The layout, the thread that began the calibration, and the waiting command.

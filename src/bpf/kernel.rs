@@ -17,11 +17,11 @@ use aya_obj::generated::{
 #[error("{operation}: {source}")]
 pub struct KernelError {
     /// The command and what it was for, e.g. `BPF_PROG_LOAD denet_count`.
-    pub operation: String,
+    pub(crate) operation: String,
     /// The kernel's answer.
-    pub source: io::Error,
+    pub(crate) source: io::Error,
     /// What the verifier said, where it said anything.
-    pub log: Option<String>,
+    pub(crate) log: Option<String>,
 }
 
 impl KernelError {

@@ -11,17 +11,18 @@ pub mod abi;
 pub(crate) mod assembly;
 pub(crate) mod calibrate;
 pub(crate) mod inventory;
-pub mod invoke;
+pub(crate) mod invoke;
 pub(crate) mod kernel;
 pub(crate) mod object;
 pub(crate) mod perf;
 pub(crate) mod pins;
 pub(crate) mod tables;
+#[cfg(feature = "test-hooks")]
 pub(crate) mod trial;
 pub(crate) mod types;
 pub(crate) mod types_access;
 
-pub use kernel::KernelError;
+pub(crate) use kernel::KernelError;
 
 /// The compiled objects, aligned as their ELF structures need it, and the table of them.
 macro_rules! objects {

@@ -69,7 +69,7 @@ pub(crate) struct Request<'a> {
 }
 
 /// An object whose maps are made: its programs can be loaded.
-pub(crate) struct Opened {
+pub struct Opened {
     object: Object,
     // Until a program is loaded, nothing else keeps them.
     _constants: Maps,

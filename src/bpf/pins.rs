@@ -48,7 +48,6 @@ pub(crate) struct ProgramInfo {
 /// What the kernel says of the link of an XDP program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct XdpLinkInfo {
-    /// Id of the program.
     pub(crate) program: u32,
     /// Number of the interface; 0 once that is gone, or the program was taken off.
     pub(crate) interface: u32,

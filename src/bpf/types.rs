@@ -7,6 +7,7 @@ use super::kernel::KernelError;
 use crate::decode::btf::{Btf, Kind};
 
 /// Where the kernel describes its own types.
+#[cfg(test)]
 pub(crate) const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// Offsets in `task_struct`, in bytes, and what `tp_btf` programs are attached by.

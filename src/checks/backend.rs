@@ -8,7 +8,7 @@ use crate::facts::Fact;
 use crate::facts::kernel::{Kernel, Lockdown};
 
 /// What is behind a refusal that only costs something.
-pub fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
+pub(crate) fn why_not(kernel: &Kernel, needs: Needs, refusal: Refusal<'_>) -> Finding {
     let release = kernel.release();
     let locked = kernel.lockdown == Fact::Known(Lockdown::Confidentiality);
     let is_of = |command: &str| refusal.what.starts_with(command);

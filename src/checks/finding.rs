@@ -6,11 +6,11 @@ use crate::checks::step::Step;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
     /// Stable name of the finding.
-    pub id: &'static str,
+    pub(crate) id: &'static str,
     /// What is the matter, in a sentence.
-    pub cause: String,
+    pub(crate) cause: String,
     /// What was seen that says so.
-    pub evidence: Vec<String>,
+    pub(crate) evidence: Vec<String>,
     /// What mends it: one after the other.
     pub fix: Vec<Step>,
 }

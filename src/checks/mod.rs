@@ -8,14 +8,14 @@ macro_rules! page {
 }
 
 pub(crate) mod answers;
-pub mod backend;
+pub(crate) mod backend;
 mod embedded;
-pub mod finding;
+pub(crate) mod finding;
 pub(crate) mod findings;
 pub mod goals;
 mod kernel;
 mod limits;
-pub mod object;
+pub(crate) mod object;
 mod outside;
 pub mod pages;
 pub mod predict;
@@ -24,12 +24,12 @@ mod refusal;
 pub mod report;
 pub(crate) mod scope;
 mod security;
-pub mod smoke;
+pub(crate) mod smoke;
 pub mod step;
 mod table;
 mod tracing;
-pub mod verdict;
-pub mod xdp;
+pub(crate) mod verdict;
+pub(crate) mod xdp;
 
 pub use refusal::{Refusal, WAITING, explain};
 pub use table::{CHECKS, Check};

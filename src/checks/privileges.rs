@@ -2,7 +2,7 @@
 
 mod grant;
 
-pub use grant::{before_at_other, granted_to_other};
+pub(crate) use grant::{before_at_other, granted_to_other};
 use grant::{counts_nowhere, given, grant, install, path, shown, written};
 pub(super) use grant::{grant_more, granted, granted_beside};
 

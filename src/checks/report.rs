@@ -20,9 +20,9 @@ use crate::sys::capabilities::Cap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Ids of the only ones; empty for all.
-    pub only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// Ids of those that are left out.
-    pub skip: Vec<String>,
+    pub(crate) skip: Vec<String>,
 }
 
 /// Every id that can be selected: goals, then checks.
@@ -77,62 +77,60 @@ fn is_ignored(decision: &Fact<Scope>) -> bool {
 
 /// For whom the machine was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// Its effective user id, where it is known.
-    pub uid: Option<u32>,
+    pub(crate) uid: Option<u32>,
     /// Its name, where it has one.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Ids of its groups, the primary one first.
-    pub groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     /// Capabilities that are effective once the binary runs, of those that matter here.
-    pub caps: Vec<&'static str>,
+    pub(crate) caps: Vec<&'static str>,
     /// Whose processes denet shows this user, if it gets its capabilities from its file.
-    pub scope: Option<Scope>,
-    /// The binary.
-    pub binary: Option<String>,
+    pub(crate) scope: Option<Scope>,
+    pub(crate) binary: Option<String>,
     /// What it would hold was worked out: it is not the process that looked.
-    pub simulated: bool,
+    pub(crate) simulated: bool,
 }
 
 /// The machine in a line each.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Host {
+pub(crate) struct Host {
     /// `6.18.5`
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// `Debian GNU/Linux 12 (bookworm)`
-    pub distribution: Option<String>,
+    pub(crate) distribution: Option<String>,
     /// `docker`, `wsl`; none on plain hardware and in virtual machines.
-    pub within: Option<String>,
+    pub(crate) within: Option<String>,
 }
 
 /// Everything that was found.
 #[derive(Clone, Debug)]
 pub struct Diagnosis<'a> {
     /// What was judged.
-    pub facts: &'a Facts,
-    /// Where.
-    pub host: Host,
+    pub(crate) facts: &'a Facts,
+    pub(crate) host: Host,
     /// For whom.
-    pub subject: Subject,
+    pub(crate) subject: Subject,
     /// Each check, in the order of the table.
     pub checks: Vec<Judged>,
     /// Each goal.
     pub goals: Vec<Outcome>,
     /// An object that was judged as well, and what it asks for.
-    pub object: Option<(ObjectFacts, Requirements)>,
+    pub(crate) object: Option<(ObjectFacts, Requirements)>,
 }
 
 /// A finding, and what comes of it.
 #[derive(Clone, Debug)]
-pub struct Cause<'a> {
+pub(crate) struct Cause<'a> {
     /// The check that has it.
-    pub check: &'a Judged,
+    pub(crate) check: &'a Judged,
     /// What is wrong.
-    pub finding: &'a Finding,
+    pub(crate) finding: &'a Finding,
     /// Titles of the goals that it blocks or degrades.
-    pub concerns: Vec<&'static str>,
+    pub(crate) concerns: Vec<&'static str>,
     /// What the kernel refused because of it.
-    pub symptoms: Vec<String>,
+    pub(crate) symptoms: Vec<String>,
 }
 
 impl<'a> Diagnosis<'a> {
@@ -157,7 +155,7 @@ impl<'a> Diagnosis<'a> {
     }
 
     /// Adds what an object file asks for, and whether it gets it here; or why it is none.
-    pub fn with_object(mut self, found: Result<ObjectFacts, ObjectError>) -> Self {
+    pub(crate) fn with_object(mut self, found: Result<ObjectFacts, ObjectError>) -> Self {
         let judged = match found {
             Ok(object) => {
                 let judged = object::judge(self.facts, &object);
@@ -173,7 +171,7 @@ impl<'a> Diagnosis<'a> {
     }
 
     /// The findings: what stands in the way of the first goals first, symptoms under their cause.
-    pub fn causes(&self) -> Vec<Cause<'_>> {
+    pub(crate) fn causes(&self) -> Vec<Cause<'_>> {
         let mut told_already = BTreeSet::new();
         let mut causes: Vec<(Option<(usize, usize)>, Cause<'_>)> = Vec::new();
         for check in &self.checks {
@@ -227,7 +225,7 @@ impl<'a> Diagnosis<'a> {
     }
 
     /// The worst of the goals; where none was asked for, of the checks.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         let goals = self.goals.iter().map(|goal| goal.status).max();
         goals.unwrap_or_else(|| {
             let of = |check: &Judged| match check.verdict.name() {
@@ -241,7 +239,7 @@ impl<'a> Diagnosis<'a> {
     }
 
     /// Everything that the kernel was asked, and its answers.
-    pub fn asked(&self) -> impl Iterator<Item = &crate::facts::probes::Probe> {
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &crate::facts::probes::Probe> {
         self.facts.probes.iter().flat_map(|probes| &probes.all)
     }
 }
@@ -350,7 +348,7 @@ fn subject(facts: &Facts) -> Subject {
 }
 
 /// How sure a check is, for scripts.
-pub fn confidence(evidence: Evidence) -> &'static str {
+pub(crate) fn confidence(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Probe => "probed",
         Evidence::Facts => "read",

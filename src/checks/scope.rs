@@ -4,7 +4,6 @@ use super::finding::Finding;
 use super::step::Step;
 use crate::facts::scope::CONFIG;
 
-/// Its id.
 pub(crate) const NOT_YOURS: &str = "not-yours";
 
 /// The refusal of a target that the user may not observe.

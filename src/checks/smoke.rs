@@ -8,21 +8,21 @@ use crate::facts::privileges::Privileges;
 
 /// Calls that were made and calls that the program saw.
 #[derive(Clone, Copy, Debug)]
-pub struct Miscount<'a> {
+pub(crate) struct Miscount<'a> {
     /// Of what.
-    pub syscall: &'a str,
+    pub(crate) syscall: &'a str,
     /// Made.
-    pub expected: u64,
+    pub(crate) expected: u64,
     /// Seen, at the last attempt.
-    pub observed: u64,
+    pub(crate) observed: u64,
     /// How often it was tried.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// Runs of the program that the kernel left out, of whichever task, in all attempts.
-    pub skipped_runs: u64,
+    pub(crate) skipped_runs: u64,
 }
 
 /// What is behind another number than was expected.
-pub fn miscounted(privileges: &Fact<Privileges>, count: Miscount<'_>) -> Finding {
+pub(crate) fn miscounted(privileges: &Fact<Privileges>, count: Miscount<'_>) -> Finding {
     let Miscount {
         syscall,
         expected,
@@ -70,7 +70,7 @@ pub fn miscounted(privileges: &Fact<Privileges>, count: Miscount<'_>) -> Finding
 }
 
 /// The program counts although its link is closed.
-pub fn still_attached(syscall: &str, made: u64, observed: u64) -> Finding {
+pub(crate) fn still_attached(syscall: &str, made: u64, observed: u64) -> Finding {
     Finding {
         id: "still-attached",
         cause: "the link is closed, and the program still runs".to_owned(),
@@ -82,7 +82,7 @@ pub fn still_attached(syscall: &str, made: u64, observed: u64) -> Finding {
 }
 
 /// The embedded object is not what it should be.
-pub fn broken_object(what: String) -> Finding {
+pub(crate) fn broken_object(what: String) -> Finding {
     Finding {
         id: "object-broken",
         cause: "the eBPF object in this binary is damaged".to_owned(),
@@ -92,7 +92,7 @@ pub fn broken_object(what: String) -> Finding {
 }
 
 /// The kernel's types are there and malformed.
-pub fn malformed_btf(what: String) -> Finding {
+pub(crate) fn malformed_btf(what: String) -> Finding {
     Finding {
         id: "kernel-btf-malformed",
         cause: "the kernel's description of its own types cannot be understood".to_owned(),

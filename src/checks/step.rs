@@ -109,7 +109,7 @@ pub enum Step {
 
 impl Step {
     /// What no command does, and gives nothing away.
-    pub fn manual(what: impl Into<String>) -> Self {
+    pub(crate) fn manual(what: impl Into<String>) -> Self {
         Self::Manual {
             what: what.into(),
             risk: "".into(),
@@ -117,7 +117,7 @@ impl Step {
     }
 
     /// Stable name of this kind of step.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::GrantCaps { .. } => "grant-caps",
             Self::Install { .. } => "install",
@@ -181,7 +181,7 @@ impl Step {
     }
 
     /// What it gives away, to whom; empty if nothing.
-    pub fn risk(&self) -> &str {
+    pub(crate) fn risk(&self) -> &str {
         match self {
             Self::GrantCaps { caps, .. } if caps.contains("net_admin") => {
                 "whoever may run that file can then read kernel memory and change the network: keep it owned \
@@ -216,7 +216,7 @@ impl Step {
     }
 
     /// It holds after the next boot.
-    pub fn is_persistent(&self) -> bool {
+    pub(crate) fn is_persistent(&self) -> bool {
         !matches!(
             self,
             Self::Sysctl { .. }
@@ -230,7 +230,7 @@ impl Step {
     }
 
     /// The command that undoes it, where one does.
-    pub fn undo(&self) -> Option<String> {
+    pub(crate) fn undo(&self) -> Option<String> {
         let path = |path: &PathBuf| quoted(&path.display().to_string());
         match self {
             Self::GrantCaps { file, before, .. } => Some(match before {

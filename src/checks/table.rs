@@ -10,9 +10,9 @@ pub struct Check {
     /// Stable name: what is wrong where it finds something.
     pub id: &'static str,
     /// What it looks at.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// Under which heading it stands.
-    pub section: &'static str,
+    pub(crate) section: &'static str,
     /// Judges; reads nothing and cannot fail.
     pub judge: fn(&Facts) -> Verdict,
     /// Probes that count as evidence for it where they were asked.
@@ -321,7 +321,7 @@ pub const CHECKS: &[Check] = &[
 
 impl Check {
     /// What it says of these facts.
-    pub fn judged(&self, facts: &Facts) -> Judged {
+    pub(crate) fn judged(&self, facts: &Facts) -> Judged {
         let asked = |id: &&str| {
             let probes = facts.probes.as_ref();
             probes.is_some_and(|probes| probes.get(id).is_some())

@@ -70,7 +70,7 @@ impl Verdict {
 /// By what a check goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Evidence {
+pub(crate) enum Evidence {
     /// Files of the kernel and settings, read.
     Facts,
     /// What the kernel's own rules make of them.
@@ -85,11 +85,11 @@ pub struct Judged {
     /// Stable name: of the check, of the finding it makes, and of its page in docs/troubleshooting.
     pub id: &'static str,
     /// What it looks at.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// Under which heading it stands.
-    pub section: &'static str,
+    pub(crate) section: &'static str,
     /// By what it goes.
-    pub evidence: Evidence,
+    pub(crate) evidence: Evidence,
     /// What it said.
     pub verdict: Verdict,
 }

@@ -16,17 +16,17 @@ const READS_BY_HELPERS: Release = Release(5, 18);
 const LINKS: Release = Release(5, 9);
 
 /// Somebody else's program is there; `evidence` names it.
-pub fn taken(evidence: Vec<String>) -> Finding {
+pub(crate) fn taken(evidence: Vec<String>) -> Finding {
     findings::xdp_busy(evidence)
 }
 
 /// The driver refused what is asked of it; `evidence` names it and its reason.
-pub fn not_native(evidence: String) -> Finding {
+pub(crate) fn not_native(evidence: String) -> Finding {
     findings::xdp_not_native(vec![evidence])
 }
 
 /// The finding behind a refusal of an XDP program: its fix grants what that takes, and no more.
-pub fn refused(facts: &Facts, refusal: Refusal<'_>) -> Finding {
+pub(crate) fn refused(facts: &Facts, refusal: Refusal<'_>) -> Finding {
     let running = facts.kernel.release();
     if running.is_some_and(|running| running < LINKS) && refusal.errno == Some(libc::EINVAL) {
         return findings::kernel_too_old(LINKS, running, vec![refusal.what.to_owned()]);

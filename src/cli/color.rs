@@ -14,7 +14,7 @@ const STARTING: [&str; 4] = ["run", "trace", "exec", "net"];
 pub struct Color {
     /// Colour text and help: auto does so on a terminal, unless NO_COLOR or FORCE_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
-    pub color: ColorChoice,
+    pub(crate) color: ColorChoice,
 }
 
 impl Color {

@@ -49,31 +49,31 @@ pub struct EbpfDiag {
     pub debug: bool,
     /// One JSON object instead of text
     #[arg(short, long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// These goals and checks only
     #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = known)]
-    pub only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// Not these goals and checks
     #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = known)]
-    pub skip: Vec<String>,
+    pub(crate) skip: Vec<String>,
     /// Judge for this user, by name or number, after a login of theirs
     #[arg(long, value_name = "NAME", conflicts_with = "facts")]
-    pub as_user: Option<String>,
+    pub(crate) as_user: Option<String>,
     /// Judge for a process that executes this file
     #[arg(long, value_name = "FILE", conflicts_with = "facts")]
-    pub binary: Option<PathBuf>,
+    pub(crate) binary: Option<PathBuf>,
     /// Also say what this eBPF object asks for; a program that has one within will do
     #[arg(long, value_name = "FILE")]
-    pub object: Option<PathBuf>,
+    pub(crate) object: Option<PathBuf>,
     /// Read /proc, /sys, /etc and /boot under this directory, and try nothing
     #[arg(long, value_name = "DIR", conflicts_with = "facts")]
-    pub sysroot: Option<PathBuf>,
+    pub(crate) sysroot: Option<PathBuf>,
     /// Write what was found to this file, and judge it
     #[arg(long, value_name = "FILE", conflicts_with = "facts")]
-    pub save_facts: Option<PathBuf>,
+    pub(crate) save_facts: Option<PathBuf>,
     /// Judge what --save-facts wrote, on any machine
     #[arg(long, value_name = "FILE")]
-    pub facts: Option<PathBuf>,
+    pub(crate) facts: Option<PathBuf>,
     /// Print the page about a finding
     #[arg(long, value_name = "ID", value_parser = page, conflicts_with_all = NOT_WITH_A_PAGE)]
     pub explain: Option<String>,

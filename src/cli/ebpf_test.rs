@@ -24,10 +24,10 @@ Examples:
 pub struct EbpfTest {
     /// The syscall that is made, with arguments that make it do nothing, and counted
     #[arg(long, value_name = "NAME", default_value = "getpid", value_parser = Harmless::named)]
-    pub syscall: Harmless,
+    pub(crate) syscall: Harmless,
     /// One JSON object instead of a table
     #[arg(short, long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Say on stderr what is loaded and attached, and what was refused (or set RUST_LOG)
     #[arg(long)]
     pub debug: bool,
@@ -37,7 +37,7 @@ pub struct EbpfTest {
     /// Look here for the kernel's types, to test what happens without
     #[cfg_attr(feature = "test-hooks", arg(long, hide = true, default_value = VMLINUX))]
     #[cfg_attr(not(feature = "test-hooks"), arg(skip = VMLINUX))]
-    pub btf: PathBuf,
+    pub(crate) btf: PathBuf,
 }
 
 impl EbpfTest {

@@ -10,13 +10,13 @@ mod setup;
 mod stats;
 mod words;
 
-pub use color::Color;
+pub(crate) use color::Color;
 pub use ebpf_diag::EbpfDiag;
 pub use ebpf_test::EbpfTest;
 use monitor::{Monitored, Traced};
-pub use profile::{EbpfMode, Form, Profile};
-pub use setup::Setup;
-pub use stats::Stats;
+pub(crate) use profile::Profile;
+pub(crate) use setup::Setup;
+pub(crate) use stats::Stats;
 pub use words::parsed;
 
 use std::ffi::OsString;

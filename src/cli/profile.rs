@@ -21,76 +21,76 @@ const SAMPLED_EVERY_MS: u64 = 100;
 
 /// Options of the profile.
 #[derive(Args, Debug)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// Count every syscall: `require` (the bare flag) refuses to start the command where eBPF
     /// cannot work and says why; `auto` goes on without
     #[arg(long, global = true, value_enum, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "require", hide_possible_values = true)]
-    pub enable_ebpf: Option<EbpfMode>,
+    pub(crate) enable_ebpf: Option<EbpfMode>,
     /// JSON lines on stdout instead of text on stderr
     #[arg(short, long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Also write the JSON lines to FILE
     #[arg(short, long, global = true, value_name = "FILE")]
-    pub out: Option<PathBuf>,
+    pub(crate) out: Option<PathBuf>,
     /// Stop after SECS seconds: a command is ended (SIGTERM, two seconds later SIGKILL), what it started and
     /// left behind runs on; what was attached to is left alone
     #[arg(short, long, global = true, value_name = "SECS", value_parser = seconds, default_value = "0", hide_default_value = true)]
-    pub duration: Duration,
+    pub(crate) duration: Duration,
     /// No samples on the terminal, and no report where it goes to --json or --out
     #[arg(short, long, global = true)]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// Print each sample as a line of its own rather than redraw one
     #[arg(short, long, global = true)]
-    pub no_update: bool,
+    pub(crate) no_update: bool,
     /// Sample every MS milliseconds during the first second [default: 100]
     #[arg(short, long, global = true, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    pub interval: Option<u64>,
+    pub(crate) interval: Option<u64>,
     /// From then on less and less often, from the tenth second on every MS milliseconds
     #[arg(short, long, global = true, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    pub max_interval: u64,
+    pub(crate) max_interval: u64,
     /// No samples: only the final summary of the whole life
     #[arg(long, global = true)]
-    pub no_polling: bool,
+    pub(crate) no_polling: bool,
     /// The process alone, not its descendants
     #[arg(long, global = true)]
-    pub exclude_children: bool,
+    pub(crate) exclude_children: bool,
     /// Count bytes and page faults from the start of each process rather than from when denet attached
     #[arg(long, global = true)]
-    pub since_process_start: bool,
+    pub(crate) since_process_start: bool,
     /// Each thread as well
     #[arg(long, global = true)]
-    pub threads: bool,
+    pub(crate) threads: bool,
     /// Go on until the last descendant has ended, not only the command itself
     #[arg(long, global = true)]
-    pub wait_all: bool,
+    pub(crate) wait_all: bool,
     /// Form of the records in --out, or on stdout without it: csv has one row for each sample
     #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = Form::Json, hide_default_value = true)]
-    pub format: Form,
+    pub(crate) format: Form,
     /// Write a record about this machine first: kernel, CPUs, limits
     #[arg(long, global = true)]
-    pub write_env: bool,
+    pub(crate) write_env: bool,
     /// Rows of each table, entries of each top_syscalls; 0 for all
     #[arg(long, global = true, value_name = "N", default_value_t = 10)]
-    pub top: usize,
+    pub(crate) top: usize,
     /// Loss of events is an error: exit status 4
     #[arg(long, global = true)]
-    pub strict: bool,
+    pub(crate) strict: bool,
     /// Say on stderr what is loaded, attached and read, and each failed attempt (or set RUST_LOG)
     #[arg(long, global = true)]
-    pub debug: bool,
+    pub(crate) debug: bool,
     /// Follow no more tasks than this, to test what happens beyond
     #[cfg_attr(feature = "test-hooks", arg(long, global = true, hide = true, value_parser = clap::value_parser!(u32).range(1..=16384)))]
     #[cfg_attr(not(feature = "test-hooks"), arg(skip))]
-    pub max_tasks: Option<u32>,
+    pub(crate) max_tasks: Option<u32>,
     /// Look here for the kernel's types, to test what happens without
     #[cfg_attr(feature = "test-hooks", arg(long, global = true, hide = true, default_value = VMLINUX))]
     #[cfg_attr(not(feature = "test-hooks"), arg(skip = VMLINUX))]
-    pub btf: PathBuf,
+    pub(crate) btf: PathBuf,
 }
 
 /// Whether the syscall profile must work.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum EbpfMode {
+pub(crate) enum EbpfMode {
     /// Refuse to start the command where it cannot.
     Require,
     /// Go on without, and say so.
@@ -99,7 +99,7 @@ pub enum EbpfMode {
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Form {
+pub(crate) enum Form {
     /// JSON lines.
     Json,
     /// A table of the samples.

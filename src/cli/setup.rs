@@ -9,45 +9,45 @@ use crate::setup::plan::{Profile, Wish};
 
 /// What setup is to do.
 #[derive(Args, Debug)]
-pub struct Setup {
+pub(crate) struct Setup {
     /// Make the changes; without a verb they are only listed
     #[arg(long)]
-    pub apply: bool,
+    pub(crate) apply: bool,
     /// Undo what --apply changed, to the byte
     #[arg(long, conflicts_with = "apply")]
-    pub rollback: bool,
+    pub(crate) rollback: bool,
     /// Say whether all still holds
     #[arg(long, conflicts_with_all = ["apply", "rollback"])]
-    pub status: bool,
+    pub(crate) status: bool,
     /// `least`: what is needed and no more; `documented`: what classic guides ask for as well, with what
     /// each step exposes
     #[arg(long, value_enum, default_value = "least", hide_possible_values = true)]
-    pub profile: ProfileName,
+    pub(crate) profile: ProfileName,
     /// Who is to profile: added to the group `tracing` (the user behind sudo)
     #[arg(long, value_name = "NAME")]
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// More than profiling the user's own processes: xdp (cap_net_admin), kernel-symbols (cap_syslog), scope=any
     /// (processes of all users), sysctl=KEY=VALUE
     #[arg(long, value_name = "WHAT", value_parser = with)]
-    pub with: Vec<With>,
+    pub(crate) with: Vec<With>,
     /// Where the binaries go, into bin below
     #[arg(long, value_name = "DIR", default_value = "/usr/local")]
-    pub prefix: PathBuf,
+    pub(crate) prefix: PathBuf,
     /// Set up the system in this directory instead, an image
     #[arg(long, value_name = "DIR")]
-    pub root: Option<PathBuf>,
+    pub(crate) root: Option<PathBuf>,
     /// Do not ask before changing anything
     #[arg(long)]
-    pub yes: bool,
+    pub(crate) yes: bool,
     /// End at this boundary between two acts, to test what is then found
     #[cfg_attr(feature = "test-hooks", arg(long, hide = true, value_name = "N"))]
     #[cfg_attr(not(feature = "test-hooks"), arg(skip))]
-    pub die_at: Option<u32>,
+    pub(crate) die_at: Option<u32>,
 }
 
 /// How much is opened.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum ProfileName {
+pub(crate) enum ProfileName {
     /// What is needed and no more.
     Least,
     /// What the classic guides ask for as well.
@@ -56,7 +56,7 @@ pub enum ProfileName {
 
 /// Something that is asked for besides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum With {
+pub(crate) enum With {
     /// Counters on network interfaces.
     Xdp,
     /// Names of kernel functions.
@@ -83,8 +83,7 @@ fn with(text: &str) -> Result<With, String> {
 }
 
 impl Setup {
-    /// Plain options.
-    pub fn into_parts(self, json: bool) -> Options {
+    pub(crate) fn into_parts(self, json: bool) -> Options {
         let act = match (self.apply, self.rollback, self.status) {
             (true, ..) => Act::Apply,
             (_, true, _) => Act::Rollback,

@@ -8,15 +8,14 @@ use crate::commands::stats::{Options, Source};
 
 /// What is to be summarised.
 #[derive(Args, Debug)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// JSON lines that denet recorded, whole, cut off or still growing; `-` for standard input
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 impl Stats {
-    /// Plain options.
-    pub fn into_parts(self, json: bool, top: usize) -> Options {
+    pub(crate) fn into_parts(self, json: bool, top: usize) -> Options {
         let from = if self.file == Path::new("-") {
             Source::Stdin
         } else {

@@ -8,7 +8,7 @@ use crate::process::seen::Subject;
 use crate::profile::options::Options;
 
 /// Attaches to processes and reports; returns the exit code.
-pub fn run(options: Options, output: &Output) -> u8 {
+pub(crate) fn run(options: Options, output: &Output) -> u8 {
     profiling::run(options, output, |subject| About {
         title: title(subject),
         unbegun: "nothing was watched",

@@ -19,7 +19,7 @@ use crate::sys::root::Root;
 
 /// Where facts come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// This machine, which is asked as well.
     Live,
     /// A tree of files, of which nothing is tried.
@@ -28,55 +28,40 @@ pub enum Source {
     Saved(PathBuf),
 }
 
-/// What is asked for.
+/// What to judge, and how to report it.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where facts come from.
-    pub source: Source,
+    pub(crate) source: Source,
     /// Who and what is judged.
-    pub target: Target,
+    pub(crate) target: Target,
     /// Which checks and goals.
-    pub selection: Selection,
+    pub(crate) selection: Selection,
     /// An eBPF object to judge as well.
-    pub object: Option<PathBuf>,
+    pub(crate) object: Option<PathBuf>,
     /// Where the facts are to be written.
-    pub save: Option<PathBuf>,
+    pub(crate) save: Option<PathBuf>,
     /// One JSON object instead of text.
-    pub json: bool,
+    pub(crate) json: bool,
     /// Everything, not only what matters.
-    pub verbose: bool,
+    pub(crate) verbose: bool,
 }
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-pub enum DoctorError {
+pub(crate) enum DoctorError {
     /// What was asked for cannot be; nothing was judged.
     #[error("{0}")]
     Usage(String),
     /// A file that was named and cannot be read.
     #[error("{}: {source}", path.display())]
-    Input {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Input { path: PathBuf, source: io::Error },
     /// The facts could not be saved.
     #[error("{}: {source}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    File { path: PathBuf, source: io::Error },
     /// A facts file that holds none.
     #[error("{}: {source}; make one with ebpf_diag --save-facts", path.display())]
-    Facts {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: SavedError,
-    },
+    Facts { path: PathBuf, source: SavedError },
     /// The report could not be written.
     #[error("the report could not be written: {0}")]
     Output(io::Error),
@@ -84,7 +69,7 @@ pub enum DoctorError {
 
 impl DoctorError {
     /// What the process ends with.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Input { .. } | Self::Facts { .. } => exit::TOOL_USAGE,
             Self::File { .. } | Self::Output(_) => exit::TOOL_FAILED,

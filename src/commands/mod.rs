@@ -1,12 +1,12 @@
 //! What each verb does: one file for each. `denet monitor` and `denet trace` share one.
 
-pub mod attach;
+pub(crate) mod attach;
 pub mod diagnose;
 pub mod exit;
-pub mod monitor;
+pub(crate) mod monitor;
 mod profiling;
 mod refusal;
-pub mod run;
-pub mod setup;
+pub(crate) mod run;
+pub(crate) mod setup;
 pub mod smoke;
-pub mod stats;
+pub(crate) mod stats;

@@ -23,9 +23,8 @@ use crate::setup::{SetupError, command};
 /// The name before error messages.
 const NAME: &str = "denet setup";
 
-/// Which verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     /// List what would be changed.
     Plan,
     /// Change it.
@@ -36,21 +35,19 @@ pub enum Act {
     Status,
 }
 
-/// What is asked for.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Which verb.
-    pub act: Act,
+pub(crate) struct Options {
+    pub(crate) act: Act,
     /// What a machine is set up for.
-    pub wish: Wish,
+    pub(crate) wish: Wish,
     /// Another system, in this directory.
-    pub root: Option<PathBuf>,
+    pub(crate) root: Option<PathBuf>,
     /// One JSON object instead of text.
-    pub json: bool,
+    pub(crate) json: bool,
     /// Do not ask.
-    pub yes: bool,
+    pub(crate) yes: bool,
     /// To test what a kill leaves.
-    pub die_at: Option<u32>,
+    pub(crate) die_at: Option<u32>,
 }
 
 /// Plans, applies, rolls back or verifies, and reports to stdout; returns the exit code.

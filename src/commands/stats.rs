@@ -16,26 +16,25 @@ const BUFFER: usize = 256 << 10;
 
 /// Where a recording comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// Standard input.
     Stdin,
     /// A file, or what is opened like one.
     File(PathBuf),
 }
 
-/// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// The recording.
-    pub from: Source,
+    pub(crate) from: Source,
     /// One JSON object instead of text.
-    pub json: bool,
+    pub(crate) json: bool,
     /// Rows of the table of syscalls, 0 for all.
-    pub top: usize,
+    pub(crate) top: usize,
 }
 
 /// Reads, sums up and writes to stdout; returns the exit code.
-pub fn run(options: &Options) -> u8 {
+pub(crate) fn run(options: &Options) -> u8 {
     if inherited::was_closed(1) {
         complain("stdout is closed, but stats writes there");
         return exit::FAILED;

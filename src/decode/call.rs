@@ -4,7 +4,7 @@ use crate::decode::syscalls::Abi;
 
 /// On which side of the call memory is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     /// Before the kernel acts: what the caller gives.
     Enter,
     /// After it: what the kernel answers.
@@ -13,7 +13,7 @@ pub enum When {
 
 /// How much is read behind a pointer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub(crate) enum What {
     /// Up to and without a NUL.
     String,
     /// That many bytes.
@@ -41,26 +41,25 @@ pub enum What {
 
 /// One read of the caller's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capture {
+pub(crate) struct Capture {
     /// Index of the argument that is the pointer.
-    pub arg: u8,
+    pub(crate) arg: u8,
     /// On which side of the call. At [`When::Exit`] it is worth reading only if the call succeeded,
     /// or failed with EINTR or one of the restarts: what is left of a sleep is told then.
-    pub when: When,
+    pub(crate) when: When,
     /// How much.
-    pub what: What,
+    pub(crate) what: What,
     /// As much as is shown of a buffer is enough; anything else is understood only whole.
-    pub is_buffer: bool,
+    pub(crate) is_buffer: bool,
 }
 
 /// What came of a capture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PieceData<'a> {
+pub(crate) enum PieceData<'a> {
     /// The pointer could not be read, or not all that was to be read.
     Fault,
     /// Bytes, of a string without its NUL.
     Bytes {
-        /// What was read.
         data: &'a [u8],
         /// Nothing was cut off.
         whole: bool,
@@ -76,46 +75,45 @@ pub enum PieceData<'a> {
 
 /// One captured argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     /// Index of the argument.
-    pub arg: u8,
+    pub(crate) arg: u8,
     /// On which side of the call.
-    pub when: When,
-    /// What was read.
-    pub data: PieceData<'a>,
+    pub(crate) when: When,
+    pub(crate) data: PieceData<'a>,
 }
 
 /// A call, entered and perhaps returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// Through which entry it came.
-    pub abi: Abi,
+    pub(crate) abi: Abi,
     /// Its number there: any value at all.
-    pub nr: i32,
+    pub(crate) nr: i32,
     /// Registers, as wide as the machine's.
-    pub args: [u64; 6],
+    pub(crate) args: [u64; 6],
     /// What it returned, a negative errno where it failed; `None` while it lasts, or where it never
     /// returns.
-    pub result: Option<i64>,
+    pub(crate) result: Option<i64>,
     /// What was captured, in any order.
-    pub pieces: &'a [Piece<'a>],
+    pub(crate) pieces: &'a [Piece<'a>],
 }
 
 impl Call<'_> {
     /// Name of the call, `syscall_9999` where no table has it.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let (abi, nr) = (self.abi, self.nr);
         crate::decode::syscalls::Call { abi, nr }.describe().0
     }
 
     /// It returned, and no error.
-    pub fn succeeded(&self) -> bool {
+    pub(crate) fn succeeded(&self) -> bool {
         self.result.is_some_and(|result| !is_error(result))
     }
 }
 
 /// Whether a result is a negative errno: the kernel's own `IS_ERR_VALUE`, so that addresses of
 /// mappings are none.
-pub fn is_error(result: i64) -> bool {
+pub(crate) fn is_error(result: i64) -> bool {
     (-4095..0).contains(&result)
 }

@@ -145,13 +145,13 @@ const ERRORS: &[(i32, &str, &str)] = &[
 ];
 
 /// Name and words of an errno (positive); `None` where the kernel has none of the number.
-pub fn named(errno: i32) -> Option<(&'static str, &'static str)> {
+pub(crate) fn named(errno: i32) -> Option<(&'static str, &'static str)> {
     let found = ERRORS.iter().find(|(number, ..)| *number == errno);
     found.map(|(_, name, words)| (*name, *words))
 }
 
 /// The errno of a name, the other names of the same number too.
-pub fn number(name: &str) -> Option<i32> {
+pub(crate) fn number(name: &str) -> Option<i32> {
     let name = match name {
         "EWOULDBLOCK" => "EAGAIN",
         "EDEADLOCK" => "EDEADLK",
@@ -163,12 +163,12 @@ pub fn number(name: &str) -> Option<i32> {
 }
 
 /// All names.
-pub fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ERRORS.iter().map(|(_, name, _)| *name)
 }
 
 /// The call did not fail: the kernel makes it again, or ends it with EINTR.
-pub fn is_restart(errno: i32) -> bool {
+pub(crate) fn is_restart(errno: i32) -> bool {
     matches!(errno, 512 | 513 | 514 | 516)
 }
 

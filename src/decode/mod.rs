@@ -4,15 +4,15 @@
 //! eBPF side captures ([`table::Entry::captures`]) and how it is decoded ([`arguments`]). [`descriptors`]
 //! tracks what descriptors refer to, [`filter`] parses the expressions of `-e`. [`btf`] reads the kernel's types, [`uapi`] has the names of eBPF.
 
-pub mod arguments;
+pub(crate) mod arguments;
 pub mod btf;
-pub mod call;
-pub mod descriptors;
-pub mod errors;
-pub mod filter;
-pub mod names;
-pub mod quote;
+pub(crate) mod call;
+pub(crate) mod descriptors;
+pub(crate) mod errors;
+pub(crate) mod filter;
+pub(crate) mod names;
+pub(crate) mod quote;
 pub mod syscalls;
 pub mod table;
 pub mod uapi;
-pub mod value;
+pub(crate) mod value;

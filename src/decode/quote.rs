@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::output::escape::is_harmless;
 
 /// Printable ASCII as it is, the rest as C escapes or octal; also `\`, `"` and all of `also`.
-pub fn escaped(bytes: &[u8], also: &[u8]) -> String {
+pub(crate) fn escaped(bytes: &[u8], also: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for (at, byte) in bytes.iter().enumerate() {
         let digit_follows = bytes
@@ -36,12 +36,12 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// In double quotes.
-pub fn quoted(bytes: &[u8]) -> String {
+pub(crate) fn quoted(bytes: &[u8]) -> String {
     format!("\"{}\"", escaped(bytes, b""))
 }
 
 /// Words of a process (a command, a thread's name) for use between `<` and `>`.
-pub fn bracketed(bytes: &[u8]) -> String {
+pub(crate) fn bracketed(bytes: &[u8]) -> String {
     escaped(bytes, b"<>")
 }
 

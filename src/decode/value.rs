@@ -10,7 +10,7 @@ use crate::output::escape::is_harmless;
 
 /// What an argument or a field of it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     /// A signed number.
     Int(i64),
     /// An unsigned number.
@@ -37,9 +37,7 @@ pub enum Value {
         /// There was more.
         cut: bool,
     },
-    /// A descriptor.
     Fd {
-        /// Its number.
         number: i32,
         /// What it refers to, where that is known.
         is: Option<Vec<u8>>,
@@ -119,7 +117,7 @@ impl Value {
     /// For machines: numbers as numbers, strings as strings, structures as objects, what points
     /// nowhere as null. Text that is not UTF-8, or has characters that are not harmless and not
     /// escaped by JSON, is an object of its `escaped` form; one that was cut says `cut`.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         match self {
             Self::Int(number) => json!(number),
             Self::UInt(number) => json!(number),

@@ -15,7 +15,7 @@ use crate::sys::root::{FileKind, Root, Stat};
 /// What is wanted of the last file on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Want {
+pub(crate) enum Want {
     /// Its content or, of a directory, its names.
     Read,
     /// To change it.
@@ -36,30 +36,27 @@ impl Want {
 
 /// A file or directory on the way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Component {
+pub(crate) struct Component {
     /// Its path from the root on.
-    pub path: String,
-    /// What it is.
-    pub stat: Fact<Stat>,
+    pub(crate) path: String,
+    pub(crate) stat: Fact<Stat>,
 }
 
 /// From `/` to a file, a component each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trail(pub Vec<Component>);
+pub(crate) struct Trail(pub Vec<Component>);
 
 /// Does somebody get there?
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Access {
+pub(crate) enum Access {
     /// Yes.
     Allowed,
     /// The first that refuses.
     Refused {
-        /// Its path.
         at: String,
         /// What is wanted of it.
         want: Want,
-        /// What it is.
         stat: Stat,
     },
     /// There is no such file; the first that is missing.
@@ -70,7 +67,7 @@ pub enum Access {
 
 impl Trail {
     /// Looks at every component of an absolute path.
-    pub fn probe(root: &Root, path: impl AsRef<Path>) -> Self {
+    pub(crate) fn probe(root: &Root, path: impl AsRef<Path>) -> Self {
         let mut components: Vec<_> = path.as_ref().ancestors().collect();
         components.reverse();
         let look = |path: &Path| Component {
@@ -81,14 +78,14 @@ impl Trail {
     }
 
     /// What is known of the last component.
-    pub fn last(&self) -> Fact<Stat> {
+    pub(crate) fn last(&self) -> Fact<Stat> {
         self.0
             .last()
             .map_or(Fact::Absent, |component| component.stat.clone())
     }
 
     /// Whether this process gets there, and if not, where it ends (`inode_permission`, fs/namei.c).
-    pub fn access(&self, who: &Privileges, want: Want) -> Access {
+    pub(crate) fn access(&self, who: &Privileges, want: Want) -> Access {
         let last = self.0.len().saturating_sub(1);
         for (at, component) in self.0.iter().enumerate() {
             let wanted = if at == last { want } else { Want::Execute };

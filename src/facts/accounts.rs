@@ -12,19 +12,19 @@ use crate::sys::root::Root;
 
 /// A line of `/etc/passwd`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub(crate) struct Account {
     /// Login name.
-    pub name: String,
+    pub(crate) name: String,
     /// User id.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Primary group.
-    pub gid: u32,
+    pub(crate) gid: u32,
 }
 
 /// What a shell of this user may do, who is named or, where nobody is called so, numbered; `Absent`
 /// if there is none. No capability is held; the bounding set and the seccomp filters are those of
 /// pid 1, which every login descends from, or where that is hidden, this process' own.
-pub fn of_user(root: &Root, user: &str) -> Fact<Privileges> {
+pub(crate) fn of_user(root: &Root, user: &str) -> Fact<Privileges> {
     if root.is_live() {
         let known = Fact::of("the name service", names::user(user)).and_then(Fact::from_option);
         return known.and_then(|(name, uid, groups)| {
@@ -42,7 +42,7 @@ pub fn of_user(root: &Root, user: &str) -> Fact<Privileges> {
 }
 
 /// Whether there is such a user at all.
-pub fn exists(root: &Root, user: &str) -> Fact<()> {
+pub(crate) fn exists(root: &Root, user: &str) -> Fact<()> {
     if root.is_live() {
         let known = Fact::of("the name service", names::user(user)).and_then(Fact::from_option);
         return known.map(|_| ());
@@ -51,13 +51,13 @@ pub fn exists(root: &Root, user: &str) -> Fact<()> {
 }
 
 /// Who is called so in `/etc/passwd`, or has this number.
-pub fn account(root: &Root, user: &str) -> Fact<Account> {
+pub(crate) fn account(root: &Root, user: &str) -> Fact<Account> {
     let path = "/etc/passwd";
     Fact::of(path, root.text(path)).and_then(|text| find(&text, user))
 }
 
 /// The name of a user id; `Absent` if nobody has it.
-pub fn name_of(root: &Root, uid: u32) -> Fact<String> {
+pub(crate) fn name_of(root: &Root, uid: u32) -> Fact<String> {
     let path = "/etc/passwd";
     Fact::of(path, root.text(path)).and_then(|text| {
         let mut accounts = text.lines().filter_map(parse);

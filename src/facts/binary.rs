@@ -28,7 +28,7 @@ pub struct FileCapabilities {
 /// What an executable file is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub(crate) enum Format {
     /// A program of this machine, or of another.
     Elf {
         /// 32 or 64; 0 for what is neither.
@@ -51,28 +51,27 @@ pub enum Format {
 
 /// An executable file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Binary {
+pub(crate) struct Binary {
     /// Where it is, without symbolic links.
-    pub path: Fact<PathBuf>,
+    pub(crate) path: Fact<PathBuf>,
     /// It was removed or replaced since this process was started from it.
-    pub replaced: Fact<bool>,
-    /// What it is.
-    pub format: Fact<Format>,
+    pub(crate) replaced: Fact<bool>,
+    pub(crate) format: Fact<Format>,
     /// Owner, group and mode of it and of each directory above.
-    pub trail: Fact<Trail>,
+    pub(crate) trail: Fact<Trail>,
     /// `security.capability`; `Absent` if the file or its file system has none.
-    pub capabilities: Fact<FileCapabilities>,
+    pub(crate) capabilities: Fact<FileCapabilities>,
     /// The mount it lies in.
-    pub mount: Fact<Mount>,
+    pub(crate) mount: Fact<Mount>,
     /// Its file system is mounted nosuid: the capabilities have no effect.
-    pub nosuid: Fact<bool>,
+    pub(crate) nosuid: Fact<bool>,
     /// Its file system is mounted noexec: nobody executes it.
-    pub noexec: Fact<bool>,
+    pub(crate) noexec: Fact<bool>,
     /// denet's other programs in the same directory, where this one is the one that runs.
-    pub beside: Vec<PathBuf>,
+    pub(crate) beside: Vec<PathBuf>,
     /// What those give to whoever executes them; without those that give nothing.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub beside_give: BTreeMap<PathBuf, FileCapabilities>,
+    pub(crate) beside_give: BTreeMap<PathBuf, FileCapabilities>,
 }
 
 /// denet's programs.
@@ -80,7 +79,7 @@ const PROGRAMS: [&str; 3] = ["denet", "ebpf_diag", "ebpf_test"];
 
 impl Binary {
     /// This one or, without a name, the one that runs or ran in the tree.
-    pub fn probe(root: &Root, asked: Option<&Path>, table: &Fact<Vec<Mount>>) -> Self {
+    pub(crate) fn probe(root: &Root, asked: Option<&Path>, table: &Fact<Vec<Mount>>) -> Self {
         let (path, replaced) = match asked {
             Some(path) => (Fact::of(path, absolute(root, path)), Fact::Known(false)),
             None => running(root),
@@ -125,12 +124,12 @@ impl Binary {
     }
 
     /// Its owner, mode, size and time of change.
-    pub fn stat(&self) -> Fact<Stat> {
+    pub(crate) fn stat(&self) -> Fact<Stat> {
         self.trail.as_ref().and_then(Trail::last)
     }
 
     /// Whether this process may execute it.
-    pub fn executable_by(&self, who: &Privileges) -> Fact<Access> {
+    pub(crate) fn executable_by(&self, who: &Privileges) -> Fact<Access> {
         self.trail
             .as_ref()
             .map(|trail| trail.access(who, Want::Execute))

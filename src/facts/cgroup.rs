@@ -11,28 +11,28 @@ use crate::sys::root::Root;
 
 /// A control group with a memory controller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Level {
+pub(crate) struct Level {
     /// Its directory.
-    pub path: String,
+    pub(crate) path: String,
     /// Bytes it may use; `Known(None)` for any amount.
-    pub limit: Fact<Option<u64>>,
+    pub(crate) limit: Fact<Option<u64>>,
     /// Bytes it uses now.
-    pub used: Fact<u64>,
+    pub(crate) used: Fact<u64>,
 }
 
 /// Where this process is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cgroup {
+pub(crate) struct Cgroup {
     /// 2, or 1 where the memory controller is bound to the old hierarchy.
-    pub version: u8,
+    pub(crate) version: u8,
     /// Its own control group first, then those around it that this process sees. The root of version
     /// 2 has no limit and is left out.
-    pub levels: Vec<Level>,
+    pub(crate) levels: Vec<Level>,
 }
 
 impl Cgroup {
     /// Looks at the groups of this process; `Absent` where none accounts for memory.
-    pub fn probe(root: &Root, mounts: &Mounts) -> Fact<Self> {
+    pub(crate) fn probe(root: &Root, mounts: &Mounts) -> Fact<Self> {
         let all = Fact::read(root, "/proc/self/cgroup", memberships);
         all.and_then(|all| {
             if let Some(own) = membership(&all, "memory") {
@@ -64,7 +64,7 @@ impl Cgroup {
     }
 
     /// The least that any level has left, in bytes; `None` if no level is known to be limited.
-    pub fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         let left = |level: &Level| {
             let limit = (*level.limit.known()?)?;
             Some(limit.saturating_sub(*level.used.known()?))

@@ -12,7 +12,7 @@ use super::kernel::Kernel;
 use crate::sys::root::Root;
 
 /// Options that are kept of the five to ten thousand, without `CONFIG_`.
-pub const KEPT: &[&str] = &[
+pub(crate) const KEPT: &[&str] = &[
     "BPF",
     "BPFILTER",
     "BPF_EVENTS",
@@ -89,7 +89,7 @@ pub const KEPT: &[&str] = &[
 /// What an option is set to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Setting {
+pub(crate) enum Setting {
     /// Built in.
     #[serde(rename = "y")]
     Yes,
@@ -105,18 +105,18 @@ pub enum Setting {
 
 /// The options of [`KEPT`] that a kernel's configuration names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Config {
+pub(crate) struct Config {
     /// The file that says so.
-    pub source: String,
+    pub(crate) source: String,
     /// By name, without `CONFIG_`.
-    pub options: BTreeMap<String, Setting>,
+    pub(crate) options: BTreeMap<String, Setting>,
 }
 
 impl Config {
     /// From `/proc/config.gz`, which is the running kernel's own, else from the files that a
     /// distribution installs beside it. `Absent` where none exists; otherwise what stood in the way
     /// of the first.
-    pub fn probe(root: &Root, kernel: &Kernel) -> Fact<Self> {
+    pub(crate) fn probe(root: &Root, kernel: &Kernel) -> Fact<Self> {
         let mut obstacle = Fact::Absent;
         let mut sources = vec!["/proc/config.gz".to_owned()];
         if let Some(version) = kernel.version.known() {
@@ -140,7 +140,7 @@ impl Config {
 
     /// What an option is set to, by its name with or without `CONFIG_`. `Absent`: this kernel does not
     /// know it, or what it depends on is not built. `Failed`: it is not among those that are kept.
-    pub fn get(&self, option: &str) -> Fact<Setting> {
+    pub(crate) fn get(&self, option: &str) -> Fact<Setting> {
         let name = option.strip_prefix("CONFIG_").unwrap_or(option);
         if KEPT.binary_search(&name).is_err() {
             return Fact::Failed(format!("CONFIG_{name} is not recorded"));

@@ -4,24 +4,24 @@ use serde::{Deserialize, Serialize};
 
 /// An object that was compiled in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Embedded {
+pub(crate) struct Embedded {
     /// `syscalls`
-    pub name: String,
+    pub(crate) name: String,
     /// Its size in bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// Its address modulo 8: loaders need 0.
-    pub misaligned_by: u8,
+    pub(crate) misaligned_by: u8,
     /// Programs in it.
-    pub programs: usize,
+    pub(crate) programs: usize,
     /// Maps in it.
-    pub maps: usize,
+    pub(crate) maps: usize,
     /// Why it cannot be read, if it cannot.
-    pub problem: Option<String>,
+    pub(crate) problem: Option<String>,
 }
 
 /// All of them; none in a build without eBPF.
 #[cfg(feature = "ebpf")]
-pub fn all() -> Vec<Embedded> {
+pub(crate) fn all() -> Vec<Embedded> {
     let objects = crate::bpf::OBJECTS.iter();
     objects
         .map(|(name, bytes)| Embedded::of(name, bytes))
@@ -30,7 +30,7 @@ pub fn all() -> Vec<Embedded> {
 
 /// All of them; none in a build without eBPF.
 #[cfg(not(feature = "ebpf"))]
-pub fn all() -> Vec<Embedded> {
+pub(crate) fn all() -> Vec<Embedded> {
     Vec::new()
 }
 

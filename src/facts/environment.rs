@@ -8,8 +8,7 @@ use crate::sys::root::Root;
 /// A kind of container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "named by their programs")]
-pub enum Container {
+pub(crate) enum Container {
     Docker,
     Podman,
     Kubernetes,
@@ -21,23 +20,23 @@ pub enum Container {
 
 /// What tells a container and a virtual machine: signs, not proofs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Environment {
+pub(crate) struct Environment {
     /// `container=` in the environment of pid 1, which only its own user may read.
-    pub init_says: Fact<String>,
+    pub(crate) init_says: Fact<String>,
     /// There is a `/.dockerenv`.
-    pub dockerenv: Fact<bool>,
+    pub(crate) dockerenv: Fact<bool>,
     /// There is a `/run/.containerenv` (Podman).
-    pub containerenv: Fact<bool>,
+    pub(crate) containerenv: Fact<bool>,
     /// Control groups of pid 1, which name who made them, unless a namespace hides that.
-    pub init_cgroups: Fact<Vec<String>>,
+    pub(crate) init_cgroups: Fact<Vec<String>>,
     /// In the initial pid namespace: elsewhere ids are not those that eBPF sees.
-    pub initial_pid_namespace: Fact<bool>,
+    pub(crate) initial_pid_namespace: Fact<bool>,
     /// The CPU says that it is a virtual one (x86).
-    pub hypervisor: Fact<bool>,
+    pub(crate) hypervisor: Fact<bool>,
     /// What the firmware calls the machine; `Absent` without firmware, as in a micro VM.
-    pub product: Fact<String>,
+    pub(crate) product: Fact<String>,
     /// The kernel is that of the Windows Subsystem for Linux.
-    pub wsl: Fact<bool>,
+    pub(crate) wsl: Fact<bool>,
 }
 
 /// Inode of the initial pid namespace: PROC_PID_INIT_INO (include/linux/proc_ns.h).
@@ -45,7 +44,7 @@ const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 impl Environment {
     /// Looks for the signs.
-    pub fn probe(root: &Root) -> Self {
+    pub(crate) fn probe(root: &Root) -> Self {
         let exists = |path: &str| match Fact::of(path, root.stat(path)) {
             Fact::Absent => Fact::Known(false),
             fact => fact.map(|_| true),
@@ -69,7 +68,7 @@ impl Environment {
     }
 
     /// The container that the signs point to; `None` if there is no sign.
-    pub fn container(&self) -> Option<Container> {
+    pub(crate) fn container(&self) -> Option<Container> {
         let paths = self.init_cgroups.known().map_or(&[][..], Vec::as_slice);
         let runs_in = |words: &[&str]| {
             let named = |path: &String| words.iter().any(|word| path.contains(word));

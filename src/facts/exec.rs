@@ -12,7 +12,7 @@ use crate::sys::capabilities::CapSet;
 /// Why nothing is executed, or why that cannot be told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ExecError {
+pub(crate) enum ExecError {
     /// `execve` fails with EPERM: the file raises these capabilities, which the bounding set lacks
     /// (`bprm_caps_from_vfs_caps`).
     #[error("EPERM: the file's capabilities {0} lie outside the bounding set")]
@@ -37,7 +37,7 @@ const GROUP_EXECUTES: u32 = 0o010;
 ///
 /// # Errors
 /// The kernel refuses to execute it, or what it goes by is not known.
-pub fn after_exec(old: &Privileges, binary: &Binary) -> Result<Privileges, ExecError> {
+pub(crate) fn after_exec(old: &Privileges, binary: &Binary) -> Result<Privileges, ExecError> {
     executable(old, binary)?;
     let honoured = binary.nosuid != Fact::Known(true);
     let mut new = old.clone();

@@ -31,17 +31,17 @@ impl<T> Fact<T> {
     }
 
     /// What was looked for, or that it does not exist.
-    pub fn from_option(found: Option<T>) -> Self {
+    pub(crate) fn from_option(found: Option<T>) -> Self {
         found.map_or(Self::Absent, Self::Known)
     }
 
     /// Makes another fact of what is known.
-    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Fact<U> {
+    pub(crate) fn map<U>(self, make: impl FnOnce(T) -> U) -> Fact<U> {
         self.and_then(|value| Fact::Known(make(value)))
     }
 
     /// Looks further from what is known.
-    pub fn and_then<U>(self, look: impl FnOnce(T) -> Fact<U>) -> Fact<U> {
+    pub(crate) fn and_then<U>(self, look: impl FnOnce(T) -> Fact<U>) -> Fact<U> {
         match self {
             Self::Known(value) => look(value),
             Self::Absent => Fact::Absent,
@@ -51,7 +51,7 @@ impl<T> Fact<T> {
     }
 
     /// The same about a reference.
-    pub fn as_ref(&self) -> Fact<&T> {
+    pub(crate) fn as_ref(&self) -> Fact<&T> {
         match self {
             Self::Known(value) => Fact::Known(value),
             Self::Absent => Fact::Absent,
@@ -61,7 +61,7 @@ impl<T> Fact<T> {
     }
 
     /// What came of a system call about `what`.
-    pub fn of(what: impl AsRef<Path>, result: io::Result<T>) -> Self {
+    pub(crate) fn of(what: impl AsRef<Path>, result: io::Result<T>) -> Self {
         let named = |error: &io::Error| format!("{}: {error}", what.as_ref().display());
         match result {
             Ok(value) => Self::Known(value),
@@ -74,12 +74,12 @@ impl<T> Fact<T> {
     }
 
     /// What a file says, where `parse` understands it.
-    pub fn read(root: &Root, path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Self {
+    pub(crate) fn read(root: &Root, path: &str, parse: impl FnOnce(&str) -> Option<T>) -> Self {
         Fact::of(path, root.text(path)).and_then(|text| Self::parsed(path, &text, parse))
     }
 
     /// What a text says, where `parse` understands it.
-    pub fn parsed(what: &str, text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Self {
+    pub(crate) fn parsed(what: &str, text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Self {
         parse(text).map_or_else(|| Self::Failed(malformed(what, text)), Self::Known)
     }
 }

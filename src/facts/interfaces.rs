@@ -22,7 +22,7 @@ pub enum XdpMode {
 
 impl XdpMode {
     /// As people call it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
             Self::Generic => "generic",

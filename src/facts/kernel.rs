@@ -27,11 +27,10 @@ pub const PREEMPTS_PROGRAMS: Release = Release(7, 0);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// Major and minor number.
-    pub release: Release,
+    pub(crate) release: Release,
     /// The third number, which distributions may count by themselves; `None` where there is none.
-    pub patch: Option<u32>,
-    /// All of it.
-    pub text: String,
+    pub(crate) patch: Option<u32>,
+    pub(crate) text: String,
 }
 
 impl Version {
@@ -54,13 +53,13 @@ fn parse_version(text: &str) -> Option<Version> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distribution {
     /// `debian`, `ubuntu`, `rhel`, `alpine`.
-    pub id: String,
+    pub(crate) id: String,
     /// What it is derived from, nearest first.
-    pub like: Vec<String>,
+    pub(crate) like: Vec<String>,
     /// `12`, `22.04`; `None` for rolling ones.
-    pub version: Option<String>,
+    pub(crate) version: Option<String>,
     /// Its name for people.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 impl Distribution {
@@ -93,13 +92,13 @@ fn parse_distribution(text: &str) -> Option<Distribution> {
 
 /// What of the kernel's command line matters here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommandLine {
+pub(crate) struct CommandLine {
     /// `lockdown=`
-    pub lockdown: Option<String>,
+    pub(crate) lockdown: Option<String>,
     /// `preempt=`
-    pub preempt: Option<String>,
+    pub(crate) preempt: Option<String>,
     /// `lsm=`
-    pub lsm: Option<String>,
+    pub(crate) lsm: Option<String>,
 }
 
 fn parse_command_line(text: &str) -> CommandLine {
@@ -123,20 +122,19 @@ pub struct Kernel {
     pub version: Fact<Version>,
     /// `/proc/version`: who built it, with what, when; from Debian also the kernel.org version that it
     /// was made from.
-    pub build: Fact<String>,
+    pub(crate) build: Fact<String>,
     /// `/proc/version_signature`, Ubuntu's alone: its own version and kernel.org's.
-    pub signature: Fact<String>,
+    pub(crate) signature: Fact<String>,
     /// Of the file system that is looked at: in a container, the container's.
-    pub distribution: Fact<Distribution>,
+    pub(crate) distribution: Fact<Distribution>,
     /// `/proc/cmdline`.
-    pub command_line: Fact<CommandLine>,
+    pub(crate) command_line: Fact<CommandLine>,
     /// Its lockdown; `Absent` without that LSM or without securityfs.
-    pub lockdown: Fact<Lockdown>,
+    pub(crate) lockdown: Fact<Lockdown>,
 }
 
 impl Kernel {
-    /// Reads it.
-    pub fn probe(root: &Root) -> Self {
+    pub(crate) fn probe(root: &Root) -> Self {
         let line = |path| Fact::of(path, root.text(path)).map(|text| text.trim_end().to_owned());
         Self {
             version: Version::probe(root),
@@ -150,7 +148,7 @@ impl Kernel {
 
     /// Nothing of the kernel's may be read: tracefs is empty, and Linux 6.12 crashes when one goes that
     /// was mounted so. Where securityfs is not mounted the command line tells.
-    pub fn is_confidential(&self) -> bool {
+    pub(crate) fn is_confidential(&self) -> bool {
         let asked = self
             .command_line
             .known()
@@ -159,7 +157,7 @@ impl Kernel {
     }
 
     /// Major and minor number.
-    pub fn release(&self) -> Option<Release> {
+    pub(crate) fn release(&self) -> Option<Release> {
         self.version.known().map(|version| version.release)
     }
 }

@@ -7,26 +7,26 @@ use crate::decode::btf::{Btf, Kind};
 use crate::sys::root::Root;
 
 /// Where the kernel describes them.
-pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+pub(crate) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 /// A type that some program takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WantedType {
+pub(crate) struct WantedType {
     /// `btf_trace_sys_enter`
-    pub name: String,
+    pub(crate) name: String,
     /// Its number in the kernel's BTF; `None` if that has no such type.
-    pub id: Option<u32>,
+    pub(crate) id: Option<u32>,
 }
 
 /// The kernel's types, parsed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KernelTypes {
+pub(crate) struct KernelTypes {
     /// Size of the file in bytes.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// How many types.
-    pub types: u64,
+    pub(crate) types: u64,
     /// Those that some program takes.
-    pub wanted: Vec<WantedType>,
+    pub(crate) wanted: Vec<WantedType>,
 }
 
 /// What denet's programs, and those that ask what a kernel can, are attached by or read.
@@ -49,14 +49,14 @@ const WANTED: [(Kind, &str); 15] = [
 ];
 
 /// A function that every kernel has and a process can have called: read(2) does.
-pub const FENTRY: &str = "vfs_read";
+pub(crate) const FENTRY: &str = "vfs_read";
 
 /// By which a walk over all tasks is attached (Linux 5.8).
-pub const WALK: &str = "bpf_iter_task";
+pub(crate) const WALK: &str = "bpf_iter_task";
 
 impl KernelTypes {
     /// Reads and parses them; `Absent` on a kernel built without.
-    pub fn probe(root: &Root) -> Fact<Self> {
+    pub(crate) fn probe(root: &Root) -> Fact<Self> {
         Fact::of(VMLINUX, root.read(VMLINUX)).and_then(|bytes| match describe(&bytes) {
             Ok(types) => Fact::Known(types),
             Err(error) => Fact::Failed(format!("{VMLINUX}: {error}")),
@@ -64,7 +64,7 @@ impl KernelTypes {
     }
 
     /// Number of a wanted type; `None` if the kernel has none of the name.
-    pub fn id(&self, name: &str) -> Option<u32> {
+    pub(crate) fn id(&self, name: &str) -> Option<u32> {
         self.wanted.iter().find(|wanted| wanted.name == name)?.id
     }
 }

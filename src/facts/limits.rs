@@ -9,9 +9,9 @@ use crate::sys::root::Root;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
     /// What holds.
-    pub soft: Option<u64>,
+    pub(crate) soft: Option<u64>,
     /// How far the process may raise it.
-    pub hard: Option<u64>,
+    pub(crate) hard: Option<u64>,
 }
 
 /// Limits that eBPF runs into.
@@ -20,14 +20,13 @@ pub struct Limits {
     /// RLIMIT_MEMLOCK in bytes: before Linux 5.11 maps count.
     pub memlock: Fact<Limit>,
     /// RLIMIT_NOFILE: maps, programs and links are descriptors.
-    pub nofile: Fact<Limit>,
+    pub(crate) nofile: Fact<Limit>,
     /// Descriptors that are open now.
-    pub open_files: Fact<u64>,
+    pub(crate) open_files: Fact<u64>,
 }
 
 impl Limits {
-    /// Reads them.
-    pub fn probe(root: &Root) -> Self {
+    pub(crate) fn probe(root: &Root) -> Self {
         let limit = |name| {
             let parse = |text: &str| parse(text, name);
             Fact::read(root, "/proc/self/limits", parse)

@@ -13,11 +13,11 @@ pub struct Loaded {
     /// Programs.
     pub programs: Fact<Vec<LoadedProgram>>,
     /// Maps.
-    pub maps: Fact<Vec<LoadedMap>>,
+    pub(crate) maps: Fact<Vec<LoadedMap>>,
     /// Links; `Failed` before Linux 5.8, which does not list them.
-    pub links: Fact<Vec<LoadedLink>>,
+    pub(crate) links: Fact<Vec<LoadedLink>>,
     /// Who holds programs at tracepoints and functions, as far as `/proc` shows processes.
-    pub holders: Fact<Vec<Holder>>,
+    pub(crate) holders: Fact<Vec<Holder>>,
 }
 
 impl Loaded {

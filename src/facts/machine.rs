@@ -8,21 +8,20 @@ use crate::sys::root::Root;
 
 /// What per-CPU maps are multiplied by, and what times are told by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// CPUs that may ever be there: as many copies has a per-CPU map.
-    pub cpus_possible: Fact<u32>,
+    pub(crate) cpus_possible: Fact<u32>,
     /// CPUs that run.
-    pub cpus_online: Fact<u32>,
+    pub(crate) cpus_online: Fact<u32>,
     /// What the kernel reads time from: `tsc` is fast, `hpet` and `acpi_pm` are not.
-    pub clocksource: Fact<String>,
+    pub(crate) clocksource: Fact<String>,
     /// How far `CLOCK_BOOTTIME` is ahead of `CLOCK_MONOTONIC` in nanoseconds; only the running kernel
     /// can tell.
-    pub suspended_ns: Fact<i64>,
+    pub(crate) suspended_ns: Fact<i64>,
 }
 
 impl Machine {
-    /// Reads it.
-    pub fn probe(root: &Root) -> Self {
+    pub(crate) fn probe(root: &Root) -> Self {
         let cpus = |name| Fact::read(root, &format!("/sys/devices/system/cpu/{name}"), count);
         Self {
             cpus_possible: cpus("possible"),

@@ -8,34 +8,34 @@
 //! [`access`], [`exec`] and [`accounts`] answer for somebody else: whether another user gets at a
 //! file, and what that user may do once the binary is executed.
 
-pub mod access;
-pub mod accounts;
+pub(crate) mod access;
+pub(crate) mod accounts;
 pub mod binary;
-pub mod cgroup;
-pub mod config;
-pub mod embedded;
-pub mod environment;
-pub mod exec;
+pub(crate) mod cgroup;
+pub(crate) mod config;
+pub(crate) mod embedded;
+pub(crate) mod environment;
+pub(crate) mod exec;
 mod fact;
 pub mod host;
 pub mod interfaces;
 pub mod kernel;
-pub mod kernel_types;
-pub mod limits;
+pub(crate) mod kernel_types;
+pub(crate) mod limits;
 pub mod loaded;
-pub mod machine;
-pub mod mounts;
+pub(crate) mod machine;
+pub(crate) mod mounts;
 pub mod object;
-pub mod privileges;
+pub(crate) mod privileges;
 pub mod probes;
 mod saved;
-pub mod scope;
-pub mod security;
-pub mod sysctls;
-pub mod tracepoints;
+pub(crate) mod scope;
+pub(crate) mod security;
+pub(crate) mod sysctls;
+pub(crate) mod tracepoints;
 
 pub use fact::Fact;
-pub use saved::{SCHEMA, SavedError};
+pub(crate) use saved::{SCHEMA, SavedError};
 
 use std::path::PathBuf;
 
@@ -51,69 +51,69 @@ use scope::Scope;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Target {
     /// A user's name or number; without one this process.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// The binary that the user executes; without one that of this process.
-    pub binary: Option<PathBuf>,
+    pub(crate) binary: Option<PathBuf>,
 }
 
 /// Who the facts are about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// Name of the user; `Absent` if `/etc/passwd` has none for the id.
-    pub user: Fact<String>,
+    pub(crate) user: Fact<String>,
     /// It is not the process that looked: what it would hold was worked out.
-    pub simulated: bool,
+    pub(crate) simulated: bool,
     /// What holds before the binary is executed; the process that looked has that behind it.
-    pub before_exec: Fact<Privileges>,
+    pub(crate) before_exec: Fact<Privileges>,
     /// Why executing the binary fails, or what comes of it cannot be told.
-    pub exec_error: Option<ExecError>,
+    pub(crate) exec_error: Option<ExecError>,
 }
 
 /// Everything that decides whether somebody may use eBPF here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Of the form in which they are saved: [`SCHEMA`].
-    pub schema: u32,
+    pub(crate) schema: u32,
     /// Whose privileges these are.
-    pub subject: Subject,
+    pub(crate) subject: Subject,
     /// What the subject may do, running the binary.
-    pub privileges: Fact<Privileges>,
+    pub(crate) privileges: Fact<Privileges>,
     /// The file that it runs from.
-    pub binary: Binary,
+    pub(crate) binary: Binary,
     /// Whose processes denet shows with privileges from that file, as root configured it; `Absent` if root did
     /// not, `Denied` if the configuration is ignored.
     #[serde(default = "undecided")]
-    pub scope: Fact<Scope>,
+    pub(crate) scope: Fact<Scope>,
     /// The kernel, and what it forbids to everyone.
     pub kernel: kernel::Kernel,
     /// How it was built.
-    pub config: Fact<config::Config>,
+    pub(crate) config: Fact<config::Config>,
     /// How it is set.
     pub sysctls: sysctls::Sysctls,
     /// File systems that eBPF and tracing go through.
-    pub mounts: mounts::Mounts,
+    pub(crate) mounts: mounts::Mounts,
     /// Tracepoints that denet uses.
-    pub tracepoints: Vec<tracepoints::Tracepoint>,
+    pub(crate) tracepoints: Vec<tracepoints::Tracepoint>,
     /// Types of the kernel's own.
-    pub kernel_types: Fact<kernel_types::KernelTypes>,
+    pub(crate) kernel_types: Fact<kernel_types::KernelTypes>,
     /// Security modules.
-    pub security: security::Security,
+    pub(crate) security: security::Security,
     /// Resource limits of the process that looked, also where it looked for another user: what a login
     /// sets is not known.
     pub limits: limits::Limits,
     /// Container, virtual machine, namespaces.
-    pub environment: environment::Environment,
+    pub(crate) environment: environment::Environment,
     /// Memory of the control groups of the process that looked.
-    pub cgroup: Fact<cgroup::Cgroup>,
+    pub(crate) cgroup: Fact<cgroup::Cgroup>,
     /// CPUs and clocks.
-    pub machine: machine::Machine,
+    pub(crate) machine: machine::Machine,
     /// The eBPF objects within the binary that looked.
-    pub objects: Vec<embedded::Embedded>,
+    pub(crate) objects: Vec<embedded::Embedded>,
     /// Network interfaces of the process that looked, and XDP programs on them; `Failed` in a recorded
     /// tree.
-    pub interfaces: Fact<Vec<interfaces::Interface>>,
+    pub(crate) interfaces: Fact<Vec<interfaces::Interface>>,
     /// What is loaded and attached by anybody; `None` if it was not asked.
-    pub loaded: Option<loaded::Loaded>,
+    pub(crate) loaded: Option<loaded::Loaded>,
     /// What the kernel answered when it was asked to; `None` if it was not, and for another user, for
     /// whom nobody can ask. For another binary only whether bpf(2) is reached.
     pub probes: Option<probes::Probes>,
@@ -126,7 +126,7 @@ impl Facts {
     }
 
     /// Those that can be read in a tree.
-    pub fn read(root: &Root, target: &Target) -> Self {
+    pub(crate) fn read(root: &Root, target: &Target) -> Self {
         let table = mounts::table(root);
         let binary = Binary::probe(root, target.binary.as_deref(), &table);
         let kernel = kernel::Kernel::probe(root);

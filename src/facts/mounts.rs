@@ -16,59 +16,59 @@ use crate::sys::root::Root;
 
 /// A mounted file system and the way to its root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileSystem {
+pub(crate) struct FileSystem {
     /// How it is mounted.
-    pub mount: Mount,
+    pub(crate) mount: Mount,
     /// Owner, group and mode of its root, and of each directory above.
-    pub trail: Trail,
+    pub(crate) trail: Trail,
 }
 
 /// Every mount of each file system that matters, in the order of mounting; `Absent` if it is
 /// mounted nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mounts {
+pub(crate) struct Mounts {
     /// Tracepoints and their ids.
-    pub tracefs: Fact<Vec<FileSystem>>,
+    pub(crate) tracefs: Fact<Vec<FileSystem>>,
     /// The kernel's debugging files.
-    pub debugfs: Fact<Vec<FileSystem>>,
+    pub(crate) debugfs: Fact<Vec<FileSystem>>,
     /// Pinned programs and maps.
-    pub bpffs: Fact<Vec<FileSystem>>,
+    pub(crate) bpffs: Fact<Vec<FileSystem>>,
     /// What security modules say.
-    pub securityfs: Fact<Vec<FileSystem>>,
+    pub(crate) securityfs: Fact<Vec<FileSystem>>,
     /// Control groups, version 2.
-    pub cgroup2: Fact<Vec<FileSystem>>,
+    pub(crate) cgroup2: Fact<Vec<FileSystem>>,
     /// Control groups, version 1: one a controller.
-    pub cgroup1: Fact<Vec<FileSystem>>,
+    pub(crate) cgroup1: Fact<Vec<FileSystem>>,
     /// `/proc` hides other users' processes. `Absent` if it hides nothing.
-    pub hidepid: Fact<HidePid>,
+    pub(crate) hidepid: Fact<HidePid>,
     /// What `/` is: `overlay` in most containers.
-    pub root_kind: Fact<String>,
+    pub(crate) root_kind: Fact<String>,
 }
 
 /// What a mount of `/proc` hides, and from whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HidePid {
+pub(crate) struct HidePid {
     /// `noaccess`, `invisible`, `ptraceable`; before Linux 5.8 `1`, `2`.
-    pub level: String,
+    pub(crate) level: String,
     /// The group that sees all the same (`gid=`).
-    pub group: u32,
+    pub(crate) group: u32,
 }
 
 impl HidePid {
     /// Whether processes of others show to this one (`has_pid_permissions`, fs/proc/base.c); whoever may
     /// trace them sees them in any case.
-    pub fn lets_through(&self, who: &Privileges) -> bool {
+    pub(crate) fn lets_through(&self, who: &Privileges) -> bool {
         self.exempts() && (who.gid == self.group || who.groups.contains(&self.group))
     }
 
     /// Some group is exempted; not from `ptraceable`.
-    pub fn exempts(&self) -> bool {
+    pub(crate) fn exempts(&self) -> bool {
         !["ptraceable", "4"].contains(&self.level.as_str())
     }
 }
 
 /// All mounts that this process sees.
-pub fn table(root: &Root) -> Fact<Vec<Mount>> {
+pub(crate) fn table(root: &Root) -> Fact<Vec<Mount>> {
     let path = "/proc/self/mountinfo";
     Fact::of(path, root.text(path)).and_then(|text| match mountinfo::parse(&text) {
         Ok(mounts) => Fact::Known(mounts),
@@ -78,7 +78,7 @@ pub fn table(root: &Root) -> Fact<Vec<Mount>> {
 
 impl Mounts {
     /// Looks at the roots of those in the table that matter.
-    pub fn probe(root: &Root, table: &Fact<Vec<Mount>>) -> Self {
+    pub(crate) fn probe(root: &Root, table: &Fact<Vec<Mount>>) -> Self {
         let of = |kind: &str| {
             table.as_ref().and_then(|table| {
                 let ours = table.iter().filter(|mount| mount.kind == kind);

@@ -8,54 +8,53 @@ use crate::sys::root::Root;
 
 /// A line of `/proc/PID/uid_map`: ids from `inside` on are those from `outside` on in the parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IdRange {
+pub(crate) struct IdRange {
     /// First id in the namespace.
-    pub inside: u32,
+    pub(crate) inside: u32,
     /// First id outside.
-    pub outside: u32,
-    /// How many.
-    pub count: u32,
+    pub(crate) outside: u32,
+    pub(crate) count: u32,
 }
 
 /// Credentials of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Privileges {
+pub(crate) struct Privileges {
     /// Real user id: who started it.
-    pub real_uid: u32,
+    pub(crate) real_uid: u32,
     /// Effective user id.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Real group id.
-    pub real_gid: u32,
+    pub(crate) real_gid: u32,
     /// Effective group id.
-    pub gid: u32,
+    pub(crate) gid: u32,
     /// Supplementary groups.
-    pub groups: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     /// CapInh.
-    pub inheritable: CapSet,
+    pub(crate) inheritable: CapSet,
     /// CapPrm.
-    pub permitted: CapSet,
+    pub(crate) permitted: CapSet,
     /// CapEff.
-    pub effective: CapSet,
+    pub(crate) effective: CapSet,
     /// CapBnd.
-    pub bounding: CapSet,
+    pub(crate) bounding: CapSet,
     /// CapAmb.
-    pub ambient: CapSet,
+    pub(crate) ambient: CapSet,
     /// `capabilities(7)`; only the process itself can tell.
-    pub securebits: Fact<u32>,
+    pub(crate) securebits: Fact<u32>,
     /// NoNewPrivs: file capabilities have no effect.
-    pub no_new_privs: bool,
+    pub(crate) no_new_privs: bool,
     /// Seccomp: 0 none, 1 strict, 2 filter.
-    pub seccomp: u32,
+    pub(crate) seccomp: u32,
     /// How many filters (Linux 5.9).
-    pub seccomp_filters: Fact<u32>,
+    pub(crate) seccomp_filters: Fact<u32>,
     /// In the initial user namespace: elsewhere capabilities do not reach `bpf(2)`.
-    pub initial_user_namespace: Fact<bool>,
+    pub(crate) initial_user_namespace: Fact<bool>,
     /// How that namespace maps user ids.
-    pub uid_map: Fact<Vec<IdRange>>,
+    pub(crate) uid_map: Fact<Vec<IdRange>>,
     /// Number of the last capability that the kernel knows: 37 before 5.8, which has no CAP_BPF.
-    pub last_cap: Fact<u32>,
+    pub(crate) last_cap: Fact<u32>,
     /// What a security module calls it (AppArmor's profile, SELinux' context); `Absent` without one.
-    pub label: Fact<String>,
+    pub(crate) label: Fact<String>,
 }
 
 /// Inode of the initial user namespace: PROC_USER_INIT_INO (include/linux/proc_ns.h).
@@ -63,7 +62,7 @@ const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
 
 impl Privileges {
     /// Those of this process, or of the one that recorded the tree.
-    pub fn probe(root: &Root) -> Fact<Self> {
+    pub(crate) fn probe(root: &Root) -> Fact<Self> {
         let status = "/proc/self/status";
         Fact::read(root, status, parse).map(|mut own| {
             own.initial_user_namespace = initial_user_namespace(root);

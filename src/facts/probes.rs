@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 mod run;
 
 /// The question whether bpf(2) is reached at all: it names no map, and EBADF is the kernel's own answer.
-pub const REACH: &str = "bpf:reach";
+pub(crate) const REACH: &str = "bpf:reach";
 
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ pub struct Events {
 pub struct Probe {
     /// Stable name: `map:ringbuf`, `program:xdp`, `helper:bpf_probe_read_kernel`,
     /// `attach:raw_tp/sys_enter`, `perf:cycles`.
-    pub id: String,
+    pub(crate) id: String,
     /// The command that was given last: the one that was refused, if one was.
     pub operation: String,
     /// What came of it.
@@ -67,7 +67,7 @@ pub struct Probe {
     /// Of a program at a hook: what it saw. `None` too where no event could be made.
     pub events: Option<Events>,
     /// The end of what the verifier said.
-    pub log: Option<String>,
+    pub(crate) log: Option<String>,
     /// How long it took, in microseconds.
     pub duration_us: u64,
 }

@@ -3,11 +3,11 @@
 use super::Facts;
 
 /// Number of the form. It changes when a fact changes its meaning or a new one cannot be left out.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// Why a text holds no facts.
 #[derive(Debug, thiserror::Error)]
-pub enum SavedError {
+pub(crate) enum SavedError {
     /// No JSON, or cut short.
     #[error("no facts file: {0}")]
     Malformed(#[from] serde_json::Error),
@@ -16,10 +16,7 @@ pub enum SavedError {
     NoSchema,
     /// Written by a newer denet, or an older one.
     #[error("facts of schema {found}, and this denet reads schema {SCHEMA} only")]
-    Schema {
-        /// What it says.
-        found: u64,
-    },
+    Schema { found: u64 },
 }
 
 impl Facts {
@@ -27,7 +24,7 @@ impl Facts {
     ///
     /// # Errors
     /// The text is no JSON, of another schema, or does not hold all facts.
-    pub fn from_json(text: &str) -> Result<Self, SavedError> {
+    pub(crate) fn from_json(text: &str) -> Result<Self, SavedError> {
         // The number first: what else stands there depends on it.
         let value: serde_json::Value = serde_json::from_str(text)?;
         let schema = value.get("schema").and_then(serde_json::Value::as_u64);
@@ -42,7 +39,7 @@ impl Facts {
     ///
     /// # Errors
     /// None in practice: every fact can be written.
-    pub fn to_json(&self) -> Result<String, SavedError> {
+    pub(crate) fn to_json(&self) -> Result<String, SavedError> {
         Ok(serde_json::to_string_pretty(self)?)
     }
 }

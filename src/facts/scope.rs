@@ -15,7 +15,7 @@ use crate::sys::place::{Base, Entry, Place, Trusted};
 use crate::sys::root::Root;
 
 /// The administrator's configuration.
-pub const CONFIG: &str = "/etc/denet.toml";
+pub(crate) const CONFIG: &str = "/etc/denet.toml";
 
 /// Largest configuration file that is read; a usual one has a line or two.
 const LONGEST: usize = 64 << 10;
@@ -23,7 +23,7 @@ const LONGEST: usize = 64 << 10;
 /// Whose processes denet shows if it gets its privileges from its file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Scope {
+pub(crate) enum Scope {
     /// Processes that the user may trace with ptrace(2).
     #[default]
     Own,
@@ -33,7 +33,7 @@ pub enum Scope {
 
 impl Scope {
     /// As it is written in [`CONFIG`].
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
             Self::Any => "any",
@@ -43,11 +43,11 @@ impl Scope {
 
 /// What denet may show if it gets its privileges from its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Granted {
+pub(crate) struct Granted {
     /// Whose processes.
-    pub scope: Scope,
+    pub(crate) scope: Scope,
     /// Why the administrator's configuration is ignored, if it is.
-    pub ignored: Option<String>,
+    pub(crate) ignored: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +58,7 @@ struct Config {
 
 /// What denet may show with privileges from its file. `None` for root, for users who have the privileges
 /// themselves, and if there are none. Determined at the first call, which has to be made while they are held.
-pub fn granted() -> Option<&'static Granted> {
+pub(crate) fn granted() -> Option<&'static Granted> {
     static GRANTED: OnceLock<Option<Granted>> = OnceLock::new();
     let decide = || {
         let held = capabilities::permitted(std::process::id());

@@ -7,18 +7,17 @@ use crate::sys::root::Root;
 
 /// What is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Security {
+pub(crate) struct Security {
     /// In the order in which they are asked; `Absent` where securityfs is not mounted.
-    pub modules: Fact<Vec<String>>,
+    pub(crate) modules: Fact<Vec<String>>,
     /// SELinux enforces its policy, or only logs; `Absent` where it is not in force.
-    pub selinux_enforcing: Fact<bool>,
+    pub(crate) selinux_enforcing: Fact<bool>,
     /// AppArmor is in force; `Absent` where it was not built.
-    pub apparmor: Fact<bool>,
+    pub(crate) apparmor: Fact<bool>,
 }
 
 impl Security {
-    /// Reads it.
-    pub fn probe(root: &Root) -> Self {
+    pub(crate) fn probe(root: &Root) -> Self {
         Self {
             modules: Fact::read(root, "/sys/kernel/security/lsm", parse_modules),
             selinux_enforcing: Fact::read(root, "/sys/fs/selinux/enforce", |text| {

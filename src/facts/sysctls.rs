@@ -8,33 +8,28 @@ use crate::sys::root::Root;
 /// Each as it is set now; `Absent` where this kernel has none of the name, `Denied` for those that only
 /// root reads (`bpf_jit_harden`, `bpf_jit_kallsyms`, `bpf_jit_limit`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(
-    missing_docs,
-    reason = "named as sysctl(8) names them, without the folder"
-)]
 pub struct Sysctls {
-    pub unprivileged_bpf_disabled: Fact<i64>,
-    pub kptr_restrict: Fact<i64>,
+    pub(crate) unprivileged_bpf_disabled: Fact<i64>,
+    pub(crate) kptr_restrict: Fact<i64>,
     pub perf_event_paranoid: Fact<i64>,
-    pub perf_event_mlock_kb: Fact<i64>,
-    pub bpf_stats_enabled: Fact<i64>,
-    pub dmesg_restrict: Fact<i64>,
-    pub pid_max: Fact<i64>,
+    pub(crate) perf_event_mlock_kb: Fact<i64>,
+    pub(crate) bpf_stats_enabled: Fact<i64>,
+    pub(crate) dmesg_restrict: Fact<i64>,
+    pub(crate) pid_max: Fact<i64>,
     /// Debian's and Ubuntu's.
-    pub unprivileged_userns_clone: Fact<i64>,
+    pub(crate) unprivileged_userns_clone: Fact<i64>,
     /// Ubuntu's (AppArmor).
-    pub apparmor_restrict_unprivileged_userns: Fact<i64>,
-    pub max_user_namespaces: Fact<i64>,
-    pub bpf_jit_enable: Fact<i64>,
-    pub bpf_jit_harden: Fact<i64>,
-    pub bpf_jit_kallsyms: Fact<i64>,
+    pub(crate) apparmor_restrict_unprivileged_userns: Fact<i64>,
+    pub(crate) max_user_namespaces: Fact<i64>,
+    pub(crate) bpf_jit_enable: Fact<i64>,
+    pub(crate) bpf_jit_harden: Fact<i64>,
+    pub(crate) bpf_jit_kallsyms: Fact<i64>,
     /// Bytes of all compiled programs of unprivileged users.
-    pub bpf_jit_limit: Fact<i64>,
+    pub(crate) bpf_jit_limit: Fact<i64>,
 }
 
 impl Sysctls {
-    /// Reads them.
-    pub fn probe(root: &Root) -> Self {
+    pub(crate) fn probe(root: &Root) -> Self {
         let number = |text: &str| text.trim().parse().ok();
         let read = |name: &str| Fact::read(root, &format!("/proc/sys/{name}"), number);
         let kernel = |name: &str| read(&format!("kernel/{name}"));

@@ -9,7 +9,7 @@ use super::privileges::Privileges;
 use crate::sys::root::Root;
 
 /// Group and name of each.
-pub const WANTED: [(&str, &str); 5] = [
+pub(crate) const WANTED: [(&str, &str); 5] = [
     ("sched", "sched_process_exec"),
     ("sched", "sched_process_exit"),
     ("sched", "sched_process_fork"),
@@ -19,18 +19,18 @@ pub const WANTED: [(&str, &str); 5] = [
 
 /// A tracepoint in tracefs. All `Absent` where tracefs is mounted nowhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tracepoint {
+pub(crate) struct Tracepoint {
     /// `raw_syscalls:sys_enter`
-    pub name: String,
+    pub(crate) name: String,
     /// The way to its `id`, in the tracefs that was mounted first.
-    pub trail: Fact<Trail>,
+    pub(crate) trail: Fact<Trail>,
     /// The number in there, as this process reads it.
-    pub id: Fact<u64>,
+    pub(crate) id: Fact<u64>,
 }
 
 impl Tracepoint {
     /// Looks at all of [`WANTED`].
-    pub fn probe_all(root: &Root, mounts: &Mounts) -> Vec<Self> {
+    pub(crate) fn probe_all(root: &Root, mounts: &Mounts) -> Vec<Self> {
         let point = mounts
             .tracefs
             .as_ref()
@@ -51,7 +51,7 @@ impl Tracepoint {
     }
 
     /// Whether somebody may read the id, and what is in the way.
-    pub fn readable_by(&self, who: &Privileges) -> Fact<Access> {
+    pub(crate) fn readable_by(&self, who: &Privileges) -> Fact<Access> {
         let access = |trail: &Trail| trail.access(who, Want::Read);
         self.trail.as_ref().map(access)
     }

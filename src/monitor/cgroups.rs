@@ -13,14 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Cgroups of version 2 by their inode number, as far as they were there when looked for.
 #[derive(Debug, Default)]
-pub struct Cgroups {
+pub(crate) struct Cgroups {
     known: HashMap<u64, String>,
     looked: Option<Instant>,
 }
 
 impl Cgroups {
     /// The path below where they are mounted, from `/` on; `None` if there is no such cgroup any more.
-    pub fn path(&mut self, number: u64) -> Option<&str> {
+    pub(crate) fn path(&mut self, number: u64) -> Option<&str> {
         if number == 0 {
             return None;
         }

@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use std::ops::Add;
 
 use anstream::AutoStream;
-pub use anstream::ColorChoice;
+pub(crate) use anstream::ColorChoice;
 use anstream::stream::RawStream;
 pub(crate) use owo_colors::Style;
 
@@ -20,7 +20,7 @@ pub(crate) const BAD: Style = Style::new().red().bold();
 
 /// Decides for every stream of this process, also for what the parser of the command line prints. In this order:
 /// `--color`, NO_COLOR, FORCE_COLOR or CLICOLOR_FORCE, whether the stream is a terminal.
-pub fn choose(color: ColorChoice) {
+pub(crate) fn choose(color: ColorChoice) {
     decided(color, |name| std::env::var_os(name)).write_global();
 }
 

@@ -4,26 +4,26 @@ use std::path::PathBuf;
 
 /// Where results go.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub(crate) struct Output {
     /// Records to stdout.
-    pub stdout: Option<Format>,
+    pub(crate) stdout: Option<Format>,
     /// Records to this file.
-    pub out: Option<(PathBuf, Format)>,
+    pub(crate) out: Option<(PathBuf, Format)>,
     /// The report, on stderr.
-    pub text: bool,
+    pub(crate) text: bool,
     /// Samples or events as they come, on stderr.
-    pub samples: bool,
+    pub(crate) samples: bool,
     /// Each sample on its own line.
-    pub lines: bool,
+    pub(crate) lines: bool,
     /// A record about the machine first.
-    pub env: bool,
+    pub(crate) env: bool,
     /// Rows of each table, 0 for all.
-    pub top: usize,
+    pub(crate) top: usize,
 }
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// JSON lines.
     Json,
     /// A table of the samples.

@@ -41,12 +41,12 @@ pub fn is_harmless(c: char) -> bool {
 
 /// Text on one line: whatever is not harmless is escaped. Backslashes stay, so text that is already escaped
 /// does not change.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     replaced(text, is_harmless, escape).into_owned()
 }
 
 /// Text whose line breaks are denet's own.
-pub fn printable_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable_lines(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
     }
@@ -55,7 +55,7 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
 
 /// JSON with the same value. Its syntax is ASCII, so harmful characters occur only within strings; line breaks
 /// between values stay.
-pub fn json(text: &str) -> Cow<'_, str> {
+pub(crate) fn json(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
     }
@@ -110,7 +110,7 @@ fn escape(out: &mut String, c: char) {
 
 /// Bytes as in a C string literal, without quotes: harmless UTF-8 stays, everything else is escaped, including
 /// the backslash.
-pub fn escaped(bytes: &[u8]) -> String {
+pub(crate) fn escaped(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -1,19 +1,19 @@
 //! Where results, errors and the log go, for all verbs.
 
-pub mod colour;
-pub mod complaint;
+pub(crate) mod colour;
+pub(crate) mod complaint;
 mod destination;
 pub mod escape;
 pub(crate) mod layout;
-pub mod page;
+pub(crate) mod page;
 pub(crate) mod records;
 pub(crate) mod reporter;
 pub(crate) mod schema;
-pub mod shell;
+pub(crate) mod shell;
 pub(crate) mod status;
-pub mod width;
+pub(crate) mod width;
 
-pub use destination::{Format, Output};
+pub(crate) use destination::{Format, Output};
 
 use std::io;
 

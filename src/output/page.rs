@@ -11,7 +11,7 @@ use super::width;
 ///
 /// # Errors
 /// What `write` returns.
-pub fn page(
+pub(crate) fn page(
     stream: &(impl RawStream + std::os::fd::AsFd),
     write: impl FnOnce(&mut dyn Write, usize) -> io::Result<()>,
 ) -> io::Result<Vec<u8>> {
@@ -24,7 +24,9 @@ pub fn page(
 ///
 /// # Errors
 /// What `write` and the stream return.
-pub fn to_stdout(write: impl FnOnce(&mut dyn Write, usize) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn to_stdout(
+    write: impl FnOnce(&mut dyn Write, usize) -> io::Result<()>,
+) -> io::Result<()> {
     let mut stdout = io::stdout();
     let page = page(&stdout, write)?;
     stdout.write_all(&page)?;
@@ -32,7 +34,7 @@ pub fn to_stdout(write: impl FnOnce(&mut dyn Write, usize) -> io::Result<()>) ->
 }
 
 /// Writes text to stderr at once. If that fails, there is nowhere to report it.
-pub fn to_stderr(write: impl FnOnce(&mut dyn Write, usize) -> io::Result<()>) {
+pub(crate) fn to_stderr(write: impl FnOnce(&mut dyn Write, usize) -> io::Result<()>) {
     let mut stderr = io::stderr();
     let _ = page(&stderr, write).and_then(|page| stderr.write_all(&page));
 }

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use crate::output::escape::is_harmless;
 
 /// The word, quoted if a shell would interpret it, and escaped if a terminal would.
-pub fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     quoted_bytes(word.as_bytes())
 }
 
 /// The same for a word that may not be UTF-8. All but the smallest shells know `$'…'`.
-pub fn quoted_bytes(word: &[u8]) -> String {
+pub(crate) fn quoted_bytes(word: &[u8]) -> String {
     let harmless = str::from_utf8(word).ok();
     let Some(word) = harmless.filter(|word| word.chars().all(is_harmless)) else {
         return format!("$'{}'", escaped(word));

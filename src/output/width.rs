@@ -11,6 +11,6 @@ const PIPED: usize = 80;
 pub(crate) const OF_LINES: usize = 120;
 
 /// Columns of the terminal behind a stream, or 80.
-pub fn of(stream: &impl AsFd) -> usize {
+pub(crate) fn of(stream: &impl AsFd) -> usize {
     terminal::columns(stream.as_fd()).unwrap_or(PIPED)
 }

@@ -14,7 +14,7 @@ use crate::sys::root::Root;
 ///
 /// # Errors
 /// There is no such cgroup, or it may not be read.
-pub fn members(folder: &Path) -> io::Result<Vec<u32>> {
+pub(crate) fn members(folder: &Path) -> io::Result<Vec<u32>> {
     let mut members = Vec::new();
     let listed = fs::read_to_string(folder.join("cgroup.procs"))?;
     let pids = listed.lines().filter_map(|line| line.parse::<u32>().ok());
@@ -40,7 +40,7 @@ pub(super) fn mounted() -> Option<Mount> {
 ///
 /// # Errors
 /// Why nobody can be found by it.
-pub fn folder(named: &Path) -> Result<PathBuf, String> {
+pub(crate) fn folder(named: &Path) -> Result<PathBuf, String> {
     let below = mounted().map(|mount| {
         let relative = named.strip_prefix("/").unwrap_or(named);
         Path::new(&mount.point).join(relative)

@@ -13,7 +13,7 @@ use super::source;
 
 /// Every process that was ever looked at and lives.
 #[derive(Debug)]
-pub struct Discovery {
+pub(crate) struct Discovery {
     // Inode number of its folder, and whether it descends.
     known: HashMap<u32, (u64, bool)>,
     /// Adopts orphans (denet itself, as a subreaper); its other children descend as well.
@@ -26,7 +26,7 @@ pub struct Discovery {
 
 impl Discovery {
     /// `adopter` is this process where it adopts the orphans among them.
-    pub fn new(adopter: Option<u32>) -> Self {
+    pub(crate) fn new(adopter: Option<u32>) -> Self {
         Self {
             known: HashMap::new(),
             adopter,
@@ -40,7 +40,7 @@ impl Discovery {
     ///
     /// # Errors
     /// `/proc` cannot be listed.
-    pub fn newcomers(&mut self, roots: &[u32]) -> io::Result<Vec<u32>> {
+    pub(crate) fn newcomers(&mut self, roots: &[u32]) -> io::Result<Vec<u32>> {
         if !self.somebody_was_born() && !self.undecided {
             return Ok(Vec::new());
         }
@@ -127,7 +127,7 @@ impl Discovery {
 ///
 /// # Errors
 /// `/proc` cannot be listed.
-pub fn all_processes() -> io::Result<Vec<(u32, u64)>> {
+pub(crate) fn all_processes() -> io::Result<Vec<(u32, u64)>> {
     let mut all = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;

@@ -8,20 +8,19 @@ use crate::sys::account::Exit;
 
 /// Who ended, and what denet knows of it beside `/proc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// Process id.
+pub(crate) struct Ended {
     pub pid: u32,
     /// Its name, if it was read in time.
-    pub command: Option<String>,
+    pub(crate) command: Option<String>,
     /// How it ended.
-    pub exit: Option<Exit>,
+    pub(crate) exit: Option<Exit>,
     /// `CLOCK_BOOTTIME` of its start, in ticks.
-    pub start_ticks: Option<u64>,
+    pub(crate) start_ticks: Option<u64>,
 }
 
 /// Ends that were noticed.
 #[derive(Debug, Default)]
-pub struct Ends {
+pub(crate) struct Ends {
     are_told: bool,
     waiting: Vec<Exited>,
     // How those ended that denet waited for.
@@ -30,7 +29,7 @@ pub struct Ends {
 
 impl Ends {
     /// `are_told`: the kernel tells of each; what is noticed otherwise is late, and not all.
-    pub fn new(are_told: bool) -> Self {
+    pub(crate) fn new(are_told: bool) -> Self {
         Self {
             are_told,
             ..Self::default()
@@ -38,7 +37,7 @@ impl Ends {
     }
 
     /// The kernel told of an end.
-    pub fn told_of(&mut self, mut exited: Exited) {
+    pub(crate) fn told_of(&mut self, mut exited: Exited) {
         if exited.exit().is_none() {
             exited.set_exit(self.statuses.remove(&exited.pid));
         }
@@ -46,26 +45,26 @@ impl Ends {
     }
 
     /// denet waited for this process, of which the kernel tells as well.
-    pub fn learnt(&mut self, ended: &Ended) {
+    pub(crate) fn learnt(&mut self, ended: &Ended) {
         self.statuses
             .extend(ended.exit.map(|exit| (ended.pid, exit)));
     }
 
     /// An end was noticed here.
-    pub fn noticed(&mut self, exited: Exited) {
+    pub(crate) fn noticed(&mut self, exited: Exited) {
         if !self.are_told {
             self.waiting.push(exited);
         }
     }
 
     /// Those since last asked.
-    pub fn take(&mut self) -> Vec<Exited> {
+    pub(crate) fn take(&mut self) -> Vec<Exited> {
         std::mem::take(&mut self.waiting)
     }
 }
 
 /// Name and start of a process that has ended, while its parent did not wait for it.
-pub fn last_words(pid: u32) -> Option<(String, u64)> {
+pub(crate) fn last_words(pid: u32) -> Option<(String, u64)> {
     let stat = source::stat_of(pid).ok()?;
     Some((stat.command, stat.start_ticks))
 }

@@ -10,7 +10,7 @@ use crate::sys::{environment, processes};
 
 /// This process as the heir of its children.
 #[derive(Debug)]
-pub struct Inherited {
+pub(crate) struct Inherited {
     // Of the whole process, children included, and of this thread alone.
     whole: Option<(File, File)>,
 }
@@ -18,7 +18,7 @@ pub struct Inherited {
 impl Inherited {
     /// Opens this process's own account. To be used by this thread alone, while it is the only one, and
     /// before capabilities are given up.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let files = environment::with_own_proc_files(|| -> io::Result<(File, File)> {
             let thread = nix::unistd::gettid();
             Ok((
@@ -31,7 +31,7 @@ impl Inherited {
 
     /// What children used that ended and were waited for, theirs included. Without I/O where that may
     /// not be read.
-    pub fn read(&self) -> (Used, bool) {
+    pub(crate) fn read(&self) -> (Used, bool) {
         let (cpu_ns, minor_faults, major_faults) = processes::usage_of_children();
         let io = self.io();
         let used = Used {

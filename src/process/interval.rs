@@ -9,16 +9,16 @@ const MAXIMUM_FROM: Duration = Duration::from_secs(10);
 
 /// A short run is seen in detail, a long one at little cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Adaptive {
+pub(crate) struct Adaptive {
     /// For the first second.
-    pub base: Duration,
+    pub(crate) base: Duration,
     /// From the tenth second on.
-    pub max: Duration,
+    pub(crate) max: Duration,
 }
 
 impl Adaptive {
     /// The interval that follows a sample so long after the start.
-    pub fn after(self, elapsed: Duration) -> Duration {
+    pub(crate) fn after(self, elapsed: Duration) -> Duration {
         let ramp = (MAXIMUM_FROM - BASE_UNTIL).as_secs_f64();
         let on_ramp = elapsed.saturating_sub(BASE_UNTIL).as_secs_f64() / ramp;
         let longest = self.max.max(self.base);

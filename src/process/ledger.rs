@@ -12,15 +12,15 @@ use super::stat::Io;
 
 /// What was used since a process began, itself and the children that it waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Used {
+pub(crate) struct Used {
     /// CPU time.
-    pub cpu_ns: u64,
+    pub(crate) cpu_ns: u64,
     /// Page faults without I/O.
-    pub minor_faults: u64,
+    pub(crate) minor_faults: u64,
     /// Page faults with I/O.
-    pub major_faults: u64,
+    pub(crate) major_faults: u64,
     /// Bytes; of those that let us look.
-    pub io: Io,
+    pub(crate) io: Io,
 }
 
 impl Used {
@@ -39,7 +39,7 @@ impl Used {
     }
 
     /// CPU time, and nothing else.
-    pub fn cpu_only(self) -> Self {
+    pub(crate) fn cpu_only(self) -> Self {
         Self {
             cpu_ns: self.cpu_ns,
             ..Self::default()
@@ -47,17 +47,17 @@ impl Used {
     }
 
     /// The sum.
-    pub fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         self.each(other, u64::saturating_add)
     }
 
     /// What is more than in the other.
-    pub fn beyond(self, other: Self) -> Self {
+    pub(crate) fn beyond(self, other: Self) -> Self {
         self.each(other, u64::saturating_sub)
     }
 
     /// Each the larger of both.
-    pub fn at_least(self, other: Self) -> Self {
+    pub(crate) fn at_least(self, other: Self) -> Self {
         self.each(other, u64::max)
     }
 
@@ -68,13 +68,13 @@ impl Used {
 
 /// What of the ended nobody who lives has inherited.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     kept: Used,
     // They vanished during the last look, and may have been handed on after their heir was read.
     pending: Used,
     pending_processes: u64,
     /// Processes whose last moments nobody accounts for.
-    pub disowned: u64,
+    pub(crate) disowned: u64,
 }
 
 impl Ledger {
@@ -83,7 +83,7 @@ impl Ledger {
     ///
     /// The living have to be read before it is looked who is gone: who still lives after that was not
     /// handed on before.
-    pub fn settle(&mut self, inherited: u64, vanished: &[Used]) {
+    pub(crate) fn settle(&mut self, inherited: u64, vanished: &[Used]) {
         let (missing, left) = unpaid(self.pending.minor_faults, inherited);
         if missing > 0.0 {
             self.kept = self.kept.plus(self.pending.share(missing));
@@ -98,12 +98,12 @@ impl Ledger {
     }
 
     /// These are gone, and nobody inherits.
-    pub fn keep(&mut self, vanished: &[Used]) {
+    pub(crate) fn keep(&mut self, vanished: &[Used]) {
         self.kept = vanished.iter().fold(self.kept, |sum, one| sum.plus(*one));
     }
 
     /// To be added to what the living used.
-    pub fn balance(&self) -> Used {
+    pub(crate) fn balance(&self) -> Used {
         self.kept.plus(self.pending)
     }
 }

@@ -7,18 +7,18 @@ use super::stat::Io;
 
 /// A process as it was seen at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look {
+pub(crate) struct Look {
     /// Of its files.
-    pub raw: Raw,
+    pub(crate) raw: Raw,
     /// Of its clock: its own CPU time, all threads'.
-    pub cpu_ns: u64,
+    pub(crate) cpu_ns: u64,
     /// `CLOCK_MONOTONIC` of the clock's reading.
-    pub at_ns: u64,
+    pub(crate) at_ns: u64,
 }
 
 impl Look {
     /// What it used itself since it began; its I/O includes that of children it waited for.
-    pub fn own(&self) -> Used {
+    pub(crate) fn own(&self) -> Used {
         Used {
             cpu_ns: self.cpu_ns,
             minor_faults: self.raw.stat.minor_faults,
@@ -28,7 +28,7 @@ impl Look {
     }
 
     /// What it and the children that it waited for used since it began.
-    pub fn used(&self, ticks_ns: u64) -> Used {
+    pub(crate) fn used(&self, ticks_ns: u64) -> Used {
         let stat = &self.raw.stat;
         Used {
             cpu_ns: self.cpu_ns + stat.children_ticks * ticks_ns,
@@ -40,7 +40,7 @@ impl Look {
 }
 
 /// CPU time over wall time, in percent of one core.
-pub fn usage(cpu_ns: u64, wall_ns: u64) -> f64 {
+pub(crate) fn usage(cpu_ns: u64, wall_ns: u64) -> f64 {
     if wall_ns == 0 {
         return 0.0;
     }
@@ -48,7 +48,7 @@ pub fn usage(cpu_ns: u64, wall_ns: u64) -> f64 {
 }
 
 /// Of one process. `usage` is that since the look before, `baseline` what is not counted.
-pub fn of_process(
+pub(crate) fn of_process(
     look: &Look,
     baseline: &Used,
     usage: Option<f64>,
@@ -83,7 +83,7 @@ pub fn of_process(
 
 /// Of all together: what they have now added up, what they used taken from the account of all, which
 /// also knows those that ended.
-pub fn of_all<'a>(
+pub(crate) fn of_all<'a>(
     members: impl Iterator<Item = &'a Metrics>,
     used: &Used,
     io_is_whole: bool,

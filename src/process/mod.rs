@@ -6,21 +6,21 @@
 //! What is made of it is pure: `stat` parses, `metrics` and `ledger` reckon, `ends` tells once, `sums` is what
 //! it all comes to, `interval` paces, `model` is what records hold. `seen` says who can be watched at all.
 
-pub mod cgroup;
+pub(crate) mod cgroup;
 mod discovery;
-pub mod ends;
-pub mod inherited;
-pub mod interval;
-pub mod ledger;
-pub mod metrics;
+pub(crate) mod ends;
+pub(crate) mod inherited;
+pub(crate) mod interval;
+pub(crate) mod ledger;
+pub(crate) mod metrics;
 pub mod model;
-pub mod population;
-pub mod program;
-pub mod sampler;
-pub mod seen;
+pub(crate) mod population;
+pub(crate) mod program;
+pub(crate) mod sampler;
+pub(crate) mod seen;
 pub(crate) mod source;
-pub mod stat;
-pub mod sums;
-pub mod surroundings;
-pub mod target;
+pub(crate) mod stat;
+pub(crate) mod sums;
+pub(crate) mod surroundings;
+pub(crate) mod target;
 mod threads;

@@ -177,7 +177,7 @@ pub struct Exited {
 
 impl Exited {
     /// How it ended, if that is known.
-    pub fn set_exit(&mut self, exit: Option<Exit>) {
+    pub(crate) fn set_exit(&mut self, exit: Option<Exit>) {
         (self.exit_code, self.signal) = match exit {
             Some(Exit::Code(code)) => (Some(code), None),
             Some(Exit::Signal(signal)) => (None, Some(signal)),
@@ -186,7 +186,7 @@ impl Exited {
     }
 
     /// How it ended, if that is known.
-    pub fn exit(&self) -> Option<Exit> {
+    pub(crate) fn exit(&self) -> Option<Exit> {
         let signal = self.signal.map(Exit::Signal);
         signal.or(self.exit_code.map(Exit::Code))
     }

@@ -9,7 +9,7 @@ use super::{cgroup, source};
 
 /// All processes of a target.
 #[derive(Debug)]
-pub struct Population {
+pub(crate) struct Population {
     target: Target,
     // The process that the others descend from.
     root: Option<u32>,
@@ -20,7 +20,7 @@ pub struct Population {
 
 impl Population {
     /// `root` is the process that the others descend from; if denet `adopts` orphans, they belong to the target.
-    pub fn new(target: Target, root: Option<u32>, adopts: bool) -> Self {
+    pub(crate) fn new(target: Target, root: Option<u32>, adopts: bool) -> Self {
         let adopter = adopts.then(std::process::id);
         Self {
             target,
@@ -34,7 +34,7 @@ impl Population {
     ///
     /// # Errors
     /// `/proc`, or the cgroup, cannot be listed.
-    pub fn newcomers(
+    pub(crate) fn newcomers(
         &mut self,
         listed: Option<&[u32]>,
         is_known: impl Fn(u32) -> bool,

@@ -14,7 +14,7 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// A command that cannot be run.
 #[derive(Debug, thiserror::Error)]
-pub enum Unrunnable {
+pub(crate) enum Unrunnable {
     /// Exit code 127.
     #[error("{0}: command not found")]
     NotFound(String),
@@ -27,7 +27,7 @@ pub enum Unrunnable {
 ///
 /// # Errors
 /// [`Unrunnable`], in the way shells tell the two cases apart.
-pub fn find(name: &OsStr, path: Option<OsString>) -> Result<PathBuf, Unrunnable> {
+pub(crate) fn find(name: &OsStr, path: Option<OsString>) -> Result<PathBuf, Unrunnable> {
     let shown = || quoted(&name.to_string_lossy());
     if name.as_bytes().contains(&b'/') {
         let file = PathBuf::from(name);

@@ -29,19 +29,19 @@ const SPARE_DESCRIPTORS: u64 = 64;
 
 /// What to look at, and how closely.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// What to observe.
-    pub target: Target,
+    pub(crate) target: Target,
     /// The process that the others descend from, if there is one.
-    pub root: Option<u32>,
+    pub(crate) root: Option<u32>,
     /// denet is the parent of orphans.
-    pub adopts: bool,
+    pub(crate) adopts: bool,
     /// Each thread.
-    pub threads: bool,
+    pub(crate) threads: bool,
     /// Bytes and page faults from the processes' own start.
-    pub since_process_start: bool,
+    pub(crate) since_process_start: bool,
     /// The kernel tells of each end ([`Sampler::told_of`]): what is noticed here is late, and not all.
-    pub ends_are_told: bool,
+    pub(crate) ends_are_told: bool,
 }
 
 /// One process, as long as it is seen.
@@ -65,7 +65,7 @@ struct Known {
 
 /// The looking.
 #[derive(Debug)]
-pub struct Sampler {
+pub(crate) struct Sampler {
     options: Options,
     population: Population,
     known: HashMap<u32, Known>,
@@ -95,7 +95,7 @@ impl Sampler {
     ///
     /// # Errors
     /// There is no such process.
-    pub fn new(
+    pub(crate) fn new(
         options: Options,
         surroundings: Surroundings,
         inherited: Option<Inherited>,
@@ -140,7 +140,7 @@ impl Sampler {
     }
 
     /// Bytes that the waiting command reads, or wrote, before it becomes what it is, are not its own.
-    pub fn leave_out_of_root(&mut self, read: u64, written: u64) {
+    pub(crate) fn leave_out_of_root(&mut self, read: u64, written: u64) {
         let root = self.options.root;
         let Some(root) = root.and_then(|pid| self.known.get_mut(&pid)) else {
             return;
@@ -166,7 +166,7 @@ impl Sampler {
 
     /// This process has ended and will be waited for next: what it used itself can be read for the last
     /// time.
-    pub fn about_to_be_reaped(&mut self, pid: u32) {
+    pub(crate) fn about_to_be_reaped(&mut self, pid: u32) {
         let Some(known) = self
             .known
             .get_mut(&pid)
@@ -182,7 +182,7 @@ impl Sampler {
     }
 
     /// denet waited for this process: it is gone, and this is how it ended.
-    pub fn reaped(&mut self, ended: Ended, ts_ms: u64) {
+    pub(crate) fn reaped(&mut self, ended: Ended, ts_ms: u64) {
         if self.options.ends_are_told {
             self.ends.learnt(&ended);
             return;
@@ -208,22 +208,22 @@ impl Sampler {
     }
 
     /// What cannot be measured around the processes, and why.
-    pub fn absent(&self) -> &BTreeMap<&'static str, String> {
+    pub(crate) fn absent(&self) -> &BTreeMap<&'static str, String> {
         &self.surroundings.absent
     }
 
     /// The process that the others descend from, if there is one.
-    pub fn root(&self) -> Option<u32> {
+    pub(crate) fn root(&self) -> Option<u32> {
         self.options.root
     }
 
     /// The kernel tells of ends, by the ids of `/proc`.
-    pub fn is_told_of_ends(&self) -> bool {
+    pub(crate) fn is_told_of_ends(&self) -> bool {
         self.options.ends_are_told
     }
 
     /// Processes that lived when last looked at.
-    pub fn living(&self) -> usize {
+    pub(crate) fn living(&self) -> usize {
         let living = self
             .known
             .values()
@@ -233,7 +233,7 @@ impl Sampler {
 
     /// A process ended whose parent is nobody that is watched: if it was never seen here, neither is what
     /// it used.
-    pub fn orphaned(&mut self, pid: u32) {
+    pub(crate) fn orphaned(&mut self, pid: u32) {
         let root = self.options.root;
         if !self.known.contains_key(&pid) && root != Some(pid) {
             self.unseen_orphans += 1;
@@ -241,12 +241,12 @@ impl Sampler {
     }
 
     /// The kernel told of an end, whether or not its process was ever seen here.
-    pub fn told_of(&mut self, exited: Exited) {
+    pub(crate) fn told_of(&mut self, exited: Exited) {
         self.ends.told_of(exited);
     }
 
     /// Members of a cgroup that were not seen before.
-    pub fn unknown_members(&self) -> Option<Vec<u32>> {
+    pub(crate) fn unknown_members(&self) -> Option<Vec<u32>> {
         let Selection::Cgroup(folder) = &self.options.target.selection else {
             return None;
         };
@@ -256,19 +256,19 @@ impl Sampler {
     }
 
     /// What everybody used so far.
-    pub fn used(&self) -> Used {
+    pub(crate) fn used(&self) -> Used {
         self.highest.beyond(self.baseline)
     }
 
     /// Ends that were noticed since last asked.
-    pub fn take_exits(&mut self) -> Vec<Exited> {
+    pub(crate) fn take_exits(&mut self) -> Vec<Exited> {
         self.ends.take()
     }
 
     /// Takes a sample. `listed` are the live processes, if the follower supplied them. The sample's time
     /// `now_ms` is read next to the clock that its CPU usage is computed from, after new processes were
     /// read, which takes longer the more there are.
-    pub fn sample(&mut self, listed: Option<&[u32]>, now_ms: impl FnOnce() -> u64) -> Tree {
+    pub(crate) fn sample(&mut self, listed: Option<&[u32]>, now_ms: impl FnOnce() -> u64) -> Tree {
         self.meet_newcomers(listed);
         let ts_ms = now_ms();
         self.look_around(ts_ms);
@@ -279,7 +279,7 @@ impl Sampler {
     }
 
     /// What it all came to; looks once more. `listed` as in [`Sampler::sample`].
-    pub fn finish(mut self, listed: Option<&[u32]>, ts_ms: u64) -> (Sums, Vec<Exited>) {
+    pub(crate) fn finish(mut self, listed: Option<&[u32]>, ts_ms: u64) -> (Sums, Vec<Exited>) {
         self.meet_newcomers(listed);
         // Twice: what was handed on while the first look was taken shows in the second.
         self.look_around(ts_ms);

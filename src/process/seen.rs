@@ -8,20 +8,20 @@ use crate::sys::processes;
 
 /// Who is watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// In words.
-    pub title: String,
+    pub(crate) title: String,
     /// Process id, where it is one process.
-    pub pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// Its command line.
-    pub command: Vec<std::ffi::OsString>,
+    pub(crate) command: Vec<std::ffi::OsString>,
     /// The file it executes, where that may be read.
-    pub executable: Option<std::path::PathBuf>,
+    pub(crate) executable: Option<std::path::PathBuf>,
 }
 
 impl Subject {
     /// Something that is not one process.
-    pub fn of(title: String) -> Self {
+    pub(crate) fn of(title: String) -> Self {
         Self {
             title,
             ..Self::default()
@@ -33,7 +33,7 @@ impl Subject {
 ///
 /// # Errors
 /// Why that cannot be, and what to do instead.
-pub fn process(pid: u32) -> Result<Subject, String> {
+pub(crate) fn process(pid: u32) -> Result<Subject, String> {
     use std::os::unix::ffi::OsStringExt as _;
     if pid == std::process::id() {
         return Err(format!("process {pid} is denet itself"));
@@ -94,7 +94,7 @@ fn unseen(pid: u32, error: &io::Error) -> String {
 }
 
 /// Every thread of a process.
-pub fn threads(pid: u32) -> Vec<u32> {
+pub(crate) fn threads(pid: u32) -> Vec<u32> {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
     };

@@ -16,34 +16,34 @@ const BUFFER: usize = 4096;
 
 /// What was read of a process at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Raw {
+pub(crate) struct Raw {
     /// Of `stat`.
-    pub stat: Stat,
+    pub(crate) stat: Stat,
     /// Of `io`, where that may be read.
-    pub io: Option<Io>,
+    pub(crate) io: Option<Io>,
 }
 
 /// One process.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     pid: u32,
     start_ticks: u64,
     stat: Option<File>,
     statm: Option<File>,
     io: Option<File>,
     /// Why `io` cannot be read.
-    pub io_refused: Option<io::ErrorKind>,
+    pub(crate) io_refused: Option<io::ErrorKind>,
 }
 
 /// How many descriptors a kept source takes.
-pub const DESCRIPTORS: u64 = 3;
+pub(crate) const DESCRIPTORS: u64 = 3;
 
 impl Source {
     /// Opens and reads a process for the first time.
     ///
     /// # Errors
     /// There is no such process, or its `stat` may not be read.
-    pub fn open(pid: u32) -> io::Result<(Self, Raw)> {
+    pub(crate) fn open(pid: u32) -> io::Result<(Self, Raw)> {
         let stat = File::open(path(pid, "stat"))?;
         let first = read_stat(&stat)?;
         let mut source = Self {
@@ -59,7 +59,7 @@ impl Source {
     }
 
     /// Closes its files: every reading opens them anew.
-    pub fn unkept(mut self) -> Self {
+    pub(crate) fn unkept(mut self) -> Self {
         self.stat = None;
         self.statm = None;
         self.io = None;
@@ -67,7 +67,7 @@ impl Source {
     }
 
     /// Its files are open.
-    pub fn is_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         self.stat.is_some()
     }
 
@@ -75,7 +75,7 @@ impl Source {
     ///
     /// # Errors
     /// ESRCH once the process is gone, whoever has its id now.
-    pub fn read(&mut self) -> io::Result<Raw> {
+    pub(crate) fn read(&mut self) -> io::Result<Raw> {
         let stat = match &self.stat {
             Some(file) => read_stat(file)?,
             None => read_stat(&File::open(path(self.pid, "stat"))?)?,
@@ -146,12 +146,12 @@ fn read_stat(file: &File) -> io::Result<Stat> {
 ///
 /// # Errors
 /// There is no such process, or it may not be seen.
-pub fn stat_of(pid: u32) -> io::Result<Stat> {
+pub(crate) fn stat_of(pid: u32) -> io::Result<Stat> {
     read_stat(&File::open(path(pid, "stat"))?)
 }
 
 /// Most resident memory that a living process (its id, or "self") ever had, in KiB.
-pub fn peak_resident_kb(process: impl Display) -> Option<u64> {
+pub(crate) fn peak_resident_kb(process: impl Display) -> Option<u64> {
     let status = std::fs::read(format!("/proc/{process}/status")).ok()?;
     // procfs-core reads no file with a byte that is not UTF-8, and any may be in the name.
     let status = String::from_utf8_lossy(&status);

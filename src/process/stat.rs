@@ -2,61 +2,61 @@
 
 /// `/proc/PID/stat` or `/proc/PID/task/TID/stat`: what denet takes of it (proc_pid_stat(5)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stat {
+pub(crate) struct Stat {
     /// Process (or thread) id.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// Its name: any bytes but NUL, spaces, parentheses and newlines among them.
-    pub command: String,
+    pub(crate) command: String,
     /// `R`, `S`, … `Z` for one that has ended and waits for its parent to ask.
-    pub state: char,
+    pub(crate) state: char,
     /// Its parent.
-    pub parent: u32,
+    pub(crate) parent: u32,
     /// `PF_*` of `include/linux/sched.h`.
-    pub flags: u32,
+    pub(crate) flags: u32,
     /// Page faults without I/O.
-    pub minor_faults: u64,
+    pub(crate) minor_faults: u64,
     /// Those of ended children that it waited for, and of theirs.
-    pub children_minor_faults: u64,
+    pub(crate) children_minor_faults: u64,
     /// Page faults with I/O.
-    pub major_faults: u64,
+    pub(crate) major_faults: u64,
     /// Those of ended children.
-    pub children_major_faults: u64,
+    pub(crate) children_major_faults: u64,
     /// CPU time of ended children that it waited for, and of theirs, in ticks.
-    pub children_ticks: u64,
+    pub(crate) children_ticks: u64,
     /// Own CPU time in ticks.
-    pub ticks: u64,
+    pub(crate) ticks: u64,
     /// Threads, a leader that ended before the others among them.
-    pub threads: u64,
+    pub(crate) threads: u64,
     /// When it started, in ticks since boot: with the id, its identity.
-    pub start_ticks: u64,
+    pub(crate) start_ticks: u64,
     /// Address space in bytes.
-    pub virtual_bytes: u64,
+    pub(crate) virtual_bytes: u64,
     /// Resident memory in pages.
-    pub resident_pages: u64,
+    pub(crate) resident_pages: u64,
     /// The CPU that it ran on last.
-    pub cpu: u32,
+    pub(crate) cpu: u32,
     /// Its wait status, once it has ended, to who may know.
-    pub exit_status: i32,
+    pub(crate) exit_status: i32,
 }
 
 impl Stat {
     /// The process has ended, and not only its leader.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.thread_has_ended() && self.threads <= 1
     }
 
     /// This thread has; of a leader, others may live on.
-    pub fn thread_has_ended(&self) -> bool {
+    pub(crate) fn thread_has_ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X' | 'x')
     }
 
     /// A thread of the kernel's own, which no program runs in (`PF_KTHREAD`).
-    pub fn is_kernel_thread(&self) -> bool {
+    pub(crate) fn is_kernel_thread(&self) -> bool {
         self.flags & 0x0020_0000 != 0
     }
 
     /// Parses the file. `None` if it is none of the kernel's.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         // pid (comm) state …: the name may hold anything, so it ends at the last parenthesis.
         let opens = bytes.iter().position(|byte| *byte == b'(')?;
         let closes = bytes.iter().rposition(|byte| *byte == b')')?;
@@ -97,20 +97,20 @@ impl Stat {
 
 /// `/proc/PID/io`: of the process, its ended threads and its ended children that it waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Io {
+pub(crate) struct Io {
     /// Bytes that reading calls returned.
-    pub read_by_calls: u64,
+    pub(crate) read_by_calls: u64,
     /// Bytes that writing calls took.
-    pub written_by_calls: u64,
+    pub(crate) written_by_calls: u64,
     /// Bytes fetched from storage.
-    pub read_from_storage: u64,
+    pub(crate) read_from_storage: u64,
     /// Bytes that will be, or were, sent to storage.
-    pub written_to_storage: u64,
+    pub(crate) written_to_storage: u64,
 }
 
 impl Io {
     /// Parses the file. `None` if it is none of the kernel's.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut io = Self::default();
         let mut found = 0;
         for line in text(bytes)?.lines() {
@@ -131,7 +131,7 @@ impl Io {
 
 /// Received and sent bytes of all interfaces but the loopback, of `/proc/PID/net/dev`. Not by procfs-core, which
 /// divides a name at a space of Unicode's and then reads nothing: the kernel forbids those of ASCII only.
-pub fn network_bytes(bytes: &[u8]) -> Option<(u64, u64)> {
+pub(crate) fn network_bytes(bytes: &[u8]) -> Option<(u64, u64)> {
     let mut sum = (0, 0);
     for line in text(bytes)?.lines().skip(2) {
         let (name, numbers) = line.split_once(':')?;
@@ -147,7 +147,7 @@ pub fn network_bytes(bytes: &[u8]) -> Option<(u64, u64)> {
 
 /// `some` and `full` of the last ten seconds, of a pressure file. Not by procfs-core, whose `f32` makes 0.1 into
 /// 0.10000000149011612, and which panics on a line `some`.
-pub fn pressure(bytes: &[u8]) -> Option<super::model::Pressure> {
+pub(crate) fn pressure(bytes: &[u8]) -> Option<super::model::Pressure> {
     let avg10 = |kind: &str| -> Option<f64> {
         let line = text(bytes)?
             .lines()
@@ -164,12 +164,12 @@ pub fn pressure(bytes: &[u8]) -> Option<super::model::Pressure> {
 }
 
 /// Resident pages, of `/proc/PID/statm`.
-pub fn resident_pages(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn resident_pages(bytes: &[u8]) -> Option<u64> {
     text(bytes)?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Nanoseconds on a CPU, of `/proc/PID/task/TID/schedstat`.
-pub fn scheduled_ns(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn scheduled_ns(bytes: &[u8]) -> Option<u64> {
     text(bytes)?.split_ascii_whitespace().next()?.parse().ok()
 }
 

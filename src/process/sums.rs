@@ -5,48 +5,47 @@ use super::model::Metrics;
 
 /// What the whole time has come to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sums {
+pub(crate) struct Sums {
     /// Samples taken.
-    pub samples: u64,
+    pub(crate) samples: u64,
     /// CPU, page faults and bytes of everybody, those that ended included.
-    pub used: Used,
+    pub(crate) used: Used,
     /// Bytes are known of all of them.
-    pub io_is_whole: bool,
+    pub(crate) io_is_whole: bool,
     /// Highest `cpu_usage` between two samples.
-    pub peak_cpu_usage: Option<f64>,
+    pub(crate) peak_cpu_usage: Option<f64>,
     /// Most resident memory at once, in KiB.
-    pub peak_resident_kb: u64,
+    pub(crate) peak_resident_kb: u64,
     /// Most processes at once.
-    pub max_processes: u64,
+    pub(crate) max_processes: u64,
     /// Most threads at once.
-    pub max_threads: u64,
+    pub(crate) max_threads: u64,
     /// Processes seen.
-    pub processes_seen: u64,
+    pub(crate) processes_seen: u64,
     /// Of those, how many ended without anybody to account for their last moments.
-    pub disowned: u64,
+    pub(crate) disowned: u64,
     /// Processes of which a metric could not be read, and why.
-    pub unread_io: Option<(u64, String)>,
+    pub(crate) unread_io: Option<(u64, String)>,
     /// The network namespace and hardware counters, in the end.
-    pub outside: Metrics,
+    pub(crate) outside: Metrics,
     /// Those that used most CPU time, the first one most.
-    pub busiest: Vec<Busy>,
+    pub(crate) busiest: Vec<Busy>,
     /// Those that lived in the end, the first one first.
-    pub still_running: Vec<(u32, String)>,
+    pub(crate) still_running: Vec<(u32, String)>,
 }
 
 /// A process and its part in all.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Busy {
-    /// Process id.
-    pub pid: u32,
+pub(crate) struct Busy {
+    pub(crate) pid: u32,
     /// Name of its main thread, as last seen.
-    pub command: String,
+    pub(crate) command: String,
     /// CPU time that it was seen to use.
-    pub cpu_ns: u64,
+    pub(crate) cpu_ns: u64,
     /// Most resident memory that was seen; `None` of whom nothing was seen but the end.
-    pub peak_resident_kb: Option<u64>,
+    pub(crate) peak_resident_kb: Option<u64>,
     /// Its threads by CPU time, with `--threads`.
-    pub threads: Vec<(u32, String, u64)>,
+    pub(crate) threads: Vec<(u32, String, u64)>,
 }
 
 /// How many of the busiest are remembered.
@@ -54,11 +53,11 @@ const BUSIEST: usize = 100;
 
 /// Those that used most, of however many.
 #[derive(Debug, Default)]
-pub struct Busiest(Vec<Busy>);
+pub(crate) struct Busiest(Vec<Busy>);
 
 impl Busiest {
     /// Remembers one, if it is among them.
-    pub fn add(&mut self, busy: Busy) {
+    pub(crate) fn add(&mut self, busy: Busy) {
         self.0.push(busy);
         if self.0.len() >= 2 * BUSIEST {
             self.0.sort_by_key(|busy| std::cmp::Reverse(busy.cpu_ns));
@@ -67,7 +66,7 @@ impl Busiest {
     }
 
     /// All of them, the busiest first.
-    pub fn sorted(mut self) -> Vec<Busy> {
+    pub(crate) fn sorted(mut self) -> Vec<Busy> {
         self.0.sort_by_key(|busy| std::cmp::Reverse(busy.cpu_ns));
         self.0
     }

@@ -18,15 +18,15 @@ const BUFFER: usize = 64 * 1024;
 
 /// Opened once, read at each sample.
 #[derive(Debug, Default)]
-pub struct Surroundings {
+pub(crate) struct Surroundings {
     network: Option<(File, (u64, u64))>,
     pressure: Option<File>,
     // One for each thread there was, by the field it goes to.
     counters: Vec<(Hardware, Vec<Counter>)>,
     /// What cannot be read, and why.
-    pub absent: BTreeMap<&'static str, String>,
+    pub(crate) absent: BTreeMap<&'static str, String>,
     /// Hardware counters do not see the kernel.
-    pub counters_user_only: bool,
+    pub(crate) counters_user_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ const HARDWARE: [(Hardware, &str, u64); 5] = [
 
 /// Whose hardware events are counted.
 #[derive(Clone, Debug)]
-pub enum Counted {
+pub(crate) enum Counted {
     /// Nobody's.
     Nobody,
     /// This waiting command's, from its exec on.
@@ -60,7 +60,7 @@ pub enum Counted {
 
 impl Surroundings {
     /// Of this process: its network namespace, its cgroup (or the one named), its hardware events.
-    pub fn of(pid: u32, cgroup: Option<&Path>, counted: &Counted) -> Self {
+    pub(crate) fn of(pid: u32, cgroup: Option<&Path>, counted: &Counted) -> Self {
         let mut found = Self::default();
         match network(pid) {
             Ok(network) => found.network = Some(network),
@@ -113,7 +113,7 @@ impl Surroundings {
     }
 
     /// Their metrics now; nothing else in it.
-    pub fn read(&self) -> Metrics {
+    pub(crate) fn read(&self) -> Metrics {
         let network = self.network.as_ref().and_then(|(file, before)| {
             let (received, sent) = stat::network_bytes(&read(file)?)?;
             Some((

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 
 /// What to observe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// Which processes.
-    pub selection: Selection,
+    pub(crate) selection: Selection,
     /// Their descendants too.
-    pub descendants: bool,
+    pub(crate) descendants: bool,
 }
 
 /// Which processes to observe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// A command that denet starts: the command and its arguments, at least one.
     Command(Vec<OsString>),
     /// A process that is running.

@@ -9,7 +9,7 @@ use super::stat;
 
 /// The threads of one process, those that ended included.
 #[derive(Debug, Default)]
-pub struct Threads {
+pub(crate) struct Threads {
     seen: HashMap<u32, Seen>,
     at_ns: Option<u64>,
 }
@@ -28,7 +28,7 @@ const REMEMBERED: usize = 4096;
 
 impl Threads {
     /// Reads all of them.
-    pub fn look(&mut self, pid: u32, now_ns: u64) {
+    pub(crate) fn look(&mut self, pid: u32, now_ns: u64) {
         let since = self.at_ns.replace(now_ns);
         for seen in self.seen.values_mut() {
             seen.lives = false;
@@ -68,7 +68,7 @@ impl Threads {
     }
 
     /// Those that live, as they stand in a record.
-    pub fn shown(&self) -> Vec<Thread> {
+    pub(crate) fn shown(&self) -> Vec<Thread> {
         let living = self.seen.iter().filter(|(_, seen)| seen.lives);
         let mut shown: Vec<_> = living
             .map(|(tid, seen)| Thread {
@@ -83,7 +83,7 @@ impl Threads {
     }
 
     /// Id, name and CPU time of each, most first.
-    pub fn busiest(&self) -> Vec<(u32, String, u64)> {
+    pub(crate) fn busiest(&self) -> Vec<(u32, String, u64)> {
         let mut all: Vec<_> = self
             .seen
             .iter()

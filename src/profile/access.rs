@@ -12,24 +12,24 @@ use crate::sys::processes;
 
 /// What the user may observe with privileges from the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
+pub(crate) struct Access {
     own_only: bool,
 }
 
 impl Access {
     /// The access of the user who runs this process.
-    pub fn of_user() -> Self {
+    pub(crate) fn of_user() -> Self {
         let own_only = granted().is_some_and(|granted| granted.scope == Scope::Own);
         Self { own_only }
     }
 
     /// Only the user's own processes may be observed.
-    pub fn is_limited(self) -> bool {
+    pub(crate) fn is_limited(self) -> bool {
         self.own_only
     }
 
     /// Whether the user may observe this process. True for one that has ended: attaching to it fails anyway.
-    pub fn reaches(self, pid: u32) -> bool {
+    pub(crate) fn reaches(self, pid: u32) -> bool {
         self.obstacle(pid).is_none()
     }
 
@@ -58,7 +58,7 @@ impl Access {
     ///
     /// # Errors
     /// `not-yours`.
-    pub fn check(self, target: &Target) -> Result<(), Box<Finding>> {
+    pub(crate) fn check(self, target: &Target) -> Result<(), Box<Finding>> {
         if !self.own_only {
             return Ok(());
         }

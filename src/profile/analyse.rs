@@ -10,7 +10,7 @@ use crate::decode::syscalls::{Call, Category};
 ///
 /// `wall` and `cpu` are the command's, the latter perhaps not whole; `ns_per_syscall` is what a counted call cost it,
 /// where that is known.
-pub fn profile(
+pub(crate) fn profile(
     snapshot: Snapshot,
     wall: Duration,
     cpu: Duration,
@@ -115,7 +115,7 @@ fn analyse(total: u64, by_category: &[u64], wall: Duration, cpu: Duration) -> An
 }
 
 /// Runs shorter than this say nothing about behaviour.
-pub const SHORTEST: Duration = Duration::from_millis(100);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The first rule that matches.
 fn classify(total: u64, wall: Duration, analysis: &Analysis) -> Behavior {

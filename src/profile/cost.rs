@@ -65,12 +65,16 @@ fn load_empty() -> Result<OwnedFd, KernelError> {
 /// Where eBPF cannot be used.
 pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
     let empty = load_empty()?;
-    let (layout, own) = Calibration::of_this_process()?;
+    let limits = Limits::default();
+    let calibration = Calibration::start(&limits.btf)?;
+    calibration.stand_in()?;
+    let (layout, own, _) = calibration.finish()?;
+    drop(calibration);
     let target = Target {
         selection: Selection::Process(own.tgid),
         descendants: true,
     };
-    let mut follower = Follower::load(layout, None, &Limits::default(), (&target, None), None)?;
+    let mut follower = Follower::load(layout, None, &limits, (&target, None), None)?;
     let mut measured = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let bare = account::syscall_ns();

@@ -6,8 +6,8 @@
 //! them, `access` is whose processes may be observed. Those have effects. What is
 //! made of their data is pure: `model` has the types, `tally` adds up, `analyse` draws conclusions.
 
-pub mod access;
-pub mod analyse;
+pub(crate) mod access;
+pub(crate) mod analyse;
 mod command;
 #[cfg(all(feature = "ebpf", feature = "test-hooks"))]
 pub mod cost;
@@ -17,16 +17,16 @@ pub(crate) mod follow;
 #[cfg(not(feature = "ebpf"))]
 #[path = "unfollowed.rs"]
 pub(crate) mod follow;
-pub mod model;
+pub(crate) mod model;
 mod observed;
 mod open;
-pub mod options;
-pub mod sampling;
-pub mod session;
+pub(crate) mod options;
+pub(crate) mod sampling;
+pub(crate) mod session;
 #[cfg(feature = "ebpf")]
 pub(crate) mod stream;
 #[cfg(feature = "ebpf")]
-pub mod tally;
+pub(crate) mod tally;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -38,13 +38,13 @@ use crate::sys::gate::GateError;
 
 /// Limits of the syscall profile, and what tests set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Report each process that ended, and how.
-    pub ends: bool,
+    pub(crate) ends: bool,
     /// Follow no more tasks than this.
-    pub max_tasks: Option<u32>,
+    pub(crate) max_tasks: Option<u32>,
     /// Look here for the kernel's types.
-    pub btf: PathBuf,
+    pub(crate) btf: PathBuf,
 }
 
 impl Default for Limits {

@@ -10,48 +10,48 @@ use crate::sys::account::{Exit, Usage};
 
 /// One process, for as long as it was followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
+pub(crate) struct Process {
     /// Process id in the initial pid namespace.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// `CLOCK_MONOTONIC` of its start: tells processes of the same id apart.
-    pub start_ns: u64,
+    pub(crate) start_ns: u64,
     /// Name of its main thread, as last seen.
-    pub command: String,
+    pub(crate) command: String,
     /// It had not ended when the profile did.
-    pub running: bool,
+    pub(crate) running: bool,
     /// The user may not trace it, for example after it executed a setuid file: its memory was not read.
-    pub private: bool,
+    pub(crate) private: bool,
     /// Calls by kind, each at least once.
-    pub calls: Vec<(Call, u64)>,
+    pub(crate) calls: Vec<(Call, u64)>,
 }
 
 impl Process {
     /// All its calls.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.calls.iter().map(|(_, count)| count).sum()
     }
 }
 
 /// What was seen and cannot be shown, counted where it was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses {
+pub(crate) struct Losses {
     /// Calls counted as lost.
-    pub calls: u64,
+    pub(crate) calls: u64,
     /// Insertions that a full map refused: a task, or a kind of call of a process.
-    pub map_full: u64,
+    pub(crate) map_full: u64,
     /// Ended tasks whose record found the ring buffer full; their calls are among `calls`.
-    pub records: u64,
+    pub(crate) records: u64,
     /// Children that could not be identified: how much they called is not known.
-    pub unfollowed: u64,
+    pub(crate) unfollowed: u64,
     /// Runs of a program that the kernel skipped: each a call or a task not seen.
-    pub skipped_runs: u64,
+    pub(crate) skipped_runs: u64,
     /// Records of single calls: they found the ring buffer full, or there was no memory at their beginning.
-    pub events: u64,
+    pub(crate) events: u64,
 }
 
 impl Losses {
     /// Of all kinds together.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.calls
             + self.map_full
             + self.records
@@ -61,64 +61,61 @@ impl Losses {
     }
 
     /// Nothing was lost.
-    pub fn none(&self) -> bool {
+    pub(crate) fn none(&self) -> bool {
         *self == Self::default()
     }
 }
 
 /// Everything the eBPF side saw.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Every process followed, the first one first.
-    pub processes: Vec<Process>,
+    pub(crate) processes: Vec<Process>,
     /// What is missing from them.
-    pub losses: Losses,
+    pub(crate) losses: Losses,
     /// Most processes alive at once.
-    pub max_processes: u64,
+    pub(crate) max_processes: u64,
     /// Most threads alive at once.
-    pub max_threads: u64,
+    pub(crate) max_threads: u64,
 }
 
 /// How often one kind of call was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallCount {
-    /// Which.
-    pub call: Call,
+pub(crate) struct CallCount {
+    pub(crate) call: Call,
     /// Its name by the table of its ABI.
-    pub name: String,
+    pub(crate) name: String,
     /// Its one category.
-    pub category: Category,
+    pub(crate) category: Category,
     /// How often.
-    pub count: u64,
+    pub(crate) count: u64,
 }
 
 /// What the numbers say about the command's behaviour.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Analysis {
+pub(crate) struct Analysis {
     /// The class.
-    pub behavior: Behavior,
+    pub(crate) behavior: Behavior,
     /// Syscalls per second of wall time.
-    pub rate_per_sec: f64,
+    pub(crate) rate_per_sec: f64,
     /// Share of file_io among all syscalls, 0 to 1.
-    pub io_intensity: f64,
+    pub(crate) io_intensity: f64,
     /// Share of memory among all syscalls, 0 to 1.
-    pub memory_intensity: f64,
+    pub(crate) memory_intensity: f64,
     /// Share of network among all syscalls, 0 to 1.
-    pub network_intensity: f64,
+    pub(crate) network_intensity: f64,
     /// CPU time over wall time, at most 1.
-    pub cpu_intensity: f64,
+    pub(crate) cpu_intensity: f64,
 }
 
 /// What a command mostly does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behavior {
+pub(crate) enum Behavior {
     /// Files, many times a second.
     IoBound,
     /// CPU, with few syscalls.
     CpuBound,
-    /// Mappings.
     MemoryBound,
-    /// Sockets.
     NetworkBound,
     /// Files and mappings.
     Mixed,
@@ -128,7 +125,7 @@ pub enum Behavior {
 
 impl Behavior {
     /// As in the output.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::IoBound => "io_bound",
             Self::CpuBound => "cpu_bound",
@@ -142,48 +139,48 @@ impl Behavior {
 
 /// What profiling cost, measured in this run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Overhead {
+pub(crate) struct Overhead {
     /// Added to each syscall of the command, in nanoseconds. `None` where that could not be measured, or
     /// did not show.
-    pub ns_per_syscall: Option<f64>,
+    pub(crate) ns_per_syscall: Option<f64>,
     /// That times the number of syscalls, over the command's CPU time; 0 to 1. `None` where not all
     /// of that time is known either.
-    pub share_of_runtime: Option<f64>,
+    pub(crate) share_of_runtime: Option<f64>,
 }
 
 /// The whole syscall profile.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SyscallProfile {
+pub(crate) struct SyscallProfile {
     /// All calls of all processes.
-    pub total: u64,
+    pub(crate) total: u64,
     /// Calls by category, in the order of [`Category::ALL`].
-    pub by_category: [u64; Category::ALL.len()],
+    pub(crate) by_category: [u64; Category::ALL.len()],
     /// Every kind of call, most frequent first.
-    pub calls: Vec<CallCount>,
+    pub(crate) calls: Vec<CallCount>,
     /// Every process, most calls first.
-    pub processes: Vec<Process>,
+    pub(crate) processes: Vec<Process>,
     /// What was lost.
-    pub losses: Losses,
+    pub(crate) losses: Losses,
     /// Most processes alive at once.
-    pub max_processes: u64,
+    pub(crate) max_processes: u64,
     /// Most threads alive at once.
-    pub max_threads: u64,
+    pub(crate) max_threads: u64,
     /// Conclusions.
-    pub analysis: Analysis,
+    pub(crate) analysis: Analysis,
     /// What it cost the command.
-    pub overhead: Overhead,
+    pub(crate) overhead: Overhead,
 }
 
 impl SyscallProfile {
     /// Processes that had not ended.
-    pub fn still_running(&self) -> impl Iterator<Item = &Process> {
+    pub(crate) fn still_running(&self) -> impl Iterator<Item = &Process> {
         self.processes.iter().filter(|process| process.running)
     }
 }
 
 /// What ended the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// The command, and with `--wait-all` its last descendant, by themselves or by a signal.
     Command,
     /// `--duration` ran out.
@@ -196,37 +193,37 @@ pub enum End {
 
 /// A profiled run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
+pub(crate) struct Run {
     /// How it ended.
-    pub end: End,
+    pub(crate) end: End,
     /// Exit status of the command itself; of a process that was attached to only what could be learnt.
-    pub exit: Option<Exit>,
+    pub(crate) exit: Option<Exit>,
     /// From the command's start to its end, with `--wait-all` to its last descendant's.
-    pub wall: Duration,
+    pub(crate) wall: Duration,
     /// denet did not start what it watched.
-    pub attached: bool,
+    pub(crate) attached: bool,
     /// What the command and its waited-for descendants used, as the kernel told when it was waited for.
-    pub usage: Option<Usage>,
+    pub(crate) usage: Option<Usage>,
     /// `sums` misses nobody's CPU time.
-    pub usage_is_whole: bool,
+    pub(crate) usage_is_whole: bool,
     /// What sampling came to.
-    pub sums: Sums,
+    pub(crate) sums: Sums,
     /// The syscall profile, where there is one.
-    pub syscalls: Option<SyscallProfile>,
+    pub(crate) syscalls: Option<SyscallProfile>,
     /// Calls that had begun when denet attached, by name: they are not counted.
-    pub in_progress: BTreeMap<String, u64>,
+    pub(crate) in_progress: BTreeMap<String, u64>,
 }
 
 impl Run {
     /// Most resident memory in KiB: of all processes at once, as far as samples saw, and no less than the
     /// kernel says of the largest.
-    pub fn peak_resident_kb(&self) -> u64 {
+    pub(crate) fn peak_resident_kb(&self) -> u64 {
         let of_one = self.usage.map_or(0, |usage| usage.max_rss_kb);
         self.sums.peak_resident_kb.max(of_one)
     }
 
     /// Who lived in the end: the command's descendants as they were followed, else as the last look saw.
-    pub fn still_running(&self) -> Vec<(u32, &str)> {
+    pub(crate) fn still_running(&self) -> Vec<(u32, &str)> {
         match &self.syscalls {
             Some(profile) => {
                 let running = profile.still_running();
@@ -244,13 +241,13 @@ impl Run {
     }
 
     /// Most processes at once: as they were followed, else as samples saw.
-    pub fn max_processes(&self) -> u64 {
+    pub(crate) fn max_processes(&self) -> u64 {
         let followed = self.syscalls.as_ref().map(|profile| profile.max_processes);
         followed.unwrap_or(self.sums.max_processes)
     }
 
     /// Most threads at once.
-    pub fn max_threads(&self) -> u64 {
+    pub(crate) fn max_threads(&self) -> u64 {
         let followed = self.syscalls.as_ref().map(|profile| profile.max_threads);
         followed.unwrap_or(self.sums.max_threads)
     }
@@ -258,32 +255,32 @@ impl Run {
 
 /// Which backends run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ActiveBackend {
+pub(crate) struct ActiveBackend {
     /// Hook and method of counting.
-    pub syscalls: &'static str,
+    pub(crate) syscalls: &'static str,
     /// Hooks of following.
-    pub follow: &'static str,
+    pub(crate) follow: &'static str,
     /// What would have been better and did not run, best first.
-    pub why_not: Vec<WhyNot>,
+    pub(crate) why_not: Vec<WhyNot>,
 }
 
 /// A backend that this kernel does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct WhyNot {
+pub(crate) struct WhyNot {
     /// As in [`ActiveBackend`].
-    pub backend: &'static str,
+    pub(crate) backend: &'static str,
     /// What prevents it.
     #[serde(flatten)]
-    pub finding: Finding,
+    pub(crate) finding: Finding,
 }
 
 /// What denet itself used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnCost {
+pub(crate) struct OwnCost {
     /// CPU time.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
     /// Peak resident memory in KiB, where it is known.
-    pub peak_rss_kb: Option<u64>,
+    pub(crate) peak_rss_kb: Option<u64>,
     /// Kernel memory of its maps in bytes, where the kernel says.
-    pub map_bytes: Option<u64>,
+    pub(crate) map_bytes: Option<u64>,
 }

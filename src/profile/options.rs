@@ -13,7 +13,7 @@ use crate::process::target::Target;
 
 /// Whether the syscall profile is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ebpf {
+pub(crate) enum Ebpf {
     /// No.
     Off,
     /// If it is possible.
@@ -24,24 +24,24 @@ pub enum Ebpf {
 
 /// What to observe, and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// What to observe.
-    pub target: Target,
+    pub(crate) target: Target,
     /// The syscall profile.
-    pub ebpf: Ebpf,
+    pub(crate) ebpf: Ebpf,
     /// Stop after that long; a command is ended.
-    pub duration: Option<Duration>,
+    pub(crate) duration: Option<Duration>,
     /// Continue until the last descendant has ended.
-    pub wait_all: bool,
+    pub(crate) wait_all: bool,
     /// What to sample, and how often.
-    pub sampling: SamplingOptions,
+    pub(crate) sampling: SamplingOptions,
     /// Limits of the syscall profile.
-    pub limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 /// Why there was no session.
 #[derive(Debug, thiserror::Error)]
-pub enum SessionError {
+pub(crate) enum SessionError {
     /// There is no such command, or it cannot be executed.
     #[error(transparent)]
     Unrunnable(#[from] Unrunnable),

@@ -15,16 +15,16 @@ use crate::sys::clock::now_ms;
 
 /// A sample.
 #[derive(Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// What the processes use.
-    pub tree: Tree,
+    pub(crate) tree: Tree,
     /// Syscalls so far, if they are counted.
-    pub syscalls: Option<SyscallProfile>,
+    pub(crate) syscalls: Option<SyscallProfile>,
 }
 
 /// What happens while processes are watched.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A sample was taken.
     Sample(Box<Sample>),
     /// A process ended.
@@ -32,17 +32,17 @@ pub enum Event {
 }
 
 /// Is told of each event, in the order of time.
-pub type Sink<'a> = &'a mut dyn FnMut(Event);
+pub(crate) type Sink<'a> = &'a mut dyn FnMut(Event);
 
 /// What to sample, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SamplingOptions {
+pub(crate) struct SamplingOptions {
     /// How often; `None` for only at the start and at the end.
-    pub interval: Option<Adaptive>,
+    pub(crate) interval: Option<Adaptive>,
     /// Each thread.
-    pub threads: bool,
+    pub(crate) threads: bool,
     /// Bytes and page faults since the processes' own start.
-    pub since_process_start: bool,
+    pub(crate) since_process_start: bool,
 }
 
 /// A sampler with a clock.

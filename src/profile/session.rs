@@ -27,12 +27,12 @@ const UNSEEN: &str = "cannot look at the command in /proc (where hidepid= hides 
                       see ebpf_diag --explain processes-hidden)";
 
 /// Processes with everything attached to them; a command is still stopped.
-pub struct Session {
+pub(crate) struct Session {
     options: Options,
     /// What is observed, for people.
-    pub subject: Subject,
+    pub(crate) subject: Subject,
     /// Why there is no syscall profile although one was requested.
-    pub refused: Option<Finding>,
+    pub(crate) refused: Option<Finding>,
     signals: Signals,
     root: Root,
     follower: Option<Follower>,
@@ -101,12 +101,12 @@ impl Session {
     }
 
     /// What cannot be measured here, and why.
-    pub fn absent(&self) -> &BTreeMap<&'static str, String> {
+    pub(crate) fn absent(&self) -> &BTreeMap<&'static str, String> {
         self.sampler.absent()
     }
 
     /// How syscalls are counted, if they are.
-    pub fn backend(&self) -> Option<&ActiveBackend> {
+    pub(crate) fn backend(&self) -> Option<&ActiveBackend> {
         self.follower.as_ref().map(Follower::backend)
     }
 
@@ -115,7 +115,7 @@ impl Session {
     /// # Errors
     /// [`SessionError::Exec`] if a command could not be executed, [`SessionError::Interrupted`] if a signal
     /// came first, [`SessionError::Failed`].
-    pub fn run(self, sink: Sink<'_>) -> Result<(Run, Option<u64>), SessionError> {
+    pub(crate) fn run(self, sink: Sink<'_>) -> Result<(Run, Option<u64>), SessionError> {
         if let Some(follower) = &self.follower {
             follower.log_memory("at the start");
         }

@@ -33,7 +33,7 @@ struct Entry {
 
 /// The sum so far.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     processes: HashMap<Identity, Entry>,
     // Start and end of every task.
     threads: Vec<(u64, u64)>,
@@ -46,7 +46,7 @@ pub struct Tally {
 
 impl Tally {
     /// From now on, `take_ended` tells of ended processes.
-    pub fn keep_ended(&mut self) {
+    pub(crate) fn keep_ended(&mut self) {
         self.keeps_ended = true;
     }
 
@@ -74,7 +74,7 @@ impl Tally {
     }
 
     /// Adds a task that ended, or one that lives, once.
-    pub fn add(&mut self, task: &Task) {
+    pub(crate) fn add(&mut self, task: &Task) {
         let entry = self
             .processes
             .entry((task.tgid, task.process_start_ns))
@@ -105,7 +105,7 @@ impl Tally {
     }
 
     /// Adds a count that found no cell in its task.
-    pub fn add_spilled(&mut self, key: SpillKey, count: u64) {
+    pub(crate) fn add_spilled(&mut self, key: SpillKey, count: u64) {
         let entry = self
             .processes
             .entry((key.tgid, key.process_start_ns))
@@ -114,7 +114,7 @@ impl Tally {
     }
 
     /// Every process, in the order they started.
-    pub fn finish(self, losses: Losses) -> Snapshot {
+    pub(crate) fn finish(self, losses: Losses) -> Snapshot {
         let lives = self
             .processes
             .iter()

@@ -115,13 +115,13 @@ impl Number for f64 {
 }
 
 /// The fields of a sample; empty ones where there is no figure.
-pub fn row(tree: &Tree) -> impl Iterator<Item = String> {
+pub(crate) fn row(tree: &Tree) -> impl Iterator<Item = String> {
     let field = |column: &Column| (column.field)(tree).unwrap_or_default();
     COLUMNS.iter().map(field)
 }
 
 /// The header.
-pub fn header() -> impl Iterator<Item = &'static str> {
+pub(crate) fn header() -> impl Iterator<Item = &'static str> {
     COLUMNS.iter().map(|column| column.name)
 }
 

@@ -21,7 +21,7 @@ use crate::output::layout::WIDEST;
 use crate::output::layout::{behind, line, lines};
 
 /// Version of what `ebpf_diag --json` writes.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// Columns in front of what a check saw, and in front of a goal's status.
 const SEEN: usize = 28;
@@ -34,7 +34,7 @@ const SYMPTOMS: usize = 3;
 ///
 /// # Errors
 /// What writing answers.
-pub fn text(
+pub(crate) fn text(
     to: &mut dyn Write,
     diagnosis: &Diagnosis<'_>,
     verbose: bool,
@@ -279,7 +279,7 @@ fn outcome(to: &mut dyn Write, goal: &Outcome, width: usize) -> io::Result<()> {
 }
 
 /// The same for scripts.
-pub fn json(diagnosis: &Diagnosis<'_>) -> Value {
+pub(crate) fn json(diagnosis: &Diagnosis<'_>) -> Value {
     let goals: Vec<Value> = diagnosis.goals.iter().map(goal).collect();
     let checks: Vec<Value> = diagnosis.checks.iter().map(check).collect();
     let causes: Vec<Value> = diagnosis

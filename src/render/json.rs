@@ -20,38 +20,38 @@ use crate::sys::account::Exit;
 
 /// What is known when the command starts.
 #[derive(Debug)]
-pub struct Metadata<'a> {
+pub(crate) struct Metadata<'a> {
     /// Process id of the command, or of who was attached to; `None` where that is not one process.
-    pub pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// As typed, or as the process was started.
-    pub command: &'a [OsString],
+    pub(crate) command: &'a [OsString],
     /// The file behind it, where that may be known.
-    pub executable: Option<&'a Path>,
+    pub(crate) executable: Option<&'a Path>,
     /// The cgroup, or the machine, that was attached to.
-    pub attached: Option<&'a str>,
+    pub(crate) attached: Option<&'a str>,
     /// When denet began to look, in milliseconds since 1970.
-    pub t0_ms: u64,
+    pub(crate) t0_ms: u64,
     /// What cannot be measured, and why.
-    pub absent: &'a BTreeMap<&'static str, String>,
+    pub(crate) absent: &'a BTreeMap<&'static str, String>,
     /// The syscall profile: what was asked for, and what came of it.
-    pub ebpf: Option<EbpfMetadata<'a>>,
+    pub(crate) ebpf: Option<EbpfMetadata<'a>>,
 }
 
 /// The syscall profile in `metadata`.
 #[derive(Debug)]
-pub struct EbpfMetadata<'a> {
+pub(crate) struct EbpfMetadata<'a> {
     /// `require` or `auto`.
-    pub mode: &'static str,
+    pub(crate) mode: &'static str,
     /// What counts; `None` if nothing could.
-    pub backend: Option<&'a ActiveBackend>,
+    pub(crate) backend: Option<&'a ActiveBackend>,
     /// Why nothing does.
-    pub refused: Option<&'a Finding>,
+    pub(crate) refused: Option<&'a Finding>,
     /// Whose processes denet shows, if it gets its privileges from its file.
-    pub scope: Option<Scope>,
+    pub(crate) scope: Option<Scope>,
 }
 
 /// The first line.
-pub fn metadata(metadata: &Metadata<'_>) -> Value {
+pub(crate) fn metadata(metadata: &Metadata<'_>) -> Value {
     let mut line = json!({
         "kind": "metadata",
         "schema": SCHEMA,
@@ -93,7 +93,7 @@ pub fn metadata(metadata: &Metadata<'_>) -> Value {
 }
 
 /// Why the watching ended.
-pub fn ended_by(end: End) -> &'static str {
+pub(crate) fn ended_by(end: End) -> &'static str {
     match end {
         End::Command => "command",
         End::Duration => "duration",
@@ -103,12 +103,12 @@ pub fn ended_by(end: End) -> &'static str {
 }
 
 /// How a process ended; null where that is not known.
-pub fn exit_status(status: Option<Exit>) -> Value {
+pub(crate) fn exit_status(status: Option<Exit>) -> Value {
     status.map_or(Value::Null, exit)
 }
 
 /// A sample of all processes, as a line: there may be thousands in it.
-pub fn tree(tree: &Tree) -> String {
+pub(crate) fn tree(tree: &Tree) -> String {
     let record = Tagged {
         kind: "tree",
         record: tree,
@@ -117,7 +117,7 @@ pub fn tree(tree: &Tree) -> String {
 }
 
 /// A sample of the one process, where its descendants are left out.
-pub fn sample(tree: &Tree) -> Value {
+pub(crate) fn sample(tree: &Tree) -> Value {
     let mut line = json!({"kind": "sample", "ts_ms": tree.ts_ms});
     let Some(parent) = &tree.parent else {
         return line;
@@ -145,7 +145,7 @@ pub fn sample(tree: &Tree) -> Value {
 }
 
 /// A process that ended.
-pub fn exited(exited: &Exited) -> Value {
+pub(crate) fn exited(exited: &Exited) -> Value {
     tagged("exit", exited)
 }
 
@@ -162,7 +162,7 @@ fn tagged(kind: &'static str, record: &impl Serialize) -> Value {
 }
 
 /// The last line. `top` limits each list of syscalls and of processes, 0 for all.
-pub fn summary(run: &Run, top: usize) -> Value {
+pub(crate) fn summary(run: &Run, top: usize) -> Value {
     let (sums, wall) = (&run.sums, run.wall.as_secs_f64());
     let cpu = sums.used.cpu_ns as f64 / 1e9;
     let mut line = json!({

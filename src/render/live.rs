@@ -9,7 +9,7 @@ use crate::process::model::{Metrics, Tree};
 
 /// What a sample and the one before it say, in the order of importance: as much as fits into `width`
 /// columns.
-pub fn line(tree: &Tree, before: Option<&Tree>, elapsed: Duration, width: usize) -> String {
+pub(crate) fn line(tree: &Tree, before: Option<&Tree>, elapsed: Duration, width: usize) -> String {
     let now = &tree.aggregated.metrics;
     let earlier = before.map(|before| {
         (

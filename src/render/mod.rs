@@ -1,12 +1,12 @@
 //! From data to what people and scripts read. Writes to what it is given, knows no files.
 
 pub mod csv;
-pub mod doctor;
-pub mod json;
-pub mod live;
+pub(crate) mod doctor;
+pub(crate) mod json;
+pub(crate) mod live;
 mod object;
-pub mod setup;
-pub mod smoke;
+pub(crate) mod setup;
+pub(crate) mod smoke;
 pub mod stats;
-pub mod text;
+pub(crate) mod text;
 mod usage;

@@ -18,7 +18,7 @@ use crate::setup::undo::Undone;
 use crate::setup::verify::Proof;
 
 /// Version of what `denet setup --json` writes.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 fn width(columns: usize) -> usize {
     columns.clamp(40, WIDEST)
@@ -41,7 +41,12 @@ fn heading(wish: &Wish) -> String {
 ///
 /// # Errors
 /// What writing answers.
-pub fn plan(to: &mut dyn Write, found: &Survey, wish: &Wish, columns: usize) -> io::Result<()> {
+pub(crate) fn plan(
+    to: &mut dyn Write,
+    found: &Survey,
+    wish: &Wish,
+    columns: usize,
+) -> io::Result<()> {
     let width = width(columns);
     writeln!(to, "{}", paint(TITLE, heading(wish)))?;
     let (done, open): (Vec<_>, Vec<_>) = found
@@ -159,7 +164,7 @@ fn commands(to: &mut dyn Write, label: &str, all: impl Iterator<Item = String>) 
 ///
 /// # Errors
 /// What writing answers.
-pub fn doing(to: &mut dyn Write, item: &Item, columns: usize) -> io::Result<()> {
+pub(crate) fn doing(to: &mut dyn Write, item: &Item, columns: usize) -> io::Result<()> {
     let action = &item.action;
     lines(
         to,
@@ -173,7 +178,7 @@ pub fn doing(to: &mut dyn Write, item: &Item, columns: usize) -> io::Result<()> 
 ///
 /// # Errors
 /// What writing answers.
-pub fn applied(
+pub(crate) fn applied(
     to: &mut dyn Write,
     found: &Survey,
     proofs: &[Proof],
@@ -226,7 +231,7 @@ fn verified(to: &mut dyn Write, proofs: &[Proof], width: usize) -> io::Result<()
 ///
 /// # Errors
 /// What writing answers.
-pub fn undone(
+pub(crate) fn undone(
     to: &mut dyn Write,
     any: bool,
     all: &[(Target, Undone)],
@@ -251,7 +256,7 @@ pub fn undone(
 ///
 /// # Errors
 /// What writing answers.
-pub fn status(
+pub(crate) fn status(
     to: &mut dyn Write,
     found: Option<&[Line]>,
     proofs: &[Proof],
@@ -296,7 +301,7 @@ fn object(fields: Value) -> Value {
 }
 
 /// The plan for scripts.
-pub fn plan_json(found: &Survey, wish: &Wish) -> Value {
+pub(crate) fn plan_json(found: &Survey, wish: &Wish) -> Value {
     object(json!({
         "profile": if wish.profile == Profile::Least { "least" } else { "documented" },
         "user": wish.user,
@@ -345,7 +350,7 @@ fn proofs_json(proofs: &[Proof]) -> Vec<Value> {
 }
 
 /// What was done, for scripts.
-pub fn applied_json(found: &Survey, proofs: &[Proof]) -> Value {
+pub(crate) fn applied_json(found: &Survey, proofs: &[Proof]) -> Value {
     object(json!({
         "steps": items(found),
         "notes": found.notes,
@@ -354,7 +359,7 @@ pub fn applied_json(found: &Survey, proofs: &[Proof]) -> Value {
 }
 
 /// What became of each change, for scripts.
-pub fn undone_json(all: &[(Target, Undone)]) -> Value {
+pub(crate) fn undone_json(all: &[(Target, Undone)]) -> Value {
     let one = |(target, undone): &(Target, Undone)| {
         let (what, why) = match undone {
             Undone::Restored => ("restored", None),
@@ -367,7 +372,7 @@ pub fn undone_json(all: &[(Target, Undone)]) -> Value {
 }
 
 /// Whether what was set up holds, for scripts.
-pub fn status_json(found: Option<&[Line]>, proofs: &[Proof]) -> Value {
+pub(crate) fn status_json(found: Option<&[Line]>, proofs: &[Proof]) -> Value {
     let one = |line: &Line| {
         json!({
             "target": line.target.to_string(),

@@ -18,7 +18,7 @@ const INDENT: usize = 30;
 ///
 /// # Errors
 /// What writing answers.
-pub fn table(to: &mut dyn Write, report: &Report, columns: usize) -> io::Result<()> {
+pub(crate) fn table(to: &mut dyn Write, report: &Report, columns: usize) -> io::Result<()> {
     let width = columns.clamp(40, WIDEST);
     let title = format!(
         "  {:<7}  {:<7}  {:>8}  what was done",

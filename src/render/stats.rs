@@ -33,7 +33,12 @@ const EXITS_NAMED: usize = 6;
 ///
 /// # Errors
 /// What writing answers.
-pub fn report(to: &mut dyn Write, of: &Statistics, top: usize, columns: usize) -> io::Result<()> {
+pub(crate) fn report(
+    to: &mut dyn Write,
+    of: &Statistics,
+    top: usize,
+    columns: usize,
+) -> io::Result<()> {
     let width = columns.clamp(40, WIDEST);
     let top = if top == 0 { usize::MAX } else { top };
     header(to, of, width)?;

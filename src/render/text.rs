@@ -45,30 +45,30 @@ fn colour(category: Category) -> Style {
 
 /// What the report is about, beside the run.
 #[derive(Debug)]
-pub struct Report<'a> {
+pub(crate) struct Report<'a> {
     /// As typed.
-    pub command: &'a [OsString],
+    pub(crate) command: &'a [OsString],
     /// What happened.
-    pub run: &'a Run,
+    pub(crate) run: &'a Run,
     /// Syscalls were to be counted and could not.
-    pub refused: bool,
+    pub(crate) refused: bool,
     /// Whose processes the syscall profile shows, if denet gets its privileges from its file.
-    pub scope: Option<Scope>,
+    pub(crate) scope: Option<Scope>,
     /// Better ways to count that the kernel did not allow, best first.
-    pub why_not: &'a [WhyNot],
+    pub(crate) why_not: &'a [WhyNot],
     /// What denet itself used.
-    pub own: OwnCost,
+    pub(crate) own: OwnCost,
     /// Rows of each table, 0 for all.
-    pub top: usize,
+    pub(crate) top: usize,
     /// Columns of the terminal.
-    pub columns: usize,
+    pub(crate) columns: usize,
 }
 
 /// Writes the report.
 ///
 /// # Errors
 /// What writing answers.
-pub fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
+pub(crate) fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
     let width = report.columns.clamp(40, WIDEST);
     let top = if report.top == 0 {
         usize::MAX
@@ -447,7 +447,7 @@ fn own_cost(to: &mut dyn Write, what: &str, own: &OwnCost, width: usize) -> io::
 ///
 /// # Errors
 /// What writing answers.
-pub fn finding(to: &mut dyn Write, finding: &Finding, columns: usize) -> io::Result<()> {
+pub(crate) fn finding(to: &mut dyn Write, finding: &Finding, columns: usize) -> io::Result<()> {
     let width = columns.clamp(40, WIDEST);
     lines(
         to,

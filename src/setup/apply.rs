@@ -18,7 +18,7 @@ use crate::sys::place::Entry;
 /// # Errors
 /// Not root, something is in the way (nothing was changed then), or a change failed (what was done
 /// stands in the journal).
-pub fn apply(
+pub(crate) fn apply(
     system: &System,
     wish: &Wish,
     boundaries: &mut Boundaries,

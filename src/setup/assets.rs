@@ -2,17 +2,14 @@
 
 /// A file that is installed as it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Asset {
+pub(crate) struct Asset {
     /// Below setup/.
-    pub from: &'static str,
-    /// Where to.
-    pub to: &'static str,
-    /// All of it.
-    pub bytes: &'static [u8],
-    /// What it does.
-    pub why: &'static str,
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+    pub(crate) bytes: &'static [u8],
+    pub(crate) why: &'static str,
     /// What it gives away; empty if nothing.
-    pub risk: &'static str,
+    pub(crate) risk: &'static str,
 }
 
 macro_rules! asset {
@@ -28,14 +25,14 @@ macro_rules! asset {
 }
 
 /// The group exists on every system that is made of this one.
-pub const SYSUSERS: Asset = asset!(
+pub(crate) const SYSUSERS: Asset = asset!(
     "sysusers.d/denet.conf" => "/etc/sysusers.d/denet.conf",
     "the group is there again where systemd makes it anew (images, factory reset)",
     ""
 );
 
 /// Whoever mounts tracefs at boot mounts it so.
-pub const MOUNT: Asset = asset!(
+pub(crate) const MOUNT: Asset = asset!(
     "systemd/sys-kernel-tracing.mount.d/denet.conf" =>
         "/etc/systemd/system/sys-kernel-tracing.mount.d/denet.conf",
     "tracefs is readable for the group from boot on, and still nosuid, nodev and noexec",
@@ -43,31 +40,31 @@ pub const MOUNT: Asset = asset!(
 );
 
 /// And where something else mounted it, it is made so.
-pub const UNIT: Asset = asset!(
+pub(crate) const UNIT: Asset = asset!(
     "systemd/denet-tracefs.service" => "/etc/systemd/system/denet-tracefs.service",
     "the same where something else mounted tracefs before",
     "members of the group can read what is traced, and write nothing but trace_marker"
 );
 
 /// Name of [`UNIT`].
-pub const UNIT_NAME: &str = "denet-tracefs.service";
+pub(crate) const UNIT_NAME: &str = "denet-tracefs.service";
 
 /// Events of modules that are loaded later, on kernels that do not hand the group on.
-pub const RULE: Asset = asset!(
+pub(crate) const RULE: Asset = asset!(
     "udev/70-denet-tracefs.rules" => "/etc/udev/rules.d/70-denet-tracefs.rules",
     "tracepoints of modules that are loaded later are readable, too: this kernel does not hand the group on",
     ""
 );
 
 /// Everyone who may execute denet sees the processes of all users.
-pub const SCOPE: Asset = asset!(
+pub(crate) const SCOPE: Asset = asset!(
     "denet.toml" => "/etc/denet.toml",
     "everyone who may execute denet sees the processes of all users",
     "members of the group see the system calls of all users' programs, including root's, with file names and data"
 );
 
 /// debugfs as the classic guides want it.
-pub const DEBUGFS: Asset = asset!(
+pub(crate) const DEBUGFS: Asset = asset!(
     "documented/sys-kernel-debug.mount.d/denet.conf" =>
         "/etc/systemd/system/sys-kernel-debug.mount.d/denet.conf",
     "asked for by classic guides; denet does not need it",
@@ -75,7 +72,7 @@ pub const DEBUGFS: Asset = asset!(
 );
 
 /// tracefs as the classic guides want it.
-pub const WRITABLE: Asset = asset!(
+pub(crate) const WRITABLE: Asset = asset!(
     "documented/denet-tracefs-write.service" =>
         "/etc/systemd/system/denet-tracefs-write.service",
     "asked for by classic guides; denet does not need it",
@@ -83,10 +80,10 @@ pub const WRITABLE: Asset = asset!(
 );
 
 /// Name of [`WRITABLE`].
-pub const WRITABLE_NAME: &str = "denet-tracefs-write.service";
+pub(crate) const WRITABLE_NAME: &str = "denet-tracefs-write.service";
 
 /// Settings as the classic guides want them.
-pub const SYSCTLS: Asset = asset!(
+pub(crate) const SYSCTLS: Asset = asset!(
     "documented/99-denet.conf" => "/etc/sysctl.d/99-denet.conf",
     "asked for by classic guides; denet does not need it",
     "every user reaches bpf(2) and its verifier, and sees addresses of the kernel"

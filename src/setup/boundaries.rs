@@ -2,15 +2,15 @@
 
 /// Ends the process at the Nth boundary between two acts, to test what is then found.
 #[derive(Debug, Default)]
-pub struct Boundaries {
+pub(crate) struct Boundaries {
     /// Which, from 1 on; never without.
-    pub die_at: Option<u32>,
+    pub(crate) die_at: Option<u32>,
     passed: u32,
 }
 
 impl Boundaries {
     /// To die at one of them.
-    pub fn new(die_at: Option<u32>) -> Self {
+    pub(crate) fn new(die_at: Option<u32>) -> Self {
         Self { die_at, passed: 0 }
     }
 

@@ -18,24 +18,23 @@ use super::validate::refusal;
 use crate::sys::place::{Attributes, Base, Entry, Place, Wanted};
 
 /// Form of the journal. It changes when an older denet could not undo it.
-pub const SCHEMA: u32 = 2;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// Where it lies, below the root of the system.
-pub const FOLDER: &str = "var/lib/denet";
+pub(crate) const FOLDER: &str = "var/lib/denet";
 const FOLDER_MODE: u32 = 0o700;
 const NAME: &str = "setup.journal";
 const LOCK: &str = "setup.lock";
 const CONTENTS: &str = "contents";
 
-/// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub(crate) struct Header {
     /// Form of the journal.
-    pub schema: u32,
+    pub(crate) schema: u32,
     /// Version of the denet that began it.
-    pub version: String,
+    pub(crate) version: String,
     /// `/var/lib/denet` was made for it.
-    pub made_folder: bool,
+    pub(crate) made_folder: bool,
 }
 
 /// A line behind the header.
@@ -56,29 +55,28 @@ enum Line {
 
 /// A target that was changed, once or more often.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// What.
-    pub target: Target,
+pub(crate) struct Change {
+    pub(crate) target: Target,
     /// What it was at first.
-    pub before: State,
+    pub(crate) before: State,
     /// What it was put into at last.
-    pub wanted: State,
+    pub(crate) wanted: State,
     /// The last change did not end.
-    pub interrupted: bool,
+    pub(crate) interrupted: bool,
 }
 
 /// The contents of a journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// In the order of the first changes.
-    pub changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
     /// The last setup ran to its end.
-    pub complete: bool,
+    pub(crate) complete: bool,
 }
 
 /// An open journal, which nobody else writes to meanwhile.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     base: Base,
     file: File,
     header: Header,
@@ -88,18 +86,13 @@ pub struct Journal {
 
 /// Why there is no journal to work with.
 #[derive(Debug, thiserror::Error)]
-pub enum JournalError {
+pub(crate) enum JournalError {
     /// Another denet is at it.
     #[error("another denet setup is at work; wait for it to end")]
     Busy,
     /// Its form is not ours.
     #[error("{}: written by a newer denet (schema {found}); use that one", path.display())]
-    Newer {
-        /// The journal.
-        path: PathBuf,
-        /// What it says.
-        found: u64,
-    },
+    Newer { path: PathBuf, found: u64 },
     /// An older denet wrote it, and named the contents that it keeps by a weaker digest.
     #[error(
         "{}: an earlier build of denet wrote it (version {version}, schema below {SCHEMA}), and what it kept cannot \
@@ -107,7 +100,6 @@ pub enum JournalError {
         path.display()
     )]
     Older {
-        /// The journal.
         path: PathBuf,
         /// Which denet.
         version: String,
@@ -119,7 +111,6 @@ pub enum JournalError {
         path.display()
     )]
     Foreign {
-        /// The journal.
         path: PathBuf,
         /// Which line, from 1 on.
         line: usize,
@@ -130,7 +121,6 @@ pub enum JournalError {
     #[error("{}: line {line} is damaged, so what was changed before that is not known for sure; move the \
              journal away, and undo by hand what `denet setup` lists", path.display())]
     Damaged {
-        /// The journal.
         path: PathBuf,
         /// Which line, from 1 on.
         line: usize,
@@ -212,7 +202,7 @@ fn text(base: &Base) -> Result<Option<String>, JournalError> {
 ///
 /// # Errors
 /// It cannot be read or understood, or lies where others may write.
-pub fn read(base: &Base) -> Result<Option<Recorded>, JournalError> {
+pub(crate) fn read(base: &Base) -> Result<Option<Recorded>, JournalError> {
     let path = base.join(FOLDER).join(NAME);
     let parsed = match text(base)? {
         Some(text) => parse(&path, &text)?,
@@ -228,7 +218,7 @@ pub fn read(base: &Base) -> Result<Option<Recorded>, JournalError> {
 ///
 /// # Errors
 /// Another setup is running, or what the system answers.
-pub fn clear(base: &Base) -> Result<(), JournalError> {
+pub(crate) fn clear(base: &Base) -> Result<(), JournalError> {
     match is_left(base)? {
         true => Journal::open(base)?.remove(),
         false => Ok(()),
@@ -258,7 +248,7 @@ impl Journal {
     ///
     /// # Errors
     /// Another process has it open, or it cannot be read, understood or written.
-    pub fn open(base: &Base) -> Result<Self, JournalError> {
+    pub(crate) fn open(base: &Base) -> Result<Self, JournalError> {
         let made_folder = make_folder(base, Path::new(FOLDER))?;
         let lock = locked(base)?;
         let path = base.join(FOLDER).join(NAME);
@@ -294,7 +284,7 @@ impl Journal {
     }
 
     /// Everything that was changed, in the order of the first changes.
-    pub fn changes(&self) -> &[Change] {
+    pub(crate) fn changes(&self) -> &[Change] {
         &self.changes.all
     }
 
@@ -302,7 +292,7 @@ impl Journal {
     ///
     /// # Errors
     /// It cannot be written: nothing may be changed then.
-    pub fn begin(
+    pub(crate) fn begin(
         &mut self,
         target: &Target,
         before: &State,
@@ -325,7 +315,7 @@ impl Journal {
     ///
     /// # Errors
     /// It cannot be written; the change counts as interrupted.
-    pub fn done(&mut self, target: &Target) -> Result<(), JournalError> {
+    pub(crate) fn done(&mut self, target: &Target) -> Result<(), JournalError> {
         self.append(&Line::Done {
             target: target.clone(),
         })?;
@@ -337,7 +327,7 @@ impl Journal {
     ///
     /// # Errors
     /// It cannot be written; setup counts as interrupted.
-    pub fn complete(&mut self) -> Result<(), JournalError> {
+    pub(crate) fn complete(&mut self) -> Result<(), JournalError> {
         self.append(&Line::Complete)
     }
 
@@ -345,7 +335,7 @@ impl Journal {
     ///
     /// # Errors
     /// It is gone, or not what it was.
-    pub fn content(&self, digest_of_it: &str) -> Result<Vec<u8>, JournalError> {
+    pub(crate) fn content(&self, digest_of_it: &str) -> Result<Vec<u8>, JournalError> {
         let kept = Path::new(FOLDER).join(CONTENTS).join(digest_of_it);
         let path = self.base.join(&kept);
         match place(&self.base, &kept)?.look_own().map_err(at(&path))? {
@@ -362,7 +352,7 @@ impl Journal {
     ///
     /// # Errors
     /// What the system answers.
-    pub fn remove(self) -> Result<(), JournalError> {
+    pub(crate) fn remove(self) -> Result<(), JournalError> {
         let folder = Path::new(FOLDER);
         let contents = folder.join(CONTENTS);
         let kept = place(&self.base, &contents)?.names();

@@ -24,7 +24,7 @@ use crate::sys::root::Root;
 
 /// How a part of the plan stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(crate) enum Standing {
     /// It is so already.
     Holds,
     /// It is to be done.
@@ -37,24 +37,24 @@ pub enum Standing {
 
 /// A part of the plan.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub(crate) struct Item {
     /// What is to be done.
-    pub action: Action,
+    pub(crate) action: Action,
     /// What is there now, where that is known.
-    pub now: Option<State>,
+    pub(crate) now: Option<State>,
     /// How it stands.
-    pub standing: Standing,
+    pub(crate) standing: Standing,
 }
 
 /// A plan beside what there is.
 #[derive(Clone, Debug)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// In the order in which they are done.
-    pub items: Vec<Item>,
+    pub(crate) items: Vec<Item>,
     /// What else there is to say.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// The directory of the system, if it is not the one that runs.
-    pub image: Option<PathBuf>,
+    pub(crate) image: Option<PathBuf>,
 }
 
 /// denet's programs.
@@ -64,7 +64,7 @@ const PROGRAMS: [&str; 3] = ["denet", "ebpf_diag", "ebpf_test"];
 ///
 /// # Errors
 /// What was asked for cannot be, or what decides it cannot be read.
-pub fn survey(system: &System, wish: &Wish) -> Result<Survey, SetupError> {
+pub(crate) fn survey(system: &System, wish: &Wish) -> Result<Survey, SetupError> {
     check_wish(system, wish)?;
     let (known, notes) = known(system, wish)?;
     let ours = journalled(system)?;

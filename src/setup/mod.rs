@@ -8,21 +8,21 @@
 //! the user that it is for.
 
 mod accounts;
-pub mod apply;
+pub(crate) mod apply;
 mod assets;
-pub mod boundaries;
+pub(crate) mod boundaries;
 mod group_lock;
-pub mod journal;
-pub mod look;
-pub mod plan;
+pub(crate) mod journal;
+pub(crate) mod look;
+pub(crate) mod plan;
 mod source;
-pub mod state;
-pub mod status;
-pub mod system;
+pub(crate) mod state;
+pub(crate) mod status;
+pub(crate) mod system;
 mod targets;
-pub mod undo;
-pub mod validate;
-pub mod verify;
+pub(crate) mod undo;
+pub(crate) mod validate;
+pub(crate) mod verify;
 
 use std::io;
 use std::path::Path;
@@ -33,7 +33,7 @@ use crate::output::escape::printable;
 use crate::output::shell::quoted;
 
 /// What is typed for setup of this system, or of the one in an image.
-pub fn command(image: Option<&Path>) -> String {
+pub(crate) fn command(image: Option<&Path>) -> String {
     image.map_or("denet setup".to_owned(), |root| {
         format!("denet setup --root {}", quoted(&root.display().to_string()))
     })
@@ -41,7 +41,7 @@ pub fn command(image: Option<&Path>) -> String {
 
 /// Why setup did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
+pub(crate) enum SetupError {
     /// It changes the system.
     #[error("this changes the system: run it with sudo")]
     NotRoot,
@@ -51,7 +51,6 @@ pub enum SetupError {
     /// Something is in the way; nothing was changed.
     #[error("{}\nnothing was changed", each_on_a_line(.0))]
     Conflicts(Vec<String>),
-    /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// A change did not work.
@@ -64,7 +63,6 @@ pub enum SetupError {
     Change {
         /// [`command`] for this system.
         setup: String,
-        /// Which.
         what: String,
         /// What the system answered.
         source: io::Error,

@@ -5,7 +5,7 @@ mod settings;
 use std::path::{Path, PathBuf};
 
 use settings::settings;
-pub use settings::wanted_sysctls;
+pub(crate) use settings::wanted_sysctls;
 
 use super::assets::{self, Asset};
 use super::state::{CAPABILITY, FileState, State, Target, digest};
@@ -14,81 +14,80 @@ use crate::sys::capabilities::{Cap, CapSet};
 use crate::sys::release::Release;
 
 /// The group that may profile.
-pub const GROUP: &str = "tracing";
+pub(crate) const GROUP: &str = "tracing";
 
 /// Where tracefs belongs.
-pub const TRACING: &str = "/sys/kernel/tracing";
+pub(crate) const TRACING: &str = "/sys/kernel/tracing";
 /// Where debugfs belongs.
-pub const DEBUG: &str = "/sys/kernel/debug";
+pub(crate) const DEBUG: &str = "/sys/kernel/debug";
 
 /// How much is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
+pub(crate) enum Profile {
     /// What is needed and no more.
     Least,
     /// What the classic guides ask for as well.
     Documented,
 }
 
-/// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// How much is opened.
-    pub profile: Profile,
+    pub(crate) profile: Profile,
     /// Who is to profile; nobody is added to the group without.
-    pub user: Option<String>,
+    pub(crate) user: Option<String>,
     /// Counters on network interfaces.
-    pub xdp: bool,
+    pub(crate) xdp: bool,
     /// Names of kernel functions in stacks.
-    pub kernel_symbols: bool,
+    pub(crate) kernel_symbols: bool,
     /// Processes of all users, not only what ptrace(2) would show.
-    pub any_scope: bool,
+    pub(crate) any_scope: bool,
     /// Settings, by name and value.
-    pub sysctls: Vec<(String, String)>,
+    pub(crate) sysctls: Vec<(String, String)>,
     /// Where binaries go: into `bin` below.
-    pub prefix: PathBuf,
+    pub(crate) prefix: PathBuf,
 }
 
 /// What is known of the system.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub(crate) struct Known {
     /// It runs.
-    pub live: bool,
+    pub(crate) live: bool,
     /// systemd is its init, or is installed in the image.
-    pub systemd: bool,
+    pub(crate) systemd: bool,
     /// The running kernel.
-    pub release: Option<Release>,
+    pub(crate) release: Option<Release>,
     /// It lets nobody read tracefs (`lockdown=confidentiality`).
-    pub confidential: bool,
+    pub(crate) confidential: bool,
     /// Number and members of [`GROUP`], if there is one.
-    pub group: Option<(u32, Vec<String>)>,
+    pub(crate) group: Option<(u32, Vec<String>)>,
     /// A number for it, if there is none.
-    pub free_gid: u32,
+    pub(crate) free_gid: u32,
     /// Where denet's binaries come from, and what is in them.
-    pub binaries: Vec<(PathBuf, Vec<u8>)>,
+    pub(crate) binaries: Vec<(PathBuf, Vec<u8>)>,
     /// Directories on the way to the binaries that are missing, the outermost first.
-    pub missing: Vec<PathBuf>,
+    pub(crate) missing: Vec<PathBuf>,
     /// debugfs is mounted, with this group and mode.
-    pub debugfs: Option<(u32, u32)>,
+    pub(crate) debugfs: Option<(u32, u32)>,
     /// Settings that were asked for, as they are.
-    pub sysctls: Vec<(String, Option<i64>)>,
+    pub(crate) sysctls: Vec<(String, Option<i64>)>,
 }
 
 /// One thing to do.
 #[derive(Clone, Debug)]
-pub struct Action {
+pub(crate) struct Action {
     /// As it is told.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// What is changed.
-    pub target: Target,
+    pub(crate) target: Target,
     /// What it is to be.
-    pub wanted: State,
+    pub(crate) wanted: State,
     /// Content of a file.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// What it is good for.
-    pub why: &'static str,
+    pub(crate) why: &'static str,
     /// Something else under that name is replaced, and kept; otherwise it is a conflict.
-    pub replaces: bool,
+    pub(crate) replaces: bool,
 }
 
 fn action(steps: Vec<Step>, target: Target, wanted: State, why: &'static str) -> Action {
@@ -103,7 +102,7 @@ fn action(steps: Vec<Step>, target: Target, wanted: State, why: &'static str) ->
 }
 
 /// Everything that is asked for, in the order in which it is done.
-pub fn plan(wish: &Wish, known: &Known) -> Vec<Action> {
+pub(crate) fn plan(wish: &Wish, known: &Known) -> Vec<Action> {
     let gid = known.group.as_ref().map_or(known.free_gid, |(gid, _)| *gid);
     let mut all = vec![group(known, gid)];
     all.extend(wish.user.as_deref().map(member));
@@ -371,7 +370,7 @@ fn now(wish: &Wish, known: &Known, gid: u32) -> Vec<Action> {
 
 /// Whether a target is as it is wanted. Who else is in the group does not matter, nor how a directory
 /// is otherwise.
-pub fn holds(wanted: &State, now: &State) -> bool {
+pub(crate) fn holds(wanted: &State, now: &State) -> bool {
     match (wanted, now) {
         (State::Group { gid: wanted, .. }, State::Group { gid, .. }) => wanted == gid,
         (State::Directory { .. }, State::Directory { .. }) => true,

@@ -11,14 +11,13 @@ use sha2::{Digest as _, Sha256};
 /// A thing that setup changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub(crate) enum Target {
     /// What stands under an absolute path: a file, a link, a directory.
     Path(PathBuf),
     /// A group of the system.
     Group(String),
     /// A user among the members of a group.
     Member {
-        /// Who.
         user: String,
         /// Of which.
         group: String,
@@ -29,7 +28,6 @@ pub enum Target {
     Mount {
         /// `tracefs`
         kind: String,
-        /// Where.
         at: PathBuf,
     },
     /// Group and mode of the root of a mounted tracefs or debugfs.
@@ -41,7 +39,7 @@ pub enum Target {
 /// What a target is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub(crate) enum State {
     /// Not there.
     Absent,
     /// There; of what is only there or not.
@@ -52,9 +50,7 @@ pub enum State {
     Directory {
         /// The twelve low bits.
         mode: u32,
-        /// Owner.
         uid: u32,
-        /// Group.
         gid: u32,
     },
     /// A symbolic link.
@@ -63,7 +59,6 @@ pub enum State {
     Special,
     /// A group.
     Group {
-        /// Its number.
         gid: u32,
         /// Who is listed.
         members: Vec<String>,
@@ -72,7 +67,6 @@ pub enum State {
     Value(String),
     /// Group and mode of a mount's root.
     Options {
-        /// Group.
         gid: u32,
         /// The nine low bits.
         mode: u32,
@@ -81,29 +75,26 @@ pub enum State {
 
 /// A file without its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileState {
+pub(crate) struct FileState {
     /// The twelve low bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Extended attributes, in hexadecimal.
-    pub attributes: BTreeMap<String, String>,
-    /// How long it is.
-    pub bytes: u64,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) bytes: u64,
     /// [`digest`] of the content.
-    pub digest: String,
+    pub(crate) digest: String,
 }
 
 /// SHA-256 in lower-case hexadecimal, so that kept contents cannot be exchanged unnoticed.
-pub fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether it has the form of a [`digest`], which is also used as a file name.
-pub fn is_digest(text: &str) -> bool {
+pub(crate) fn is_digest(text: &str) -> bool {
     text.len() == 64
         && text
             .bytes()
@@ -111,10 +102,10 @@ pub fn is_digest(text: &str) -> bool {
 }
 
 /// The attribute that holds file capabilities.
-pub const CAPABILITY: &str = "security.capability";
+pub(crate) const CAPABILITY: &str = "security.capability";
 
 /// What differs between two states of a file, in words; empty if nothing.
-pub fn differences(before: &FileState, now: &FileState) -> Vec<&'static str> {
+pub(crate) fn differences(before: &FileState, now: &FileState) -> Vec<&'static str> {
     let capability = |state: &FileState| state.attributes.get(CAPABILITY).cloned();
     let mut found = Vec::new();
     let mut note = |differs: bool, what| {
@@ -141,7 +132,7 @@ pub fn differences(before: &FileState, now: &FileState) -> Vec<&'static str> {
 
 impl Target {
     /// It belongs to a running kernel: an image has none.
-    pub fn is_of_running_system(&self) -> bool {
+    pub(crate) fn is_of_running_system(&self) -> bool {
         matches!(
             self,
             Self::Sysctl(_) | Self::Mount { .. } | Self::MountOptions(_) | Self::GroupWrite(_)

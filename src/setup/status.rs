@@ -9,22 +9,21 @@ use crate::sys::root::Root;
 
 /// A target, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Which.
-    pub target: Target,
+pub(crate) struct Line {
+    pub(crate) target: Target,
     /// What it was put into.
-    pub wanted: State,
+    pub(crate) wanted: State,
     /// What it is; `None` if it could not be looked at.
-    pub now: Option<State>,
+    pub(crate) now: Option<State>,
     /// What is wrong, if something is.
-    pub drift: Option<String>,
+    pub(crate) drift: Option<String>,
 }
 
 /// Looks at everything that the journal names; `None` if nothing was set up.
 ///
 /// # Errors
 /// The journal cannot be read or understood.
-pub fn status(system: &System) -> Result<Option<Vec<Line>>, SetupError> {
+pub(crate) fn status(system: &System) -> Result<Option<Vec<Line>>, SetupError> {
     let recorded = journal::read(system.base())?;
     let Some(recorded) = recorded.filter(|recorded| !recorded.changes.is_empty()) else {
         return Ok(None);

@@ -9,7 +9,7 @@ use crate::sys::root::Root;
 
 /// The system that is changed: this one, or an image below a directory.
 #[derive(Clone, Debug)]
-pub struct System {
+pub(crate) struct System {
     base: Base,
 }
 
@@ -22,7 +22,7 @@ impl System {
     ///
     /// # Errors
     /// As [`Base::open_image`].
-    pub fn new(root: &Path) -> io::Result<Self> {
+    pub(crate) fn new(root: &Path) -> io::Result<Self> {
         let base = match root == Path::new("/") {
             true => Base::open(root),
             false => Base::open_image(root),
@@ -31,12 +31,12 @@ impl System {
     }
 
     /// It runs, so that what does not outlive a boot is changed as well.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.base.path() == Path::new("/")
     }
 
     /// The directory that it lies in, if it does not run.
-    pub fn image(&self) -> Option<&Path> {
+    pub(crate) fn image(&self) -> Option<&Path> {
         (!self.is_live()).then_some(self.base.path())
     }
 
@@ -51,7 +51,7 @@ impl System {
     }
 
     /// What facts are read from.
-    pub fn tree(&self) -> Root {
+    pub(crate) fn tree(&self) -> Root {
         Root::new(self.base.path())
     }
 

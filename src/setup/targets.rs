@@ -24,7 +24,7 @@ impl System {
     ///
     /// # Errors
     /// What the system answers. A target that does not exist is not an error; one that an image cannot have is.
-    pub fn observe(&self, target: &Target) -> io::Result<State> {
+    pub(crate) fn observe(&self, target: &Target) -> io::Result<State> {
         self.must_have(target)?;
         match target {
             Target::Path(path) => Ok(self.look(path)?.map_or(State::Absent, |it| state(&it).0)),

@@ -11,7 +11,7 @@ use super::system::{NOT_OF_AN_IMAGE, System};
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Undone {
+pub(crate) enum Undone {
     /// It is as it was before.
     Restored,
     /// It was so already.
@@ -24,7 +24,7 @@ pub enum Undone {
 ///
 /// # Errors
 /// Not root, the journal cannot be used, or a target cannot be put back: the journal is kept then.
-pub fn rollback(
+pub(crate) fn rollback(
     system: &System,
     boundaries: &mut Boundaries,
     mut tell: impl FnMut(&Target, &Undone),

@@ -74,7 +74,7 @@ pub(super) fn is_value(value: &str) -> bool {
 
 /// The file below `/proc/sys` for a key in the form of `sysctl.d(5)`: if the first separator is a slash, dots are
 /// part of names; otherwise dots separate names, and a slash stands for a dot. `None` if the key is not valid.
-pub fn sysctl(key: &str) -> Option<PathBuf> {
+pub(crate) fn sysctl(key: &str) -> Option<PathBuf> {
     let swapped = |c| match c {
         '.' => '/',
         '/' => '.',

@@ -6,13 +6,13 @@ use crate::sys::login::run_as;
 
 /// A command that was to end well.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
+pub(crate) struct Proof {
     /// As it would be typed.
-    pub command: String,
+    pub(crate) command: String,
     /// It ended well.
-    pub ok: bool,
+    pub(crate) ok: bool,
     /// What it said, its last lines.
-    pub said: Vec<String>,
+    pub(crate) said: Vec<String>,
 }
 
 /// What a profile takes.
@@ -21,7 +21,7 @@ const GOAL: &str = "syscall-profiling";
 const DEGRADED: i32 = 2;
 
 /// Runs both as the user, after a login of now.
-pub fn verify(user: &str, prefix: &Path) -> Vec<Proof> {
+pub(crate) fn verify(user: &str, prefix: &Path) -> Vec<Proof> {
     let commands: [(&str, &[&str], &[i32]); 2] = [
         ("ebpf_diag", &["--only", GOAL], &[0, DEGRADED]),
         ("ebpf_test", &[], &[0]),

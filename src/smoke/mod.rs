@@ -19,17 +19,17 @@ use crate::decode::syscalls::harmless::Harmless;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The syscall that is made and counted.
-    pub call: Harmless,
+    pub(crate) call: Harmless,
     /// Where the kernel describes its own types.
-    pub btf: PathBuf,
+    pub(crate) btf: PathBuf,
 }
 
 /// Calls that are made, one lot after the other: a count that is always the same is no count.
-pub const ROUNDS: [u64; 2] = [1000, 137];
+pub(crate) const ROUNDS: [u64; 2] = [1000, 137];
 
 /// A stage of the program's life. Each needs all those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// The object in this binary is read.
     Object,
     /// Types: the object's own, and the kernel's if it has any.
@@ -50,7 +50,7 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Object,
         Self::Btf,
         Self::Maps,
@@ -62,7 +62,7 @@ impl Stage {
     ];
 
     /// As in the output.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Object => "object",
             Self::Btf => "btf",
@@ -78,18 +78,18 @@ impl Stage {
 
 /// A stage that was gone through.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// What it did, or what was refused.
-    pub detail: String,
+    pub(crate) detail: String,
     /// How long that took.
-    pub took: Duration,
+    pub(crate) took: Duration,
     /// Why it failed, if it did.
-    pub finding: Option<Finding>,
+    pub(crate) finding: Option<Finding>,
 }
 
 impl Outcome {
     /// As in the output.
-    pub fn status(&self) -> &'static str {
+    pub(crate) fn status(&self) -> &'static str {
         if self.finding.is_none() {
             "ok"
         } else {
@@ -99,27 +99,27 @@ impl Outcome {
 }
 
 /// What the output says of a stage that a failure before it left out.
-pub const NOT_RUN: &str = "not run";
+pub(crate) const NOT_RUN: &str = "not run";
 
 /// How the test went.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// Name of the syscall.
-    pub syscall: &'static str,
+    pub(crate) syscall: &'static str,
     /// Outcomes of the stages that were run, in the order of [`Stage::ALL`]: only the last can have failed.
-    pub outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<Outcome>,
     /// Calls that the program counted; `None` if it did not come to that.
-    pub observed: Option<u64>,
+    pub(crate) observed: Option<u64>,
 }
 
 impl Report {
     /// Calls that the program has to count.
-    pub fn expected(&self) -> u64 {
+    pub(crate) fn expected(&self) -> u64 {
         ROUNDS.iter().sum()
     }
 
     /// Every stage with its outcome, if it was run.
-    pub fn stages(&self) -> impl Iterator<Item = (Stage, Option<&Outcome>)> {
+    pub(crate) fn stages(&self) -> impl Iterator<Item = (Stage, Option<&Outcome>)> {
         let outcomes = self.outcomes.iter().map(Some);
         Stage::ALL
             .into_iter()
@@ -127,18 +127,18 @@ impl Report {
     }
 
     /// The stage that failed, and why.
-    pub fn failure(&self) -> Option<(Stage, &Finding)> {
+    pub(crate) fn failure(&self) -> Option<(Stage, &Finding)> {
         self.stages()
             .find_map(|(stage, outcome)| Some((stage, outcome?.finding.as_ref()?)))
     }
 
     /// Every stage was run, and none failed.
-    pub fn is_ok(&self) -> bool {
+    pub(crate) fn is_ok(&self) -> bool {
         self.outcomes.len() == Stage::ALL.len() && self.failure().is_none()
     }
 
     /// From the first stage to the last that was run.
-    pub fn took(&self) -> Duration {
+    pub(crate) fn took(&self) -> Duration {
         self.outcomes.iter().map(|outcome| outcome.took).sum()
     }
 
@@ -173,7 +173,7 @@ struct Failure {
 }
 
 /// Goes through all stages, or up to the first that fails. Nothing stays loaded.
-pub fn run(options: &Options) -> Report {
+pub(crate) fn run(options: &Options) -> Report {
     let mut report = Report {
         syscall: options.call.name(),
         outcomes: Vec::with_capacity(Stage::ALL.len()),

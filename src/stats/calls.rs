@@ -8,29 +8,28 @@ use super::values::MOST;
 
 /// Syscalls since the start.
 #[derive(Clone, Debug, Default)]
-pub struct Calls {
-    /// All of them.
-    pub total: Option<u64>,
+pub(crate) struct Calls {
+    pub(crate) total: Option<u64>,
     /// By category, as they are named there.
-    pub by_category: Vec<(String, u64)>,
+    pub(crate) by_category: Vec<(String, u64)>,
     /// The most frequent ones: name, table where it is not the machine's own, count.
-    pub top: Vec<(String, Option<String>, u64)>,
+    pub(crate) top: Vec<(String, Option<String>, u64)>,
     /// `io_bound` and the like.
-    pub behavior: Option<String>,
+    pub(crate) behavior: Option<String>,
     /// Calls per second.
-    pub rate_per_sec: Option<f64>,
+    pub(crate) rate_per_sec: Option<f64>,
     /// Shares of file_io, memory and network, and of a CPU.
-    pub intensities: [Option<f64>; 4],
+    pub(crate) intensities: [Option<f64>; 4],
     /// Nothing was lost.
-    pub complete: Option<bool>,
+    pub(crate) complete: Option<bool>,
     /// What was lost, by name, without those that are zero.
-    pub losses: Vec<(String, u64)>,
+    pub(crate) losses: Vec<(String, u64)>,
     /// As it stands in the record, without the lists of processes.
-    pub record: Map<String, Value>,
+    pub(crate) record: Map<String, Value>,
 }
 
 /// Fields of `analysis`.
-pub const INTENSITIES: [&str; 4] = [
+pub(crate) const INTENSITIES: [&str; 4] = [
     "io_intensity",
     "memory_intensity",
     "network_intensity",

@@ -6,21 +6,21 @@ use super::values::TOTALS;
 
 /// A figure that differs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Disagreement {
+pub(crate) struct Disagreement {
     /// Its name in the summary.
-    pub field: &'static str,
+    pub(crate) field: &'static str,
     /// What the summary says.
-    pub summary: f64,
+    pub(crate) summary: f64,
     /// What follows from the samples.
-    pub samples: f64,
+    pub(crate) samples: f64,
     /// What is wrong with that.
-    pub why: &'static str,
+    pub(crate) why: &'static str,
 }
 
 const BELOW: &str = "a sample has more";
 
 /// All of them. Samples see only moments: a peak may be higher in the summary, and a total larger.
-pub fn disagreements(of: &Statistics) -> Vec<Disagreement> {
+pub(crate) fn disagreements(of: &Statistics) -> Vec<Disagreement> {
     let Some(summary) = &of.summary else {
         return Vec::new();
     };

@@ -9,36 +9,36 @@ const LONGEST: usize = 40;
 
 /// Everything that was odd.
 #[derive(Clone, Debug, Default)]
-pub struct Doubts {
+pub(crate) struct Doubts {
     /// Lines that are no JSON.
-    pub not_json: LineNumbers,
+    pub(crate) not_json: LineNumbers,
     /// Lines that are JSON, but no object.
-    pub no_record: LineNumbers,
+    pub(crate) no_record: LineNumbers,
     /// The last line has no end and is no JSON.
-    pub incomplete_last_line: bool,
+    pub(crate) incomplete_last_line: bool,
     /// Records of kinds that this denet does not know.
-    pub unknown_kinds: Names,
+    pub(crate) unknown_kinds: Names,
     /// Fields of known kinds that it does not know.
-    pub unknown_fields: Names,
+    pub(crate) unknown_fields: Names,
     /// Fields of another type than the schema says.
-    pub wrong_types: Names,
+    pub(crate) wrong_types: Names,
     /// Fields with a number that cannot be right: they are left out.
-    pub implausible: Names,
+    pub(crate) implausible: Names,
     /// Counters that fell, though they only ever rise: the largest value is taken.
-    pub fell: Names,
+    pub(crate) fell: Names,
     /// Samples from before the sample before.
-    pub backwards: u64,
+    pub(crate) backwards: u64,
     /// Records larger than what is kept of one.
-    pub cut: u64,
+    pub(crate) cut: u64,
     /// Records behind the summary.
-    pub after_summary: u64,
+    pub(crate) after_summary: u64,
     /// The line where another recording begins, which is not read.
-    pub another_at: Option<u64>,
+    pub(crate) another_at: Option<u64>,
 }
 
 impl Doubts {
     /// There are none that concern what is recorded. What is not known is not wrong.
-    pub fn none(&self) -> bool {
+    pub(crate) fn none(&self) -> bool {
         self.not_json.count == 0
             && self.no_record.count == 0
             && !self.incomplete_last_line
@@ -52,16 +52,15 @@ impl Doubts {
 
 /// How many lines, and which were the first.
 #[derive(Clone, Debug, Default)]
-pub struct LineNumbers {
-    /// All of them.
-    pub count: u64,
+pub(crate) struct LineNumbers {
+    pub(crate) count: u64,
     /// The first ones.
-    pub first: Vec<u64>,
+    pub(crate) first: Vec<u64>,
 }
 
 impl LineNumbers {
     /// Counts a line.
-    pub fn add(&mut self, number: u64) {
+    pub(crate) fn add(&mut self, number: u64) {
         self.count += 1;
         if self.first.len() < NAMED {
             self.first.push(number);
@@ -71,16 +70,16 @@ impl LineNumbers {
 
 /// How often, by name, as far as there is room.
 #[derive(Clone, Debug, Default)]
-pub struct Names {
+pub(crate) struct Names {
     /// Those that found room.
-    pub named: BTreeMap<String, u64>,
+    pub(crate) named: BTreeMap<String, u64>,
     /// All others together.
-    pub others: u64,
+    pub(crate) others: u64,
 }
 
 impl Names {
     /// Counts one.
-    pub fn add(&mut self, name: &str) {
+    pub(crate) fn add(&mut self, name: &str) {
         let short: String = name.chars().take(LONGEST).collect();
         if self.named.len() < NAMED || self.named.contains_key(&short) {
             *self.named.entry(short).or_default() += 1;
@@ -90,7 +89,7 @@ impl Names {
     }
 
     /// All together.
-    pub fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.named.values().sum::<u64>() + self.others
     }
 }

@@ -9,20 +9,19 @@ const NAMED: usize = 400;
 
 /// Ends, by what they were.
 #[derive(Clone, Debug, Default)]
-pub struct Exits {
-    /// All of them.
-    pub total: u64,
+pub(crate) struct Exits {
+    pub(crate) total: u64,
     /// By exit code.
-    pub by_code: BTreeMap<i32, u64>,
+    pub(crate) by_code: BTreeMap<i32, u64>,
     /// By signal.
-    pub by_signal: BTreeMap<i32, u64>,
+    pub(crate) by_signal: BTreeMap<i32, u64>,
     /// Of which only their parent learnt how.
-    pub unknown: u64,
+    pub(crate) unknown: u64,
 }
 
 impl Exits {
     /// Counts one.
-    pub fn add(&mut self, exit: Option<Exit>) {
+    pub(crate) fn add(&mut self, exit: Option<Exit>) {
         self.total += 1;
         let (to, key) = match exit {
             Some(Exit::Code(code)) => (&mut self.by_code, code),

@@ -10,19 +10,18 @@ use crate::output::schema::SCHEMA;
 
 /// What a recording says of itself.
 #[derive(Clone, Debug, Default)]
-pub struct Recording {
-    /// Its version.
-    pub schema: u64,
+pub(crate) struct Recording {
+    pub(crate) schema: u64,
     /// Who wrote it, name and version.
-    pub tool: Option<String>,
+    pub(crate) tool: Option<String>,
     /// The command's process, or the one attached to.
-    pub pid: Option<u64>,
+    pub(crate) pid: Option<u64>,
     /// The command and its arguments.
-    pub command: Vec<String>,
+    pub(crate) command: Vec<String>,
     /// The cgroup, or the machine, that was attached to.
-    pub attached: Option<String>,
+    pub(crate) attached: Option<String>,
     /// When denet began to look, in milliseconds since 1970.
-    pub t0_ms: Option<u64>,
+    pub(crate) t0_ms: Option<u64>,
 }
 
 fn strange(what: impl Into<String>) -> StatsError {

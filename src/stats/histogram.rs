@@ -7,11 +7,11 @@ const BUCKETS: usize = ((64 - PART_BITS as usize) + 1) * PARTS as usize;
 
 /// A value is told from another if they differ by more than this share of them: percentiles are off by
 /// half of it at most, that is 0.4 %.
-pub const RESOLUTION: f64 = 1.0 / PARTS as f64;
+pub(crate) const RESOLUTION: f64 = 1.0 / PARTS as f64;
 
 /// Weights of whole values, by size: 58 KiB, whatever is added.
 #[derive(Clone, Debug)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     weights: Vec<u64>,
     all: u64,
 }
@@ -27,7 +27,7 @@ impl Default for Histogram {
 
 impl Histogram {
     /// Adds a value that counts so much.
-    pub fn add(&mut self, value: u64, weight: u64) {
+    pub(crate) fn add(&mut self, value: u64, weight: u64) {
         // All together stay below the largest number, so no bucket gets too full either.
         let weight = weight.min(u64::MAX - self.all);
         self.all += weight;
@@ -35,7 +35,7 @@ impl Histogram {
     }
 
     /// The value that this share of the weight does not exceed, 0.5 for the median; `None` without any.
-    pub fn percentile(&self, share: f64) -> Option<f64> {
+    pub(crate) fn percentile(&self, share: f64) -> Option<f64> {
         let wanted = (self.all as f64 * share).ceil().max(1.0);
         let mut passed = 0_u64;
         for (at, weight) in self.weights.iter().enumerate() {

@@ -5,32 +5,31 @@
 //! with a [`histogram::Histogram`]. What was odd is counted in [`doubts::Doubts`], and where the summary
 //! contradicts the samples, [`disagree`] finds it. Nothing here knows files.
 
-pub mod calls;
-pub mod disagree;
-pub mod doubts;
+pub(crate) mod calls;
+pub(crate) mod disagree;
+pub(crate) mod doubts;
 mod error;
-pub mod exits;
+pub(crate) mod exits;
 mod fields;
 mod first;
-pub mod histogram;
+pub(crate) mod histogram;
 mod lines;
 mod pruned;
-pub mod series;
+pub(crate) mod series;
 mod statistics;
-pub mod summary;
+pub(crate) mod summary;
 mod values;
 
-pub use error::{StatsError, Strange};
-pub use first::Recording;
-pub use statistics::{Perf, Statistics};
-pub use values::TOTALS;
+pub(crate) use error::StatsError;
+pub(crate) use statistics::Statistics;
+pub(crate) use values::TOTALS;
 
 use std::io::BufRead;
 
 use lines::{Line, Lines};
 
 /// No line of a recording is longer: a sample of a hundred thousand processes takes 40 MB.
-pub const LONGEST_LINE: usize = 64 << 20;
+pub(crate) const LONGEST_LINE: usize = 64 << 20;
 
 /// Reads a recording to its end, or to where it ends for now.
 ///

@@ -5,9 +5,9 @@ use super::histogram::Histogram;
 /// A metric's mean, extremes and percentiles. Samples weigh as much as the time that they stand for:
 /// denet samples less and less often.
 #[derive(Clone, Debug)]
-pub struct Series {
+pub(crate) struct Series {
     /// Samples that had it.
-    pub count: u64,
+    pub(crate) count: u64,
     /// Its mean over time.
     mean: f64,
     weight: f64,
@@ -21,7 +21,7 @@ pub struct Series {
 
 impl Series {
     /// Of which only mean and peak are asked.
-    pub fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         Self {
             count: 0,
             mean: 0.0,
@@ -34,7 +34,7 @@ impl Series {
     }
 
     /// With percentiles, of values in steps of one over `steps`.
-    pub fn with_percentiles(steps: f64) -> Self {
+    pub(crate) fn with_percentiles(steps: f64) -> Self {
         Self {
             steps,
             histogram: Some(Histogram::default()),
@@ -43,7 +43,7 @@ impl Series {
     }
 
     /// Adds a value, finite and not negative, that stands for `weight_ms` and was seen at `ts_ms`.
-    pub fn add(&mut self, value: f64, weight_ms: u64, ts_ms: Option<u64>) {
+    pub(crate) fn add(&mut self, value: f64, weight_ms: u64, ts_ms: Option<u64>) {
         self.count += 1;
         // One that stands for no time still was there.
         let weight = weight_ms.max(1);
@@ -59,22 +59,22 @@ impl Series {
     }
 
     /// Its mean over time.
-    pub fn mean(&self) -> Option<f64> {
+    pub(crate) fn mean(&self) -> Option<f64> {
         (self.count > 0).then_some(self.mean)
     }
 
     /// The largest value.
-    pub fn peak(&self) -> Option<f64> {
+    pub(crate) fn peak(&self) -> Option<f64> {
         self.peak.map(|(value, _)| value)
     }
 
     /// When it was largest, for the first time; `None` where the sample did not say.
-    pub fn peak_ts_ms(&self) -> Option<u64> {
+    pub(crate) fn peak_ts_ms(&self) -> Option<u64> {
         self.peak.map(|(_, ts_ms)| ts_ms).filter(|ts_ms| *ts_ms > 0)
     }
 
     /// What it did not exceed for this share of the time, within [`super::histogram::RESOLUTION`].
-    pub fn percentile(&self, share: f64) -> Option<f64> {
+    pub(crate) fn percentile(&self, share: f64) -> Option<f64> {
         let value = self.histogram.as_ref()?.percentile(share)? / self.steps;
         // The middle of a bucket may be a value that was never reached.
         Some(value.clamp(self.least, self.peak()?))

@@ -37,54 +37,54 @@ const METRICS: [&str; 8] = [
 #[derive(Clone, Debug)]
 pub struct Statistics {
     /// Its first line.
-    pub recording: Recording,
+    pub(crate) recording: Recording,
     /// The machine it was made on.
-    pub env: Option<Map<String, Value>>,
+    pub(crate) env: Option<Map<String, Value>>,
     /// Samples: records `tree` and `sample`.
-    pub samples: u64,
+    pub(crate) samples: u64,
     /// When the first and the last of them were taken, in milliseconds since 1970.
-    pub first_ts_ms: Option<u64>,
+    pub(crate) first_ts_ms: Option<u64>,
     /// See [`Statistics::first_ts_ms`].
-    pub last_ts_ms: Option<u64>,
+    pub(crate) last_ts_ms: Option<u64>,
     /// The longest time between two samples in milliseconds, and when the second of them was taken.
-    pub longest_gap: Option<(u64, u64)>,
+    pub(crate) longest_gap: Option<(u64, u64)>,
     /// Percent of one core.
-    pub cpu: Series,
+    pub(crate) cpu: Series,
     /// Resident memory in KiB.
-    pub rss: Series,
+    pub(crate) rss: Series,
     /// Processes.
-    pub processes: Series,
+    pub(crate) processes: Series,
     /// Threads.
-    pub threads: Series,
+    pub(crate) threads: Series,
     /// Percent of time in which some task waited for memory.
-    pub psi_some: Series,
+    pub(crate) psi_some: Series,
     /// The same of all tasks.
-    pub psi_full: Series,
+    pub(crate) psi_full: Series,
     /// [`TOTALS`] as of the last sample.
-    pub totals: [Option<u64>; TOTALS.len()],
+    pub(crate) totals: [Option<u64>; TOTALS.len()],
     /// Hardware counters as of the last sample that had them.
-    pub perf: Option<Perf>,
+    pub(crate) perf: Option<Perf>,
     /// How processes ended.
-    pub exits: Exits,
+    pub(crate) exits: Exits,
     /// How the command ended, by its record.
-    pub own_exit: Option<Exit>,
+    pub(crate) own_exit: Option<Exit>,
     /// Syscalls: those of the summary, else as of the last sample that had them.
-    pub calls: Option<Calls>,
+    pub(crate) calls: Option<Calls>,
     /// Syscalls in all, as of the last sample.
-    pub sampled_calls: Option<u64>,
+    pub(crate) sampled_calls: Option<u64>,
     /// The last line, of a recording that is whole.
-    pub summary: Option<Summary>,
+    pub(crate) summary: Option<Summary>,
     /// What was odd.
-    pub doubts: Doubts,
+    pub(crate) doubts: Doubts,
 }
 
 /// Hardware counters.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Perf {
+pub(crate) struct Perf {
     /// By `PERF`.
-    pub counts: [Option<u64>; PERF.len()],
+    pub(crate) counts: [Option<u64>; PERF.len()],
     /// Share of the time in which they counted.
-    pub counted_share: Option<f64>,
+    pub(crate) counted_share: Option<f64>,
 }
 
 impl Statistics {
@@ -116,7 +116,7 @@ impl Statistics {
     }
 
     /// Nothing is missing at the end.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.summary.is_some()
     }
 
@@ -299,7 +299,7 @@ impl Perf {
     }
 
     /// A counter by its name.
-    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = PERF.into_iter().zip(self.counts);
         counts.filter_map(|(name, count)| Some((name, count?)))
     }

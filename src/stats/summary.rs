@@ -9,28 +9,24 @@ use crate::sys::account::Exit;
 
 /// Figures of the whole life; `None` for what is not in it, or cannot be right.
 #[derive(Clone, Debug, Default)]
-#[expect(
-    missing_docs,
-    reason = "named as in the record, which docs/records.md tells"
-)]
-pub struct Summary {
-    pub total_time_secs: Option<f64>,
-    pub exit: Option<Exit>,
-    pub ended_by: Option<String>,
-    pub sample_count: Option<u64>,
-    pub usage_complete: Option<bool>,
-    pub cpu_secs: Option<f64>,
-    pub cpu_user_secs: Option<f64>,
-    pub cpu_system_secs: Option<f64>,
-    pub avg_cpu_usage: Option<f64>,
-    pub peak_cpu_usage: Option<f64>,
-    pub peak_mem_rss_kb: Option<u64>,
-    pub max_processes: Option<u64>,
-    pub max_threads: Option<u64>,
+/// Named as in docs/records.md.
+pub(crate) struct Summary {
+    pub(crate) total_time_secs: Option<f64>,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) ended_by: Option<String>,
+    pub(crate) sample_count: Option<u64>,
+    pub(crate) cpu_secs: Option<f64>,
+    pub(crate) cpu_user_secs: Option<f64>,
+    pub(crate) cpu_system_secs: Option<f64>,
+    pub(crate) avg_cpu_usage: Option<f64>,
+    pub(crate) peak_cpu_usage: Option<f64>,
+    pub(crate) peak_mem_rss_kb: Option<u64>,
+    pub(crate) max_processes: Option<u64>,
+    pub(crate) max_threads: Option<u64>,
     /// By [`TOTALS`].
-    pub totals: [Option<u64>; TOTALS.len()],
+    pub(crate) totals: [Option<u64>; TOTALS.len()],
     /// As it stands in the recording, without the lists of processes and the syscalls.
-    pub record: Map<String, Value>,
+    pub(crate) record: Map<String, Value>,
 }
 
 const KNOWN: [&str; 18] = [
@@ -59,6 +55,8 @@ impl Summary {
         const MOST_SECS: f64 = MOST_MS as f64 / 1e3;
         let mut fields = Fields::of(record, doubts);
         fields.known(&[&KNOWN, &TOTALS]);
+        // Not summed up, but an invalid one is reported.
+        fields.flag("usage_complete");
         // Of a cgroup or a whole machine nothing exits.
         let exit = match record.get("exit") {
             None | Some(Value::Null) => None,
@@ -72,7 +70,6 @@ impl Summary {
             exit: exit.and_then(|exit| fields.within(exit).exit()),
             ended_by: fields.text("ended_by"),
             sample_count: fields.whole("sample_count", MOST),
-            usage_complete: fields.flag("usage_complete"),
             cpu_secs: fields.number("cpu_secs", MOST_SECS),
             cpu_user_secs: fields.number("cpu_user_secs", MOST_SECS),
             cpu_system_secs: fields.number("cpu_system_secs", MOST_SECS),

@@ -12,7 +12,7 @@ pub(super) const MOST: u64 = 1 << 62;
 pub(super) const MOST_TASKS: u64 = 1 << 23;
 
 /// What adds up from the start, in the order of the records.
-pub const TOTALS: [&str; 8] = [
+pub(crate) const TOTALS: [&str; 8] = [
     "disk_read_bytes",
     "disk_write_bytes",
     "syscall_read_bytes",

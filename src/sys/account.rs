@@ -10,7 +10,7 @@ use rustix::thread::{MembarrierCommand, membarrier};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// It exited with this code.
     Code(i32),
     /// This signal killed it.
@@ -21,24 +21,24 @@ pub enum Exit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// CPU time in user mode.
-    pub user: Duration,
+    pub(crate) user: Duration,
     /// CPU time in the kernel.
-    pub system: Duration,
+    pub(crate) system: Duration,
     /// Peak resident memory of the largest process, in KiB.
     pub max_rss_kb: u64,
     /// Page faults served without I/O.
-    pub minor_faults: u64,
+    pub(crate) minor_faults: u64,
     /// Page faults that waited for I/O.
-    pub major_faults: u64,
+    pub(crate) major_faults: u64,
     /// 512-byte blocks read from storage.
-    pub blocks_in: u64,
+    pub(crate) blocks_in: u64,
     /// 512-byte blocks written to storage.
-    pub blocks_out: u64,
+    pub(crate) blocks_out: u64,
 }
 
 impl Usage {
     /// Adds what another process used; memory is that of the larger one.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.user += other.user;
         self.system += other.system;
         self.max_rss_kb = self.max_rss_kb.max(other.max_rss_kb);
@@ -49,7 +49,7 @@ impl Usage {
     }
 
     /// CPU time altogether.
-    pub fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         self.user + self.system
     }
 }
@@ -59,8 +59,7 @@ impl Usage {
 pub struct Ended {
     /// Which child.
     pub pid: Pid,
-    /// How.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     /// What it used.
     pub usage: Usage,
 }
@@ -77,7 +76,7 @@ pub enum Reaped {
 }
 
 /// A child that has ended and was not waited for, which it still is not.
-pub fn next_ended() -> Option<Pid> {
+pub(crate) fn next_ended() -> Option<Pid> {
     use nix::sys::wait::{Id, WaitPidFlag, waitid};
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     waitid(Id::All, flags).ok()?.pid()
@@ -159,7 +158,7 @@ pub fn trivial_syscall() {
 
 /// Nanoseconds of one such call, now: the fastest of some bursts, because whatever else happens on
 /// the machine only adds.
-pub fn syscall_ns() -> f64 {
+pub(crate) fn syscall_ns() -> f64 {
     const CALLS: u32 = 250;
     let burst = || {
         let start = monotonic_ns();
@@ -181,7 +180,7 @@ pub fn become_subreaper() -> io::Result<()> {
 ///
 /// # Errors
 /// Where the kernel has no `membarrier(2)`.
-pub fn kernel_barrier() -> io::Result<()> {
+pub(crate) fn kernel_barrier() -> io::Result<()> {
     // It is a synchronize_rcu(), which waits for running eBPF programs too.
     Ok(membarrier(MembarrierCommand::Global)?)
 }
@@ -190,13 +189,13 @@ pub fn kernel_barrier() -> io::Result<()> {
 ///
 /// # Errors
 /// What `stat(2)` answers for `/proc/self/ns/pid`.
-pub fn pid_namespace() -> io::Result<(u64, u64)> {
+pub(crate) fn pid_namespace() -> io::Result<(u64, u64)> {
     let metadata = std::fs::metadata("/proc/self/ns/pid")?;
     Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Are this process' ids those that the kernel itself knows processes by?
-pub fn in_initial_pid_namespace() -> bool {
+pub(crate) fn in_initial_pid_namespace() -> bool {
     // PROC_PID_INIT_INO (include/linux/proc_ns.h)
     const INITIAL: &str = "pid:[4026531836]";
     std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == INITIAL)
@@ -204,7 +203,7 @@ pub fn in_initial_pid_namespace() -> bool {
 
 /// Name of a live process by its id in the initial pid namespace; `None` once it is gone, and where
 /// this process does not see that namespace.
-pub fn command_of(pid: u32) -> Option<String> {
+pub(crate) fn command_of(pid: u32) -> Option<String> {
     if !in_initial_pid_namespace() {
         return None;
     }

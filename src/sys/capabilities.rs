@@ -50,7 +50,7 @@ impl Cap {
     }
 
     /// As `setcap(8)` writes it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         &NAMES[self.known() as usize]
     }
 }
@@ -71,44 +71,44 @@ impl CapSet {
     }
 
     /// All capabilities up to the one with this number.
-    pub fn up_to(last: u32) -> Self {
+    pub(crate) fn up_to(last: u32) -> Self {
         Self(u64::MAX >> 63_u32.saturating_sub(last))
     }
 
     /// Is it in the set?
-    pub fn has(self, cap: Cap) -> bool {
+    pub(crate) fn has(self, cap: Cap) -> bool {
         self.0 & cap.known().bitmask() != 0
     }
 
     /// There is none in it.
-    pub fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// Those that are in both.
-    pub fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
     /// Those that are in either.
-    pub fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// Those that are not in the other.
-    pub fn without(self, other: Self) -> Self {
+    pub(crate) fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
     /// The name of each, as `setcap(8)` takes it; the number of those that have none yet.
-    pub fn names(self) -> Vec<String> {
+    pub(crate) fn names(self) -> Vec<String> {
         let bits = NAMES.iter().enumerate();
         let held = bits.filter(|(number, _)| self.0 & (1 << number) != 0);
         held.map(|(_, name)| name.clone()).collect()
     }
 
     /// What a set must hold for the syscall profile, and this one does not.
-    pub fn lacks_for_tracing(self) -> Vec<Cap> {
+    pub(crate) fn lacks_for_tracing(self) -> Vec<Cap> {
         let needed = [Cap::Bpf, Cap::Perfmon].into_iter();
         needed
             .filter(|cap| !self.has(*cap) && !self.has(Cap::SysAdmin))
@@ -141,7 +141,7 @@ const READS_UNPRIVILEGED: Release = Release(5, 19);
 
 /// Once everything is attached, descriptors and mapped memory are enough, except on kernels that ask for
 /// CAP_BPF to read maps. Root keeps its capabilities: it could get them back.
-pub fn give_up() {
+pub(crate) fn give_up() {
     if nix::unistd::geteuid().is_root() {
         return;
     }
@@ -173,7 +173,7 @@ pub fn keep_only(kept: CapSet) -> io::Result<()> {
 ///
 /// # Errors
 /// ESRCH if there is no such process.
-pub fn permitted(pid: u32) -> io::Result<CapSet> {
+pub(crate) fn permitted(pid: u32) -> io::Result<CapSet> {
     let pid = Pid::from_raw(pid as i32).ok_or(rustix::io::Errno::SRCH)?;
     let sets = rustix::thread::capabilities(Some(pid))?;
     Ok(CapSet(sets.permitted.bits()))
@@ -183,7 +183,7 @@ pub fn permitted(pid: u32) -> io::Result<CapSet> {
 ///
 /// # Errors
 /// What `prctl(2)` answers.
-pub fn securebits() -> io::Result<u32> {
+pub(crate) fn securebits() -> io::Result<u32> {
     Ok(rustix::thread::capabilities_secure_bits()?.bits())
 }
 

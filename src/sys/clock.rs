@@ -4,7 +4,7 @@ use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970.
-pub fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_millis() as u64
 }
@@ -17,7 +17,7 @@ use nix::time::ClockId;
 ///
 /// # Errors
 /// What `clock_gettime(2)` answers.
-pub fn suspended_ns() -> io::Result<i64> {
+pub(crate) fn suspended_ns() -> io::Result<i64> {
     // Read between two readings of the other, so that the time between them is no suspension.
     let before = now(ClockId::CLOCK_MONOTONIC)?;
     let boottime = now(ClockId::CLOCK_BOOTTIME)?;
@@ -34,16 +34,8 @@ pub fn suspended_ns() -> io::Result<i64> {
 ///
 /// # Errors
 /// What `clock_gettime(2)` answers.
-pub fn since_boot_ns() -> io::Result<u64> {
+pub(crate) fn since_boot_ns() -> io::Result<u64> {
     now(ClockId::CLOCK_BOOTTIME).map(|ns| ns as u64)
-}
-
-/// CPU time of the calling thread in nanoseconds.
-///
-/// # Errors
-/// What `clock_gettime(2)` answers.
-pub fn of_thread_ns() -> io::Result<i64> {
-    now(ClockId::CLOCK_THREAD_CPUTIME_ID)
 }
 
 fn now(clock: ClockId) -> io::Result<i64> {

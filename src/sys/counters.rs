@@ -16,7 +16,7 @@ pub struct Event {
 
 impl Event {
     /// Of the hardware.
-    pub const fn hardware(config: u64) -> Self {
+    pub(crate) const fn hardware(config: u64) -> Self {
         Self { kind: 0, config }
     }
 }
@@ -57,7 +57,7 @@ pub struct Counter {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Reading {
     /// Events, as they were counted.
-    pub counted: u64,
+    pub(crate) counted: u64,
     /// Nanoseconds that it should have counted,
     pub enabled_ns: u64,
     /// and that it did: fewer where more events are wanted than the CPU has counters.

@@ -12,7 +12,7 @@ use nix::sys::prctl;
 
 /// Whether the file gave this program privileges that its user does not have: capabilities, or another
 /// effective id (`AT_SECURE`, getauxval(3)).
-pub fn gained_privileges() -> bool {
+pub(crate) fn gained_privileges() -> bool {
     // SAFETY: a query of the auxiliary vector.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
@@ -34,7 +34,7 @@ fn set_dumpable(dumpable: bool) {
 ///
 /// # Errors
 /// Where this program gained privileges and its first environment cannot be read.
-pub fn inherited() -> io::Result<Vec<OsString>> {
+pub(crate) fn inherited() -> io::Result<Vec<OsString>> {
     if !gained_privileges() {
         return Ok(current());
     }
@@ -66,7 +66,7 @@ fn current() -> Vec<OsString> {
 }
 
 /// The value of a variable in an environment of [`inherited`]'s form.
-pub fn lookup(environment: &[OsString], name: &str) -> Option<OsString> {
+pub(crate) fn lookup(environment: &[OsString], name: &str) -> Option<OsString> {
     environment.iter().find_map(|entry| {
         let value = entry
             .as_bytes()

@@ -17,11 +17,11 @@ use nix::unistd::{ForkResult, Pid, fork, pipe2};
 use super::inherited;
 
 /// Done in the gate before it reports that it is ready; system calls only.
-pub type Rehearsal<'a> = Box<dyn Fn() -> io::Result<()> + 'a>;
+pub(crate) type Rehearsal<'a> = Box<dyn Fn() -> io::Result<()> + 'a>;
 
 /// What is to be executed: everything `execve` needs, made before the fork.
 #[derive(Debug)]
-pub struct Execution {
+pub(crate) struct Execution {
     file: CString,
     argv: Strings,
     // Every shell runs a text that the kernel does not know as a program this way.
@@ -35,7 +35,11 @@ impl Execution {
     ///
     /// # Errors
     /// If a string holds a NUL byte.
-    pub fn new(file: &Path, argv: &[OsString], environment: &[OsString]) -> io::Result<Self> {
+    pub(crate) fn new(
+        file: &Path,
+        argv: &[OsString],
+        environment: &[OsString],
+    ) -> io::Result<Self> {
         let shell = [OsString::from("sh"), file.as_os_str().to_owned()];
         let script_argv: Vec<_> = shell.iter().chain(argv.iter().skip(1)).cloned().collect();
         let script_argv = is_text(file)
@@ -108,22 +112,22 @@ fn exec(file: &CStr, argv: &Strings, envp: &Strings) -> i32 {
 }
 
 /// Bytes that the gate reads after its release and before it becomes the command,
-pub const READS: u64 = 1;
+pub(crate) const READS: u64 = 1;
 /// and those that it wrote before.
-pub const WRITES: u64 = 4;
+pub(crate) const WRITES: u64 = 4;
 
 /// A command that waits to be let go. Dropped before that, it ends without having run.
 #[derive(Debug)]
-pub struct Gate {
+pub(crate) struct Gate {
     /// Process id, in denet's pid namespace.
-    pub pid: Pid,
+    pub(crate) pid: Pid,
     release: File,
     report: File,
 }
 
 /// The child could not become the command.
 #[derive(Debug, thiserror::Error)]
-pub enum GateError {
+pub(crate) enum GateError {
     /// No process could be made.
     #[error("cannot start a process: {0}")]
     Start(io::Error),
@@ -146,7 +150,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::Start`], [`GateError::Rehearsal`] or [`GateError::Gone`].
-    pub fn new(
+    pub(crate) fn new(
         execution: &Execution,
         mask: &SigSet,
         rehearsal: &Rehearsal<'_>,
@@ -178,7 +182,7 @@ impl Gate {
     ///
     /// # Errors
     /// If its state cannot be read, or it does not come to rest within ten seconds.
-    pub fn settle(&self) -> io::Result<()> {
+    pub(crate) fn settle(&self) -> io::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
@@ -200,7 +204,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`GateError::Exec`] with the reason, or [`GateError::Gone`].
-    pub fn release(mut self) -> Result<Pid, GateError> {
+    pub(crate) fn release(mut self) -> Result<Pid, GateError> {
         if self.release.write_all(&[1]).is_err() {
             return Err(GateError::Gone);
         }

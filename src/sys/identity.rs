@@ -2,9 +2,9 @@
 //! capabilities only to programs that have it.
 
 /// Section of the note. The linker keeps note sections.
-pub const SECTION: &str = ".note.denet";
+pub(crate) const SECTION: &str = ".note.denet";
 /// Type of the note; there is only one.
-pub const KIND: u32 = 1;
+pub(crate) const KIND: u32 = 1;
 
 /// An ELF note of the owner "denet".
 #[derive(Debug)]

@@ -87,13 +87,13 @@ pub(super) fn accept_children() {
 }
 
 /// CPU time of denet itself.
-pub fn cpu_since() -> Duration {
+pub(crate) fn cpu_since() -> Duration {
     let before = Duration::from_nanos(CPU_BEFORE_NS.load(Ordering::Relaxed));
     account::own_cpu().saturating_sub(before)
 }
 
 /// Was this standard descriptor (0, 1 or 2) closed when denet was started?
-pub fn was_closed(fd: i32) -> bool {
+pub(crate) fn was_closed(fd: i32) -> bool {
     // Names the static, so that the linker keeps it wherever this answer is used.
     let _ = std::hint::black_box(BEFORE_MAIN);
     (0..3).contains(&fd) && CLOSED.load(Ordering::Relaxed) & (1 << fd) != 0

@@ -17,7 +17,7 @@ pub(super) fn set(soft: rlim_t, hard: rlim_t) {
 /// The limit as far as it could be raised: without one where the process may, else to its hard limit.
 /// It is what it was when this is dropped.
 #[derive(Debug)]
-pub struct Raised {
+pub(crate) struct Raised {
     soft: rlim_t,
     hard: rlim_t,
 }
@@ -27,7 +27,7 @@ impl Raised {
     ///
     /// # Errors
     /// What `getrlimit(2)` answers.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let (soft, hard) = get()?;
         set(hard, hard);
         set(RLIM_INFINITY, RLIM_INFINITY);
@@ -35,7 +35,7 @@ impl Raised {
     }
 
     /// Nothing is counted against it any more.
-    pub fn is_unlimited(&self) -> bool {
+    pub(crate) fn is_unlimited(&self) -> bool {
         get().is_ok_and(|(soft, _)| soft == RLIM_INFINITY)
     }
 }

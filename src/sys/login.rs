@@ -14,7 +14,7 @@ use super::names;
 ///
 /// # Errors
 /// There is no such user, or the command cannot be started as them.
-pub fn run_as(user: &str, program: &Path, arguments: &[&str]) -> io::Result<Output> {
+pub(crate) fn run_as(user: &str, program: &Path, arguments: &[&str]) -> io::Result<Output> {
     let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("no user is called {user}"));
     let (name, uid, groups) = names::user(user)?.ok_or_else(unknown)?;
     let gid = groups.first().copied().unwrap_or(uid);

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 /// A shared, writable mapping of `len` values of `T`; unmapped when dropped.
 #[derive(Debug)]
-pub struct Mapping<T> {
+pub(crate) struct Mapping<T> {
     start: NonNull<u8>,
     len: usize,
     kind: PhantomData<T>,
@@ -19,7 +19,7 @@ impl<T: Copy> Mapping<T> {
     ///
     /// # Errors
     /// What `mmap(2)` answers.
-    pub fn new(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+    pub(crate) fn new(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
         // SAFETY: a new mapping at a place of the kernel's choice.
         let start = unsafe {
             libc::mmap(
@@ -43,19 +43,18 @@ impl<T: Copy> Mapping<T> {
     }
 
     /// Number of values.
-    #[expect(clippy::len_without_is_empty, reason = "a mapping is never empty")]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Copies one value; the kernel may be changing it, word by word.
-    pub fn read(&self, index: usize) -> T {
+    pub(crate) fn read(&self, index: usize) -> T {
         // SAFETY: in bounds (checked), mapped for as long as self lives, T is plain data.
         unsafe { self.at(index).read_volatile() }
     }
 
     /// One 64-bit word of the mapping, `offset` bytes from its start.
-    pub fn word(&self, offset: usize) -> &AtomicU64 {
+    pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.len * size_of::<T>());
         // SAFETY: in bounds and aligned (asserted; mappings are page-aligned), lives as long as self.
         unsafe { self.start.add(offset).cast::<AtomicU64>().as_ref() }

@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 
 /// A line of `/proc/self/mountinfo`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mount {
+pub(crate) struct Mount {
     /// Where it is mounted.
-    pub point: String,
+    pub(crate) point: String,
     /// Which of its directories is.
-    pub root: String,
+    pub(crate) root: String,
     /// Type of the file system.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Options of the mount (`nosuid`, `ro`).
-    pub options: Vec<String>,
+    pub(crate) options: Vec<String>,
     /// Options of the file system itself (`gid=990`, `mode=750`, `memory`, `hidepid=2`).
-    pub super_options: Vec<String>,
+    pub(crate) super_options: Vec<String>,
 }
 
 impl Mount {
     /// Is this option set, of the mount?
-    pub fn has(&self, option: &str) -> bool {
+    pub(crate) fn has(&self, option: &str) -> bool {
         self.options.iter().any(|set| set == option)
     }
 
     /// The value of `name=value` among the options of the file system.
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         let mut options = self.super_options.iter();
         options.find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
     }
@@ -34,34 +34,33 @@ impl Mount {
 
 /// The mount that a file without symbolic links lies in: of those that lead to it the longest, and of
 /// these the one mounted last.
-pub fn holding<'a>(table: &'a [Mount], file: &Path) -> Option<&'a Mount> {
+pub(crate) fn holding<'a>(table: &'a [Mount], file: &Path) -> Option<&'a Mount> {
     let leading = table.iter().filter(|mount| file.starts_with(&mount.point));
     leading.max_by_key(|mount| Path::new(&mount.point).components().count())
 }
 
 /// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG…] - TYPE SOURCE SUPER-OPTIONS`; an error is the
 /// first line that is not.
-pub fn parse(text: &str) -> Result<Vec<Mount>, &str> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Mount>, &str> {
     let placed = parse_placed(text)?;
     Ok(placed.into_iter().map(|placed| placed.mount).collect())
 }
 
 /// A mount, with what is another one at each boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
+pub(crate) struct Placed {
     /// The number of the mount.
-    pub id: u64,
+    pub(crate) id: u64,
     /// The device of the file system, `major:minor`.
-    pub device: String,
-    /// The rest.
-    pub mount: Mount,
+    pub(crate) device: String,
+    pub(crate) mount: Mount,
 }
 
 /// Every mount of `/proc/PID/mountinfo`.
 ///
 /// # Errors
 /// The line that is not understood.
-pub fn parse_placed(text: &str) -> Result<Vec<Placed>, &str> {
+pub(crate) fn parse_placed(text: &str) -> Result<Vec<Placed>, &str> {
     text.lines()
         .map(|line| parse_line(line).ok_or(line))
         .collect()

@@ -11,7 +11,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 ///
 /// # Errors
 /// What `mount(2)` answers.
-pub fn add(kind: &str, at: &Path) -> io::Result<()> {
+pub(crate) fn add(kind: &str, at: &Path) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     Ok(mount(Some(kind), at, Some(kind), flags, None::<&str>)?)
 }
@@ -20,7 +20,7 @@ pub fn add(kind: &str, at: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What `umount(2)` answers: EBUSY where something in it is open.
-pub fn remove(at: &Path) -> io::Result<()> {
+pub(crate) fn remove(at: &Path) -> io::Result<()> {
     Ok(umount(at)?)
 }
 
@@ -28,7 +28,7 @@ pub fn remove(at: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// What `statvfs(3)` or `mount(2)` answers.
-pub fn remount(at: &Path, gid: u32, mode: u32) -> io::Result<()> {
+pub(crate) fn remount(at: &Path, gid: u32, mode: u32) -> io::Result<()> {
     let known = [
         (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
         (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
@@ -54,7 +54,7 @@ pub fn remount(at: &Path, gid: u32, mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 /// What `stat(2)` answers.
-pub fn group_and_mode(at: &Path) -> io::Result<(u32, u32)> {
+pub(crate) fn group_and_mode(at: &Path) -> io::Result<(u32, u32)> {
     let metadata = std::fs::symlink_metadata(at)?;
     Ok((metadata.gid(), metadata.permissions().mode() & 0o777))
 }
@@ -64,7 +64,7 @@ pub fn group_and_mode(at: &Path) -> io::Result<(u32, u32)> {
 ///
 /// # Errors
 /// What `readdir(3)` or `chmod(2)` answers.
-pub fn group_write(at: &Path, granted: bool) -> io::Result<()> {
+pub(crate) fn group_write(at: &Path, granted: bool) -> io::Result<()> {
     for entry in std::fs::read_dir(at)? {
         group_write_of(&entry?.path(), granted)?;
     }
@@ -91,7 +91,7 @@ fn group_write_of(at: &Path, granted: bool) -> io::Result<()> {
 ///
 /// # Errors
 /// What `statfs(2)` answers.
-pub fn is_bpffs(at: &Path) -> io::Result<bool> {
+pub(crate) fn is_bpffs(at: &Path) -> io::Result<bool> {
     // BPF_FS_MAGIC (include/uapi/linux/magic.h).
     const MAGIC: u64 = 0xcafe_4a11;
     let kind = nix::sys::statfs::statfs(at)?.filesystem_type();

@@ -10,7 +10,7 @@ use nix::unistd::{Gid, Uid, User, getgrouplist};
 ///
 /// # Errors
 /// What `getpwnam(3)`, `getpwuid(3)` or `getgrouplist(3)` answers.
-pub fn user(asked: &str) -> io::Result<Option<(String, u32, Vec<u32>)>> {
+pub(crate) fn user(asked: &str) -> io::Result<Option<(String, u32, Vec<u32>)>> {
     let named = User::from_name(asked)?;
     let found = match (named, asked.parse()) {
         (None, Ok(uid)) => User::from_uid(Uid::from_raw(uid))?,

@@ -47,7 +47,7 @@ const SEQUENCE: u32 = 1;
 /// # Errors
 /// EAFNOSUPPORT or EPERM where netlink is forbidden; `TimedOut`; `Interrupted` where the interfaces
 /// change all the time; `InvalidData` where `parse` makes nothing of one.
-pub fn interfaces<T>(parse: impl Fn(&[u8]) -> Option<T>) -> io::Result<Vec<T>> {
+pub(crate) fn interfaces<T>(parse: impl Fn(&[u8]) -> Option<T>) -> io::Result<Vec<T>> {
     let mut tries = 1;
     loop {
         match list(&parse) {

@@ -24,11 +24,11 @@ use xattr::FileExt as _;
 
 use base::Bound;
 
-pub use base::Base;
-pub use trust::Trusted;
+pub(crate) use base::Base;
+pub(crate) use trust::Trusted;
 
 /// Extended attributes by name. What SELinux calls a file follows its policy, and is left to that.
-pub type Attributes = BTreeMap<String, Vec<u8>>;
+pub(crate) type Attributes = BTreeMap<String, Vec<u8>>;
 
 /// No file that is read here is larger: denet is 5 MB.
 const LONGEST_MIB: u64 = 64;
@@ -37,16 +37,13 @@ const SELINUX: &str = "security.selinux";
 
 /// What is found under a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub(crate) enum Entry {
     /// A regular file.
     File {
-        /// All of it.
         bytes: Vec<u8>,
         /// The twelve low bits.
         mode: u32,
-        /// Owner.
         uid: u32,
-        /// Group.
         gid: u32,
         /// Extended attributes.
         attributes: Attributes,
@@ -55,9 +52,7 @@ pub enum Entry {
     Directory {
         /// The twelve low bits.
         mode: u32,
-        /// Owner.
         uid: u32,
-        /// Group.
         gid: u32,
     },
     /// A symbolic link, and where it points.
@@ -68,22 +63,19 @@ pub enum Entry {
 
 /// A file that is to be there.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
-    /// All of it.
-    pub bytes: &'a [u8],
+pub(crate) struct Wanted<'a> {
+    pub(crate) bytes: &'a [u8],
     /// The twelve low bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Extended attributes.
-    pub attributes: &'a Attributes,
+    pub(crate) attributes: &'a Attributes,
 }
 
 /// A directory that is held open, and a name in it.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     directory: OwnedFd,
     name: OsString,
     /// The whole path, for messages.
@@ -98,7 +90,7 @@ impl Place {
     /// ENOENT where a directory is missing, ENOTDIR or ELOOP where something else or a link is in its
     /// place, CrossesDevices where another file system is mounted and `base` does not allow that, EINVAL for
     /// a path that does not name a file.
-    pub fn open(base: &Base, path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(base: &Base, path: &Path) -> io::Result<Self> {
         Self::walk(base, path, |_, _, _| Ok(()))
     }
 
@@ -107,7 +99,7 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::open`], and EPERM with the directory's name.
-    pub fn open_trusted(base: &Base, path: &Path) -> io::Result<Self> {
+    pub(crate) fn open_trusted(base: &Base, path: &Path) -> io::Result<Self> {
         Self::walk(base, path, |at, directory, stat| {
             if stat.st_uid != 0 || Trusted::root().others_write_in(directory, stat, at)? {
                 let what = format!("{}: users other than root can write there", at.display());
@@ -121,7 +113,7 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::open_trusted`].
-    pub fn open_own(base: &Base, path: &Path) -> io::Result<Self> {
+    pub(crate) fn open_own(base: &Base, path: &Path) -> io::Result<Self> {
         let own = nix::unistd::geteuid().as_raw();
         Self::walk(base, path, |at, directory, stat| {
             if ![0, own].contains(&stat.st_uid)
@@ -140,7 +132,7 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::open`], and EPERM with the directory's name.
-    pub fn open_of(trusted: &Trusted, path: &Path) -> io::Result<Self> {
+    pub(crate) fn open_of(trusted: &Trusted, path: &Path) -> io::Result<Self> {
         Self::walk(&Base::open(Path::new("/"))?, path, |at, directory, stat| {
             let sticky = stat.st_mode & libc::S_ISVTX != 0;
             let who = match trusted.uids.contains(&stat.st_uid) {
@@ -191,7 +183,7 @@ impl Place {
     ///
     /// # Errors
     /// What `openat(2)` or `read(2)` answers; CrossesDevices as in [`Place::open`].
-    pub fn look(&self) -> io::Result<Option<Entry>> {
+    pub(crate) fn look(&self) -> io::Result<Option<Entry>> {
         self.entry(|_| Ok(()))
     }
 
@@ -200,7 +192,7 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::look`]; InvalidData for a file with several names, or another user's file.
-    pub fn look_own(&self) -> io::Result<Option<Entry>> {
+    pub(crate) fn look_own(&self) -> io::Result<Option<Entry>> {
         self.entry(must_be_own)
     }
 
@@ -249,7 +241,7 @@ impl Place {
     /// # Errors
     /// What `openat(2)` answers; InvalidData for anything but a regular file, without waiting for it, and for a
     /// file with several names, or another user's file.
-    pub fn open_private(&self) -> io::Result<File> {
+    pub(crate) fn open_private(&self) -> io::Result<File> {
         // Opening a device or a FIFO can have side effects.
         if self
             .stat()?
@@ -296,7 +288,7 @@ impl Place {
     ///
     /// # Errors
     /// What the system calls answer: ENOSPC, EROFS, ENOTSUP for attributes. Nothing is changed then.
-    pub fn put(&self, wanted: Wanted<'_>) -> io::Result<()> {
+    pub(crate) fn put(&self, wanted: Wanted<'_>) -> io::Result<()> {
         let unfinished = self.unfinished();
         let made = self.write(&unfinished, wanted);
         let made = made.and_then(|()| self.rename(&unfinished));
@@ -315,7 +307,7 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::put`].
-    pub fn put_new(&self, wanted: Wanted<'_>) -> io::Result<bool> {
+    pub(crate) fn put_new(&self, wanted: Wanted<'_>) -> io::Result<bool> {
         let unfinished = self.unfinished();
         let (directory, name) = (&self.directory, self.name.as_os_str());
         let made = self.write(&unfinished, wanted).and_then(|()| {
@@ -354,7 +346,7 @@ impl Place {
     ///
     /// # Errors
     /// What `symlinkat(2)` or `renameat(2)` answers.
-    pub fn put_link(&self, target: &OsStr) -> io::Result<()> {
+    pub(crate) fn put_link(&self, target: &OsStr) -> io::Result<()> {
         let unfinished = self.unfinished();
         symlinkat(target, &self.directory, unfinished.as_os_str())?;
         self.rename(&unfinished)
@@ -364,7 +356,7 @@ impl Place {
     ///
     /// # Errors
     /// What `mkdirat(2)` answers.
-    pub fn make_directory(&self, mode: u32) -> io::Result<()> {
+    pub(crate) fn make_directory(&self, mode: u32) -> io::Result<()> {
         let name = self.name.as_os_str();
         mkdirat(&self.directory, name, Mode::from_bits_truncate(mode))?;
         self.sync()
@@ -374,7 +366,7 @@ impl Place {
     ///
     /// # Errors
     /// What `openat(2)` or `getdents(2)` answers.
-    pub fn names(&self) -> io::Result<Vec<OsString>> {
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let found = match openat(&self.directory, self.name.as_os_str(), flags, Mode::empty()) {
             Err(nix::errno::Errno::ENOENT) => return Ok(Vec::new()),
@@ -395,7 +387,7 @@ impl Place {
     ///
     /// # Errors
     /// What `unlinkat(2)` answers: ENOTEMPTY for a directory in which something is.
-    pub fn remove(&self) -> io::Result<()> {
+    pub(crate) fn remove(&self) -> io::Result<()> {
         let flag = match self.look()? {
             None => return Ok(()),
             Some(Entry::Directory { .. }) => UnlinkatFlags::RemoveDir,
@@ -409,7 +401,7 @@ impl Place {
     ///
     /// # Errors
     /// What `unlinkat(2)` answers, ENOENT excepted.
-    pub fn clear(&self) -> io::Result<()> {
+    pub(crate) fn clear(&self) -> io::Result<()> {
         let unfinished = self.unfinished();
         match unlinkat(
             &self.directory,

@@ -35,7 +35,7 @@ pub fn cpu_ns(pid: u32) -> io::Result<u64> {
 ///
 /// # Errors
 /// What `pidfd_open(2)` answers: ESRCH if there is no such process, EINVAL if it is a thread.
-pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
+pub(crate) fn pidfd(pid: u32) -> io::Result<OwnedFd> {
     let pid = Pid::from_raw(pid as i32).ok_or(Errno::SRCH)?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
@@ -45,7 +45,7 @@ pub fn pidfd(pid: u32) -> io::Result<OwnedFd> {
 ///
 /// # Errors
 /// ESRCH if there is no such process.
-pub fn may_trace(pid: u32) -> io::Result<bool> {
+pub(crate) fn may_trace(pid: u32) -> io::Result<bool> {
     let mut head: usize = 0;
     let mut length: usize = 0;
     // SAFETY: live places for both answers.
@@ -67,7 +67,7 @@ pub fn may_trace(pid: u32) -> io::Result<bool> {
 }
 
 /// Whether there is such a thread, whosever it is; one that has ended may still be there.
-pub fn thread_exists(tgid: u32, tid: u32) -> bool {
+pub(crate) fn thread_exists(tgid: u32, tid: u32) -> bool {
     let (tgid, tid) = (tgid as libc::pid_t, tid as libc::pid_t);
     // SAFETY: signal 0 is sent to nobody; the kernel only looks.
     let sent = unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, 0) };
@@ -96,7 +96,7 @@ pub fn usage_of_children() -> (u64, u64, u64) {
 }
 
 /// Lets this process open as many files as its hard limit allows; returns how many that are.
-pub fn raise_open_files() -> u64 {
+pub(crate) fn raise_open_files() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return 0;
     };

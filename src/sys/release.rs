@@ -11,7 +11,7 @@ pub struct Release(pub u32, pub u32);
 
 impl Release {
     /// That of the running kernel; `None` if it cannot be read.
-    pub fn running() -> Option<Self> {
+    pub(crate) fn running() -> Option<Self> {
         let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
         Self::parse(text.trim())
     }

@@ -23,8 +23,7 @@ const MOST_LINKS: usize = 40;
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "named as stat(1) names them")]
-pub enum FileKind {
+pub(crate) enum FileKind {
     Regular,
     Directory,
     Symlink,
@@ -36,30 +35,27 @@ pub enum FileKind {
 
 /// What `stat(2)` says of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stat {
-    /// What it is.
-    pub kind: FileKind,
+pub(crate) struct Stat {
+    pub(crate) kind: FileKind,
     /// Permissions, the twelve low bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Last change of its content, in seconds since 1970.
-    pub modified_s: i64,
+    pub(crate) modified_s: i64,
 }
 
 /// How the file system of a file is mounted, as far as `statvfs(3)` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MountFlags {
+pub(crate) struct MountFlags {
     /// Privileges of files have no effect.
-    pub nosuid: bool,
+    pub(crate) nosuid: bool,
     /// Nothing is executed.
-    pub noexec: bool,
+    pub(crate) noexec: bool,
     /// Nothing is written.
-    pub read_only: bool,
+    pub(crate) read_only: bool,
 }
 
 /// A tree of files that is read like `/`.
@@ -76,17 +72,17 @@ impl Default for Root {
 
 impl Root {
     /// The tree that begins at this directory.
-    pub fn new(at: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(at: impl Into<PathBuf>) -> Self {
         Self { at: at.into() }
     }
 
     /// The directory that paths begin at.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.at
     }
 
     /// It is this machine's own, so that the running kernel may be asked as well.
-    pub fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.at == Path::new("/")
     }
 
@@ -95,7 +91,7 @@ impl Root {
     /// # Errors
     /// What `open(2)` or `read(2)` answers, InvalidInput for anything but a regular file, without waiting for
     /// it, FileTooLarge beyond 64 MiB.
-    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         self.read_at_most(path, LONGEST_MIB)
     }
 
@@ -103,7 +99,7 @@ impl Root {
     ///
     /// # Errors
     /// As [`Root::read`].
-    pub fn read_at_most(&self, path: impl AsRef<Path>, mib: u64) -> io::Result<Vec<u8>> {
+    pub(crate) fn read_at_most(&self, path: impl AsRef<Path>, mib: u64) -> io::Result<Vec<u8>> {
         let (file, metadata) = open_regular(&self.resolve(path.as_ref())?)?;
         let most = mib << 20;
         let mut bytes = Vec::new();
@@ -121,7 +117,7 @@ impl Root {
     ///
     /// # Errors
     /// As [`Root::read`].
-    pub fn text(&self, path: impl AsRef<Path>) -> io::Result<String> {
+    pub(crate) fn text(&self, path: impl AsRef<Path>) -> io::Result<String> {
         let bytes = self.read(path)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -130,7 +126,7 @@ impl Root {
     ///
     /// # Errors
     /// As [`Root::read`].
-    pub fn head(&self, path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
+    pub(crate) fn head(&self, path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
         let (file, _) = open_regular(&self.resolve(path.as_ref())?)?;
         let mut bytes = Vec::new();
         file.take(most).read_to_end(&mut bytes)?;
@@ -141,7 +137,7 @@ impl Root {
     ///
     /// # Errors
     /// What `open(2)` or `getdents(2)` answers.
-    pub fn read_dir(&self, path: impl AsRef<Path>) -> io::Result<Vec<OsString>> {
+    pub(crate) fn read_dir(&self, path: impl AsRef<Path>) -> io::Result<Vec<OsString>> {
         fs::read_dir(self.resolve(path.as_ref())?)?
             .map(|entry| Ok(entry?.file_name()))
             .collect()
@@ -151,7 +147,7 @@ impl Root {
     ///
     /// # Errors
     /// What `readlink(2)` answers.
-    pub fn read_link(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+    pub(crate) fn read_link(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
         let path = path.as_ref();
         match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) => fs::read_link(self.resolve(parent)?.join(name)),
@@ -163,7 +159,7 @@ impl Root {
     ///
     /// # Errors
     /// What `stat(2)` answers.
-    pub fn stat(&self, path: impl AsRef<Path>) -> io::Result<Stat> {
+    pub(crate) fn stat(&self, path: impl AsRef<Path>) -> io::Result<Stat> {
         let metadata = fs::metadata(self.resolve(path.as_ref())?)?;
         Ok(Stat {
             kind: kind_of(metadata.file_type()),
@@ -179,7 +175,7 @@ impl Root {
     ///
     /// # Errors
     /// What `statvfs(3)` answers; EOPNOTSUPP under a recorded tree, whose mounts are gone.
-    pub fn statvfs(&self, path: impl AsRef<Path>) -> io::Result<MountFlags> {
+    pub(crate) fn statvfs(&self, path: impl AsRef<Path>) -> io::Result<MountFlags> {
         if !self.is_live() {
             return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
         }
@@ -195,7 +191,11 @@ impl Root {
     ///
     /// # Errors
     /// What `getxattr(2)` answers, ENODATA excepted.
-    pub fn attribute(&self, path: impl AsRef<Path>, name: &str) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) fn attribute(
+        &self,
+        path: impl AsRef<Path>,
+        name: &str,
+    ) -> io::Result<Option<Vec<u8>>> {
         xattr::get_deref(self.resolve(path.as_ref())?, name)
     }
 
@@ -203,7 +203,7 @@ impl Root {
     ///
     /// # Errors
     /// What `readlink(2)` answers, and ENOENT where there is no such file.
-    pub fn canonical(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+    pub(crate) fn canonical(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
         if self.is_live() {
             return fs::canonicalize(path);
         }

@@ -21,25 +21,24 @@ const WATCHED: [Signal; 7] = [
 
 /// The watched signals, from now until dropped.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     queue: SignalFd,
     /// The mask from before, which is the command's.
-    pub inherited_mask: SigSet,
+    pub(crate) inherited_mask: SigSet,
 }
 
 /// One signal that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrived {
-    /// Which one.
-    pub signal: Signal,
+pub(crate) struct Arrived {
+    pub(crate) signal: Signal,
     /// Sent by the kernel to the whole process group (the terminal's Ctrl-C): the command has it
     /// too. Whether a process sent it to denet alone or to its group cannot be told.
-    pub by_kernel: bool,
+    pub(crate) by_kernel: bool,
 }
 
 impl Arrived {
     /// Asks whoever gets it to stop.
-    pub fn asks_to_stop(&self) -> bool {
+    pub(crate) fn asks_to_stop(&self) -> bool {
         use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
         matches!(self.signal, SIGINT | SIGTERM | SIGHUP | SIGQUIT)
     }
@@ -50,7 +49,7 @@ impl Signals {
     ///
     /// # Errors
     /// What `sigprocmask(2)` or `signalfd(2)` answers.
-    pub fn watch() -> io::Result<Self> {
+    pub(crate) fn watch() -> io::Result<Self> {
         inherited::accept_children();
         let heard = |signal: &Signal| !inherited::is_ignored(*signal as i32);
         let watched = WATCHED.into_iter().filter(heard).collect::<SigSet>();
@@ -71,7 +70,7 @@ impl Signals {
     ///
     /// # Errors
     /// What `read(2)` answers.
-    pub fn next(&self) -> io::Result<Option<Arrived>> {
+    pub(crate) fn next(&self) -> io::Result<Option<Arrived>> {
         while let Some(info) = self.queue.read_signal()? {
             if let Ok(signal) = Signal::try_from(info.ssi_signo as i32) {
                 return Ok(Some(Arrived {

@@ -10,7 +10,7 @@ use sysctl::{Ctl, Sysctl as _, SysctlError};
 ///
 /// # Errors
 /// What `open(2)` or `read(2)` answers, and InvalidInput if part of the name has a dot.
-pub fn read(file: &Path) -> io::Result<Option<String>> {
+pub(crate) fn read(file: &Path) -> io::Result<Option<String>> {
     match open(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         ctl => ctl?.value_string().map(Some).map_err(failed),
@@ -21,7 +21,7 @@ pub fn read(file: &Path) -> io::Result<Option<String>> {
 ///
 /// # Errors
 /// What `open(2)` or `write(2)` answers, and InvalidInput if part of the name has a dot.
-pub fn write(file: &Path, value: &str) -> io::Result<()> {
+pub(crate) fn write(file: &Path, value: &str) -> io::Result<()> {
     let ctl = open(file)?;
     ctl.set_value_string(value).map(drop).map_err(failed)
 }

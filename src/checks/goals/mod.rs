@@ -25,11 +25,11 @@ pub struct Goal {
     /// Stable name.
     pub id: &'static str,
     /// For people.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// Best first.
-    pub backends: &'static [Backend],
+    pub(crate) backends: &'static [Backend],
     /// Checks that block the goal whichever backend is available: limits that denet sets itself.
-    pub limits: &'static [&'static str],
+    pub(crate) limits: &'static [&'static str],
 }
 
 const fn goal(id: &'static str, title: &'static str, backends: &'static [Backend]) -> Goal {
@@ -89,7 +89,7 @@ pub enum Status {
 
 impl Status {
     /// Stable name, for scripts.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ready => "ready",
             Self::Degraded => "degraded",
@@ -105,13 +105,13 @@ pub struct Outcome {
     /// Of the goal.
     pub id: &'static str,
     /// Of the goal.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// Whether it can be reached.
     pub status: Status,
     /// The backend that is used, where one is available.
-    pub via: Option<&'static str>,
+    pub(crate) via: Option<&'static str>,
     /// The running kernel showed it; otherwise it follows from what is known.
-    pub proven: bool,
+    pub(crate) proven: bool,
     /// Ids of the checks that prevent the best backend that is not available, or make the one that is used
     /// worse.
     pub because: Vec<&'static str>,
@@ -255,7 +255,7 @@ const TRIED_BYTES: u64 = 1 << 20;
 pub(crate) const UNEXPLAINED: &str = "kernel-refused";
 
 /// What becomes of a goal on these facts, where the checks said this.
-pub fn outcome(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
+pub(crate) fn outcome(goal: &Goal, facts: &Facts, judged: &[Judged]) -> Outcome {
     let open = by_backends(goal, facts, judged);
     let stands = |check: &&Judged| {
         goal.limits.contains(&check.id) && matches!(check.verdict, Verdict::Blocked(_))

@@ -10,7 +10,7 @@ use crate::facts::object::{Class, Code, Endianness, HelperCall, Map, MapDefiniti
 pub(super) const OLD_LIMIT: usize = 4096;
 
 /// What is wrong, what keeps all of it from loading first.
-pub fn findings(object: &ObjectFacts) -> Vec<Finding> {
+pub(crate) fn findings(object: &ObjectFacts) -> Vec<Finding> {
     let checks: [fn(&ObjectFacts) -> Option<Finding>; 15] = [
         endianness,
         class,

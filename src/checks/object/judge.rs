@@ -36,7 +36,7 @@ fn judged(id: &'static str, title: &'static str, verdict: Verdict) -> Judged {
 }
 
 /// Everything that is wrong with the object, and with this machine for it.
-pub fn judge(facts: &Facts, object: &ObjectFacts) -> Vec<Judged> {
+pub(crate) fn judge(facts: &Facts, object: &ObjectFacts) -> Vec<Judged> {
     let asked = requirements(object);
     let mut all = vec![contents(object)];
     all.extend(findings(object).into_iter().map(|finding| {
@@ -84,7 +84,7 @@ pub fn judge(facts: &Facts, object: &ObjectFacts) -> Vec<Judged> {
 }
 
 /// A file that is no eBPF object, or a broken one.
-pub fn unreadable(error: &ObjectError) -> Judged {
+pub(crate) fn unreadable(error: &ObjectError) -> Judged {
     let finding = Finding {
         id: "object-broken",
         cause: "the file is no eBPF object, or a damaged one".to_owned(),
@@ -213,7 +213,7 @@ fn again(facts: &Facts, id: &'static str, title: &'static str, of: &[&str]) -> J
 }
 
 /// Whether the object loads and attaches here.
-pub fn outcome(judged: &[Judged]) -> Outcome {
+pub(crate) fn outcome(judged: &[Judged]) -> Outcome {
     let ids = |fits: fn(&Verdict) -> bool| -> Vec<&'static str> {
         let fitting = judged.iter().filter(|check| fits(&check.verdict));
         fitting.map(|check| check.id).collect()

@@ -24,17 +24,17 @@ pub enum Distribution {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Built {
     /// `CONFIG_BPF_SYSCALL`.
-    pub bpf_syscall: bool,
+    pub(crate) bpf_syscall: bool,
     /// `CONFIG_BPF_EVENTS`: programs on tracepoints, kprobes and perf events.
-    pub bpf_events: bool,
+    pub(crate) bpf_events: bool,
     /// `CONFIG_PERF_EVENTS`.
-    pub perf_events: bool,
+    pub(crate) perf_events: bool,
     /// `CONFIG_KPROBE_EVENTS`.
-    pub kprobe_events: bool,
+    pub(crate) kprobe_events: bool,
     /// `CONFIG_FTRACE_SYSCALLS`: the events `syscalls:*`.
-    pub ftrace_syscalls: bool,
+    pub(crate) ftrace_syscalls: bool,
     /// `CONFIG_CGROUP_BPF`.
-    pub cgroup_bpf: bool,
+    pub(crate) cgroup_bpf: bool,
 }
 
 impl Built {
@@ -55,7 +55,7 @@ pub struct Denials {
     /// To `bpf(2)`.
     pub bpf: Option<i32>,
     /// To `perf_event_open(2)`.
-    pub perf_event_open: Option<i32>,
+    pub(crate) perf_event_open: Option<i32>,
 }
 
 /// The kernel's lockdown.

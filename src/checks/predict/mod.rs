@@ -24,7 +24,7 @@ pub use conditions::{
     Built, Conditions, Denials, Distribution, Inode, LockedDown, Opened, Tracefs, Version,
 };
 pub use exec::{Executable, after_execve};
-pub use of_facts::{is_built, version};
+pub(crate) use of_facts::is_built;
 pub use operation::{Event, Link, Operation, PerfEvent, Program, Symbol, TracefsFile};
 
 use crate::facts::kernel::Lockdown;
@@ -55,14 +55,14 @@ pub struct Prediction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Because {
     /// The kernel function that it stands in; for `Ok`, the last one that is asked.
-    pub function: &'static str,
+    pub(crate) function: &'static str,
     /// What was checked.
-    pub check: Check,
+    pub(crate) check: Check,
 }
 
 /// What a check asks for, and was not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Check {
+pub(crate) enum Check {
     /// None refuses.
     Passed,
     /// One of these, effective, in the initial user namespace.
@@ -107,7 +107,7 @@ pub enum Check {
 }
 
 /// What the kernel answers to this operation of a process under these conditions.
-pub fn predict(operation: &Operation, conditions: &Conditions) -> Prediction {
+pub(crate) fn predict(operation: &Operation, conditions: &Conditions) -> Prediction {
     let checked = match *operation {
         Operation::Execve(file) => exec::gained(file, conditions).map(|_| ()),
         Operation::MapCreate { map, bytes } => bpf::map_create(map, bytes, conditions),

@@ -18,7 +18,7 @@ impl Conditions {
     /// Those of the subject; `None` if its privileges or the kernel's version are not known. What else
     /// is not known is taken to be as most kernels have it: built in, not locked down, the kernel's own
     /// default.
-    pub fn of(facts: &Facts) -> Option<Self> {
+    pub(crate) fn of(facts: &Facts) -> Option<Self> {
         let who = facts.privileges.known()?;
         let version = version(&facts.kernel)?;
         let sysctls = &facts.sysctls;
@@ -57,7 +57,7 @@ impl Conditions {
 
 /// The version of kernel.org: Debian's kernels tell it in `/proc/version`, Ubuntu's in
 /// `/proc/version_signature`, others in their name.
-pub fn version(kernel: &Kernel) -> Option<Version> {
+pub(crate) fn version(kernel: &Kernel) -> Option<Version> {
     let signed = kernel.signature.known();
     let signed = signed.and_then(|text| text.split_whitespace().last());
     let debian = kernel.build.known();
@@ -95,7 +95,7 @@ fn distribution(kernel: &Kernel) -> Distribution {
 }
 
 /// Whether an option is built in or a module; `None` if that cannot be told.
-pub fn is_built(facts: &Facts, option: &str) -> Option<bool> {
+pub(crate) fn is_built(facts: &Facts, option: &str) -> Option<bool> {
     let config = facts.config.known()?;
     match config.get(option) {
         Fact::Known(setting) => Some(setting != Setting::No),

@@ -65,7 +65,7 @@ pub enum Operation {
 
 impl Operation {
     /// The kernel function that serves it.
-    pub fn function(&self) -> &'static str {
+    pub(crate) fn function(&self) -> &'static str {
         match self {
             Self::Execve(_) => "cap_bprm_creds_from_file",
             Self::MapCreate { .. } => "map_create",

@@ -75,7 +75,7 @@ pub(in crate::checks) fn granted_beside(
 
 /// What a grant to denet's binary is for another one of denet's: what it adds, what tracing takes, and what
 /// that file gives already.
-pub fn granted_to_other(facts: &Facts, caps: &str, other: &Path) -> Cow<'static, str> {
+pub(crate) fn granted_to_other(facts: &Facts, caps: &str, other: &Path) -> Cow<'static, str> {
     let bounding = subject(facts).map_or(CapSet(u64::MAX), |who| who.bounding);
     let own = given(facts).map_or_else(Vec::new, |caps| caps.permitted.names());
     let its = facts.binary.beside_give.get(other);
@@ -92,7 +92,7 @@ pub fn granted_to_other(facts: &Facts, caps: &str, other: &Path) -> Cow<'static,
 }
 
 /// What undoes a grant to another of denet's binaries.
-pub fn before_at_other(facts: &Facts, other: &Path) -> Option<String> {
+pub(crate) fn before_at_other(facts: &Facts, other: &Path) -> Option<String> {
     facts
         .binary
         .beside_give

@@ -17,11 +17,11 @@ use super::descriptors::Descriptors;
 use super::table::{Entry, Kind};
 use super::value::Value;
 use reader::{Bytes, Reader};
-pub use result::Outcome;
+pub(crate) use result::Outcome;
 
 /// How much of the arguments is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
+pub(crate) enum Detail {
     /// Nothing.
     None,
     /// Registers, each with its argument's name; memory as addresses.
@@ -34,47 +34,44 @@ pub enum Detail {
 
 /// How a call is looked at.
 #[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
+pub(crate) struct View<'a> {
     /// How much is told.
-    pub detail: Detail,
+    pub(crate) detail: Detail,
     /// Bytes of buffers and strings that are shown, paths apart: strace's `-s`, 32.
-    pub shown: usize,
+    pub(crate) shown: usize,
     /// The process, for its descriptors.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// What descriptors are, as before the call.
-    pub descriptors: Option<&'a Descriptors>,
+    pub(crate) descriptors: Option<&'a Descriptors>,
 }
 
 /// One argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Argument {
+pub(crate) struct Argument {
     /// Its name, empty where the call's arguments are not known.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The register.
-    pub raw: u64,
-    /// What it says.
-    pub value: Value,
+    pub(crate) raw: u64,
+    pub(crate) value: Value,
     /// Known only when the call returns.
-    pub answer: bool,
+    pub(crate) answer: bool,
 }
 
 /// A call that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decoded {
+pub(crate) struct Decoded {
     /// Name of the call, `syscall_9999` where no table has it.
-    pub name: String,
+    pub(crate) name: String,
     /// `i386` and the like, where the call did not come through the machine's own entry.
-    pub foreign_abi: Option<&'static str>,
+    pub(crate) foreign_abi: Option<&'static str>,
     /// In order; empty for [`Detail::None`] and [`Detail::Private`].
-    pub arguments: Vec<Argument>,
-    /// What was asked for.
-    pub detail: Detail,
-    /// What came of it.
-    pub outcome: Outcome,
+    pub(crate) arguments: Vec<Argument>,
+    pub(crate) detail: Detail,
+    pub(crate) outcome: Outcome,
 }
 
 /// Reads a call.
-pub fn decode(call: &Call<'_>, view: &View<'_>) -> Decoded {
+pub(crate) fn decode(call: &Call<'_>, view: &View<'_>) -> Decoded {
     let entry = Entry::of(call.abi, call.nr);
     let reader = Reader { call, view, entry };
     let arguments = match (view.detail, entry) {
@@ -97,7 +94,11 @@ pub fn decode(call: &Call<'_>, view: &View<'_>) -> Decoded {
 
 /// Reads a call of a process and takes note of what it did to its descriptors. Those that it made
 /// are named by what they are now, all others by what they were.
-pub fn decode_and_follow(call: &Call<'_>, view: &View<'_>, followed: &mut Descriptors) -> Decoded {
+pub(crate) fn decode_and_follow(
+    call: &Call<'_>,
+    view: &View<'_>,
+    followed: &mut Descriptors,
+) -> Decoded {
     let view = View {
         descriptors: Some(followed),
         ..*view
@@ -112,7 +113,7 @@ pub fn decode_and_follow(call: &Call<'_>, view: &View<'_>, followed: &mut Descri
 
 impl Decoded {
     /// Names the descriptors that the call made.
-    pub fn name_new(&mut self, name: &dyn Fn(i32) -> Option<Vec<u8>>) {
+    pub(crate) fn name_new(&mut self, name: &dyn Fn(i32) -> Option<Vec<u8>>) {
         for argument in &mut self.arguments {
             argument.value.name_new(name);
         }

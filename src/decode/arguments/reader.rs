@@ -7,17 +7,17 @@ use super::{Detail, View};
 use crate::decode::syscalls::Abi;
 
 pub(super) struct Reader<'a> {
-    pub call: &'a Call<'a>,
-    pub view: &'a View<'a>,
-    pub entry: Option<&'static Entry>,
+    pub(crate) call: &'a Call<'a>,
+    pub(crate) view: &'a View<'a>,
+    pub(crate) entry: Option<&'static Entry>,
 }
 
 /// Captured bytes, read as the kernel's structures; `None` beyond their end.
 #[derive(Clone, Copy)]
 pub(super) struct Bytes<'a> {
-    pub data: &'a [u8],
-    pub whole: bool,
-    pub word: usize,
+    pub(crate) data: &'a [u8],
+    pub(crate) whole: bool,
+    pub(crate) word: usize,
 }
 
 impl<'a> Bytes<'a> {
@@ -25,28 +25,28 @@ impl<'a> Bytes<'a> {
         self.data.get(at..at.checked_add(N)?)?.try_into().ok()
     }
 
-    pub fn u16(self, at: usize) -> Option<u64> {
+    pub(crate) fn u16(self, at: usize) -> Option<u64> {
         self.number(at).map(u16::from_ne_bytes).map(u64::from)
     }
 
-    pub fn u32(self, at: usize) -> Option<u64> {
+    pub(crate) fn u32(self, at: usize) -> Option<u64> {
         self.number(at).map(u32::from_ne_bytes).map(u64::from)
     }
 
-    pub fn i32(self, at: usize) -> Option<i64> {
+    pub(crate) fn i32(self, at: usize) -> Option<i64> {
         self.number(at).map(i32::from_ne_bytes).map(i64::from)
     }
 
-    pub fn u64(self, at: usize) -> Option<u64> {
+    pub(crate) fn u64(self, at: usize) -> Option<u64> {
         self.number(at).map(u64::from_ne_bytes)
     }
 
-    pub fn i64(self, at: usize) -> Option<i64> {
+    pub(crate) fn i64(self, at: usize) -> Option<i64> {
         self.number(at).map(i64::from_ne_bytes)
     }
 
     /// The `index`th word of the ABI from `at` on, unsigned.
-    pub fn word(self, at: usize, index: usize) -> Option<u64> {
+    pub(crate) fn word(self, at: usize, index: usize) -> Option<u64> {
         let at = at + index * self.word;
         if self.word == 8 {
             self.u64(at)
@@ -56,7 +56,7 @@ impl<'a> Bytes<'a> {
     }
 
     /// The same, signed.
-    pub fn long(self, at: usize, index: usize) -> Option<i64> {
+    pub(crate) fn long(self, at: usize, index: usize) -> Option<i64> {
         let at = at + index * self.word;
         if self.word == 8 {
             self.i64(at)
@@ -66,20 +66,20 @@ impl<'a> Bytes<'a> {
     }
 
     /// Items of a size that were captured whole.
-    pub fn items(self, size: usize) -> impl Iterator<Item = Bytes<'a>> {
+    pub(crate) fn items(self, size: usize) -> impl Iterator<Item = Bytes<'a>> {
         let (whole, word) = (self.whole, self.word);
         self.data
             .chunks_exact(size)
             .map(move |data| Bytes { data, whole, word })
     }
 
-    pub fn from(self, at: usize) -> Option<Bytes<'a>> {
+    pub(crate) fn from(self, at: usize) -> Option<Bytes<'a>> {
         let data = self.data.get(at..)?;
         Some(Bytes { data, ..self })
     }
 
     /// Up to the first NUL.
-    pub fn until_nul(self) -> &'a [u8] {
+    pub(crate) fn until_nul(self) -> &'a [u8] {
         let end = self.data.iter().position(|byte| *byte == 0);
         &self.data[..end.unwrap_or(self.data.len())]
     }
@@ -87,12 +87,12 @@ impl<'a> Bytes<'a> {
 
 impl<'a> Reader<'a> {
     /// Bytes of a pointer of the ABI.
-    pub fn word_size(&self) -> usize {
+    pub(crate) fn word_size(&self) -> usize {
         if self.call.abi == Abi::Native { 8 } else { 4 }
     }
 
     /// A register, as wide as the ABI's words; zero where there is no such register.
-    pub fn word(&self, at: usize) -> u64 {
+    pub(crate) fn word(&self, at: usize) -> u64 {
         let raw = self.call.args.get(at).copied().unwrap_or(0);
         if self.word_size() == 8 {
             raw
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The same, signed.
-    pub fn long(&self, at: usize) -> i64 {
+    pub(crate) fn long(&self, at: usize) -> i64 {
         let raw = self.word(at);
         if self.word_size() == 8 {
             raw as i64
@@ -111,11 +111,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn int(&self, at: usize) -> i32 {
+    pub(crate) fn int(&self, at: usize) -> i32 {
         self.word(at) as i32
     }
 
-    pub fn address(&self, at: usize) -> Value {
+    pub(crate) fn address(&self, at: usize) -> Value {
         Value::Address(self.word(at))
     }
 
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
 
     /// What was captured; `None` if nothing was, or it could not be read, or it is the answer of a
     /// call that failed.
-    pub fn bytes(&self, at: usize, when: When) -> Option<Bytes<'a>> {
+    pub(crate) fn bytes(&self, at: usize, when: When) -> Option<Bytes<'a>> {
         if when == When::Exit && !self.call.succeeded() {
             return None;
         }
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The same, also of a call that failed.
-    pub fn captured(&self, at: usize, when: When) -> Option<Bytes<'a>> {
+    pub(crate) fn captured(&self, at: usize, when: When) -> Option<Bytes<'a>> {
         match self.data(at, when)? {
             PieceData::Bytes { data, whole } => Some(Bytes {
                 data,
@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What was captured, as `decode` reads it; the address where there is nothing to read.
-    pub fn decoded(
+    pub(crate) fn decoded(
         &self,
         at: usize,
         when: When,
@@ -161,14 +161,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The captured strings of an array, and whether there were more.
-    pub fn strings(&self, at: usize) -> Option<(&'a [&'a [u8]], bool)> {
+    pub(crate) fn strings(&self, at: usize) -> Option<(&'a [&'a [u8]], bool)> {
         match self.data(at, When::Enter)? {
             PieceData::Strings { list, more } => Some((list, *more)),
             _ => None,
         }
     }
 
-    pub fn path(&self, at: usize) -> Value {
+    pub(crate) fn path(&self, at: usize) -> Value {
         let Some(bytes) = self.bytes(at, When::Enter) else {
             return self.address(at);
         };
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn string(&self, at: usize, when: When) -> Value {
+    pub(crate) fn string(&self, at: usize, when: When) -> Value {
         match self.bytes(at, when) {
             Some(bytes) => self.text(bytes.until_nul(), bytes.whole),
             None => self.address(at),
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes, cut at what is shown.
-    pub fn text(&self, bytes: &[u8], whole: bool) -> Value {
+    pub(crate) fn text(&self, bytes: &[u8], whole: bool) -> Value {
         let shown = &bytes[..bytes.len().min(self.view.shown)];
         Value::Text {
             bytes: shown.to_vec(),
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn buffer_in(&self, at: usize, len: usize) -> Value {
+    pub(crate) fn buffer_in(&self, at: usize, len: usize) -> Value {
         match self.bytes(at, When::Enter) {
             Some(bytes) => self.text(
                 bytes.data,
@@ -210,7 +210,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn buffer_out(&self, at: usize) -> Value {
+    pub(crate) fn buffer_out(&self, at: usize) -> Value {
         match (self.bytes(at, When::Exit), self.call.result) {
             (Some(bytes), Some(result)) => {
                 let whole = bytes.whole && bytes.data.len() as i64 >= result;
@@ -223,7 +223,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn fd(&self, number: i32) -> Value {
+    pub(crate) fn fd(&self, number: i32) -> Value {
         let name = self
             .view
             .descriptors
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn new_fd(&self, number: i32) -> Value {
+    pub(crate) fn new_fd(&self, number: i32) -> Value {
         Value::Fd {
             number,
             is: None,
@@ -243,7 +243,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn dir_fd(&self, number: i32) -> Value {
+    pub(crate) fn dir_fd(&self, number: i32) -> Value {
         if number == libc::AT_FDCWD {
             Value::word("AT_FDCWD")
         } else {

@@ -15,7 +15,7 @@ use super::reader::Reader;
 
 /// What came of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It lasts, or never returns.
     None,
     /// It never returns: `exit`.
@@ -39,7 +39,7 @@ impl Outcome {
     }
 
     /// Name of the error, if it failed.
-    pub fn errno(&self) -> Option<String> {
+    pub(crate) fn errno(&self) -> Option<String> {
         match self {
             Self::Failed(errno) => Some(error_name(*errno)),
             _ => None,
@@ -47,7 +47,7 @@ impl Outcome {
     }
 
     /// The result for machines, a number; null where it never came or was an error.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         match self {
             Self::Returned { value, .. } => value.number_json(),
             _ => json!(null),
@@ -56,7 +56,7 @@ impl Outcome {
 
     /// What the result stands for: what a new descriptor refers to, where that is known; addresses
     /// and flags by their bits, permissions in octal. `None` of other numbers.
-    pub fn name_json(&self) -> Option<serde_json::Value> {
+    pub(crate) fn name_json(&self) -> Option<serde_json::Value> {
         match self {
             Self::Returned { value, .. } => value.meaning_json(),
             _ => None,
@@ -64,7 +64,7 @@ impl Outcome {
     }
 
     /// What else it tells.
-    pub fn note(&self) -> Option<&str> {
+    pub(crate) fn note(&self) -> Option<&str> {
         match self {
             Self::Returned { note, .. } => note.as_deref(),
             _ => None,

@@ -5,20 +5,20 @@ use super::{BtfError, TypeId};
 
 /// An instruction that is changed when the program is loaded (`struct bpf_core_relo`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CoreRelocation {
+pub(crate) struct CoreRelocation {
     /// Bytes from the start of its section.
-    pub instruction: u32,
+    pub(crate) instruction: u32,
     /// The type, in the object's own BTF, that it is about.
-    pub type_id: TypeId,
+    pub(crate) type_id: TypeId,
     /// What is asked (`enum bpf_core_relo_kind`): 0 for a field's offset.
-    pub kind: u32,
+    pub(crate) kind: u32,
 }
 
 /// `sizeof(struct bpf_core_relo)`; later ones may be longer.
 const RECORD: usize = 16;
 
 /// All of them, section after section.
-pub fn core_relocations(data: &[u8]) -> Result<Vec<CoreRelocation>, BtfError> {
+pub(crate) fn core_relocations(data: &[u8]) -> Result<Vec<CoreRelocation>, BtfError> {
     let header = Header::parse(data)?;
     // Functions, lines, relocations: a pair of words each. clang before 9 wrote the first two.
     if header.length < 32 {

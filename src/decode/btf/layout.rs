@@ -211,12 +211,11 @@ impl Raw {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
     pub(super) name: u32,
-    /// Its type.
-    pub type_id: TypeId,
+    pub(crate) type_id: TypeId,
     /// Where it begins.
-    pub bit_offset: u32,
+    pub(crate) bit_offset: u32,
     /// The width of a bitfield; 0 for other members.
-    pub bit_size: u32,
+    pub(crate) bit_size: u32,
 }
 
 /// Members, in order.
@@ -265,11 +264,11 @@ impl Iterator for Members<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variable {
     /// A `Kind::Variable`, or a `Kind::Function` in `.ksyms`.
-    pub type_id: TypeId,
+    pub(crate) type_id: TypeId,
     /// Bytes from the section's start; 0 in objects that are not linked.
-    pub offset: u32,
+    pub(crate) offset: u32,
     /// Bytes.
-    pub size: u32,
+    pub(crate) size: u32,
 }
 
 /// Variables, in order.

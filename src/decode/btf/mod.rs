@@ -7,7 +7,7 @@
 mod ext;
 mod layout;
 
-pub use ext::{CoreRelocation, core_relocations};
+pub(crate) use ext::core_relocations;
 pub use layout::{Kind, Member, Members, TypeId, Variable, Variables};
 
 use std::borrow::Cow;
@@ -49,7 +49,7 @@ pub enum BtfError {
 
 /// Longest name that is read: the kernel's own symbols have 512 at most (`KSYM_NAME_LEN`), those of
 /// Rust can be longer.
-pub const MAX_NAME: usize = 1024;
+pub(crate) const MAX_NAME: usize = 1024;
 
 /// Deepest chain of typedefs, modifiers, arrays and nested structs (`MAX_RESOLVE_DEPTH` is 32).
 const MAX_DEPTH: usize = 32;
@@ -108,17 +108,12 @@ impl<'a> Btf<'a> {
     }
 
     /// How many types there are, void aside.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.starts.len()
     }
 
-    /// There are none.
-    pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
-    }
-
     /// All of them but void, in order.
-    pub fn ids(&self) -> impl Iterator<Item = TypeId> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = TypeId> {
         (1u32..).take(self.len()).map(TypeId)
     }
 
@@ -131,7 +126,7 @@ impl<'a> Btf<'a> {
     }
 
     /// The first type of each kind and name, in one pass.
-    pub fn find_all(&self, wanted: &[(Kind, &str)]) -> Vec<Option<TypeId>> {
+    pub(crate) fn find_all(&self, wanted: &[(Kind, &str)]) -> Vec<Option<TypeId>> {
         let mut found = vec![None; wanted.len()];
         for id in self.ids() {
             let Some(raw) = self.raw(id) else { continue };
@@ -146,17 +141,17 @@ impl<'a> Btf<'a> {
     }
 
     /// Its kind; `None` for void and ids that do not exist.
-    pub fn kind(&self, id: TypeId) -> Option<Kind> {
+    pub(crate) fn kind(&self, id: TypeId) -> Option<Kind> {
         self.raw(id)?.kind()
     }
 
     /// Its name; `None` if it has none.
-    pub fn name(&self, id: TypeId) -> Option<&str> {
+    pub(crate) fn name(&self, id: TypeId) -> Option<&str> {
         self.text(self.raw(id)?.name)
     }
 
     /// Its size in bytes, through typedefs, modifiers and arrays.
-    pub fn size(&self, id: TypeId) -> Option<u64> {
+    pub(crate) fn size(&self, id: TypeId) -> Option<u64> {
         let (mut id, mut times) = (id, 1u64);
         for _ in 0..MAX_DEPTH {
             let raw = self.raw(id)?;
@@ -176,7 +171,7 @@ impl<'a> Btf<'a> {
     }
 
     /// What is left without typedefs and modifiers: void is 0.
-    pub fn resolve(&self, id: TypeId) -> Option<TypeId> {
+    pub(crate) fn resolve(&self, id: TypeId) -> Option<TypeId> {
         let mut id = id;
         for _ in 0..MAX_DEPTH {
             if id.0 == 0 {
@@ -192,7 +187,7 @@ impl<'a> Btf<'a> {
     }
 
     /// What a pointer, a typedef, a modifier, a variable or a function refers to.
-    pub fn target(&self, id: TypeId) -> Option<TypeId> {
+    pub(crate) fn target(&self, id: TypeId) -> Option<TypeId> {
         let raw = self.raw(id)?;
         let kind = raw.kind()?;
         let refers =
@@ -201,34 +196,34 @@ impl<'a> Btf<'a> {
     }
 
     /// An array's element and length.
-    pub fn array(&self, id: TypeId) -> Option<(TypeId, u32)> {
+    pub(crate) fn array(&self, id: TypeId) -> Option<(TypeId, u32)> {
         let (at, raw) = self.located(id)?;
         (raw.kind()? == Kind::Array)
             .then(|| Some((TypeId(self.data.word(at + 12)?), self.data.word(at + 20)?)))?
     }
 
     /// The members of a struct or union; none of anything else.
-    pub fn members(&self, id: TypeId) -> Members<'_> {
+    pub(crate) fn members(&self, id: TypeId) -> Members<'_> {
         let located = self.located(id);
         let structs = located.filter(|(_, raw)| raw.kind().is_some_and(Kind::has_members));
         Members::new(&self.data, structs)
     }
 
     /// The variables of a data section (`.maps`, `.ksyms`); none of anything else.
-    pub fn variables(&self, id: TypeId) -> Variables<'_> {
+    pub(crate) fn variables(&self, id: TypeId) -> Variables<'_> {
         let located = self.located(id);
         let sections = located.filter(|(_, raw)| raw.kind() == Some(Kind::DataSection));
         Variables::new(&self.data, sections)
     }
 
     /// A member's name; `None` if it has none.
-    pub fn member_name(&self, member: &Member) -> Option<&str> {
+    pub(crate) fn member_name(&self, member: &Member) -> Option<&str> {
         self.text(member.name)
     }
 
     /// The member of a struct or union with this name, also within its anonymous ones.
     /// Offsets are those in the outer type.
-    pub fn member(&self, id: TypeId, name: &str) -> Option<Member> {
+    pub(crate) fn member(&self, id: TypeId, name: &str) -> Option<Member> {
         self.search(self.resolve(id)?, name, 0, &mut { MAX_MEMBERS })
     }
 

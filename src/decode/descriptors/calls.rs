@@ -25,7 +25,7 @@ const CHANGING: &[&str] = &[
 ];
 
 /// Whether a call that succeeded gave its thread descriptors or a directory of its own.
-pub fn splits(call: &Call<'_>) -> bool {
+pub(crate) fn splits(call: &Call<'_>) -> bool {
     let split = libc::CLONE_FILES | libc::CLONE_FS | libc::CLONE_NEWNS;
     call.succeeded()
         && match call.name().as_str() {
@@ -37,7 +37,7 @@ pub fn splits(call: &Call<'_>) -> bool {
 
 /// Whether a call of that name can change what is known of descriptors or of the working directory:
 /// who leaves such a call out does not know them afterwards.
-pub fn changes(name: &str) -> bool {
+pub(crate) fn changes(name: &str) -> bool {
     CHANGING.contains(&name)
 }
 

@@ -1,19 +1,18 @@
 //! What descriptors refer to: known from what processes had when the trace began and from each
 //! call that changed it. What was not seen is unknown, never guessed.
 
-mod calls;
+pub(crate) mod calls;
 mod table;
 
 use std::collections::HashMap;
 
 use super::call::Call;
-pub use calls::{changes, splits};
-pub use table::Refers;
+pub(crate) use table::Refers;
 use table::Table;
 
 /// The descriptors of all processes that are followed.
 #[derive(Clone, Debug, Default)]
-pub struct Descriptors {
+pub(crate) struct Descriptors {
     processes: HashMap<u32, Process>,
     tables: HashMap<u64, Table>,
     next_table: u64,
@@ -38,43 +37,43 @@ struct Process {
 impl Descriptors {
     /// What is asked next is asked as of `start_ns`, when a call began; what is taken note of next
     /// happened at `end_ns`.
-    pub fn during(&mut self, start_ns: u64, end_ns: u64) {
+    pub(crate) fn during(&mut self, start_ns: u64, end_ns: u64) {
         (self.as_of_ns, self.now_ns) = (start_ns, end_ns);
     }
 
     /// What is asked next is asked as of the end of that call.
-    pub fn after(&mut self) {
+    pub(crate) fn after(&mut self) {
         self.as_of_ns = self.now_ns;
     }
 
     /// A process had this descriptor: `link` is what `/proc/PID/fd/FD` points at. Whether `execve`
     /// closes it is told by `close_on_exec`.
-    pub fn seed(&mut self, pid: u32, fd: i32, link: &[u8], close_on_exec: bool) {
+    pub(crate) fn seed(&mut self, pid: u32, fd: i32, link: &[u8], close_on_exec: bool) {
         self.table(pid)
             .set(fd, Refers::from_link(link), close_on_exec);
     }
 
     /// A process had this working directory: what `/proc/PID/cwd` points at.
-    pub fn seed_cwd(&mut self, pid: u32, path: &[u8]) {
+    pub(crate) fn seed_cwd(&mut self, pid: u32, path: &[u8]) {
         self.process(pid).cwd = Some(path.to_vec());
     }
 
     /// What a descriptor of a process refers to, where that is known: a path, `TCP 127.0.0.1:80`,
     /// `pipe:[123]`. Nothing where it has changed since the time that is asked for.
-    pub fn name(&self, pid: u32, fd: i32) -> Option<Vec<u8>> {
+    pub(crate) fn name(&self, pid: u32, fd: i32) -> Option<Vec<u8>> {
         let process = self.processes.get(&pid).filter(|it| !it.is_split)?;
         let table = self.tables.get(&process.table)?;
         table.at(fd, self.as_of_ns).map(Refers::name)
     }
 
     /// Working directory of a process, where that is known.
-    pub fn cwd(&self, pid: u32) -> Option<&[u8]> {
+    pub(crate) fn cwd(&self, pid: u32) -> Option<&[u8]> {
         let process = self.processes.get(&pid).filter(|it| !it.is_split)?;
         process.cwd.as_deref().filter(|_| !process.shares_cwd)
     }
 
     /// A thread of a process has descriptors or a directory of its own from now on.
-    pub fn split(&mut self, pid: u32) {
+    pub(crate) fn split(&mut self, pid: u32) {
         self.process(pid).is_split = true;
     }
 
@@ -87,7 +86,7 @@ impl Descriptors {
 
     /// A process or thread began. Threads of a process that is known need not be told.
     /// `shares` says that it uses its parent's descriptors (`CLONE_FILES`) rather than a copy.
-    pub fn started(&mut self, parent: u32, child: u32, shares: bool) {
+    pub(crate) fn started(&mut self, parent: u32, child: u32, shares: bool) {
         if parent == child || self.processes.contains_key(&child) {
             return;
         }
@@ -111,7 +110,7 @@ impl Descriptors {
     }
 
     /// A process runs another program: what was marked so is closed, and no table is shared.
-    pub fn executed(&mut self, pid: u32) {
+    pub(crate) fn executed(&mut self, pid: u32) {
         let mut own = self.table(pid).clone();
         own.exec();
         let table = self.add(own);
@@ -129,13 +128,13 @@ impl Descriptors {
     }
 
     /// A process ended.
-    pub fn ended(&mut self, pid: u32) {
+    pub(crate) fn ended(&mut self, pid: u32) {
         self.leave(pid);
         self.processes.remove(&pid);
     }
 
     /// Takes note of what a call of a process did, if it succeeded.
-    pub fn apply(&mut self, pid: u32, call: &Call<'_>) {
+    pub(crate) fn apply(&mut self, pid: u32, call: &Call<'_>) {
         calls::apply(self, pid, call);
     }
 

@@ -6,7 +6,7 @@ use super::super::names::network as names;
 
 /// What a descriptor refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refers {
+pub(crate) enum Refers {
     /// A path, or a word as `/proc/PID/fd` has it: `pipe:[123]`, `anon_inode:[eventpoll]`.
     Named(Vec<u8>),
     /// A socket that was seen to be made.
@@ -15,13 +15,13 @@ pub enum Refers {
 
 /// A socket: its protocol and its ends, where those are known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Socket {
+pub(crate) struct Socket {
     /// `TCP`, `UDPv6`, `UNIX-STREAM` and the like.
-    pub protocol: String,
+    pub(crate) protocol: String,
     /// Its own address.
-    pub local: Option<Vec<u8>>,
+    pub(crate) local: Option<Vec<u8>>,
     /// That of the other end.
-    pub peer: Option<Vec<u8>>,
+    pub(crate) peer: Option<Vec<u8>>,
 }
 
 impl Refers {
@@ -92,7 +92,7 @@ impl Socket {
 pub(super) struct Table {
     open: BTreeMap<i32, Open>,
     /// Of the call that is taken note of.
-    pub now_ns: u64,
+    pub(crate) now_ns: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -104,17 +104,17 @@ struct Open {
 }
 
 impl Table {
-    pub fn get(&self, fd: i32) -> Option<&Refers> {
+    pub(crate) fn get(&self, fd: i32) -> Option<&Refers> {
         self.open.get(&fd).map(|open| &open.refers)
     }
 
     /// What it referred to at that time, unless it has changed since.
-    pub fn at(&self, fd: i32, time_ns: u64) -> Option<&Refers> {
+    pub(crate) fn at(&self, fd: i32, time_ns: u64) -> Option<&Refers> {
         let open = self.open.get(&fd)?;
         (open.since_ns <= time_ns).then_some(&open.refers)
     }
 
-    pub fn set(&mut self, fd: i32, refers: Refers, close_on_exec: bool) {
+    pub(crate) fn set(&mut self, fd: i32, refers: Refers, close_on_exec: bool) {
         let open = Open {
             refers,
             close_on_exec,
@@ -123,37 +123,37 @@ impl Table {
         self.open.insert(fd, open);
     }
 
-    pub fn socket(&mut self, fd: i32) -> Option<&mut Socket> {
+    pub(crate) fn socket(&mut self, fd: i32) -> Option<&mut Socket> {
         match &mut self.open.get_mut(&fd)?.refers {
             Refers::Socket(socket) => Some(socket),
             Refers::Named(_) => None,
         }
     }
 
-    pub fn close_on_exec(&mut self, fd: i32, close: bool) {
+    pub(crate) fn close_on_exec(&mut self, fd: i32, close: bool) {
         if let Some(open) = self.open.get_mut(&fd) {
             open.close_on_exec = close;
         }
     }
 
     /// The other then refers to the same; what it referred to is unknown if this is.
-    pub fn duplicate(&mut self, fd: i32, other: i32, close_on_exec: bool) {
+    pub(crate) fn duplicate(&mut self, fd: i32, other: i32, close_on_exec: bool) {
         match self.get(fd).cloned() {
             Some(refers) => self.set(other, refers, close_on_exec),
             None => self.close(other),
         }
     }
 
-    pub fn close(&mut self, fd: i32) {
+    pub(crate) fn close(&mut self, fd: i32) {
         self.open.remove(&fd);
     }
 
-    pub fn range(&self, first: i32, last: i32) -> Vec<i32> {
+    pub(crate) fn range(&self, first: i32, last: i32) -> Vec<i32> {
         let within = self.open.keys().filter(|fd| (first..=last).contains(*fd));
         within.copied().collect()
     }
 
-    pub fn exec(&mut self) {
+    pub(crate) fn exec(&mut self) {
         self.open.retain(|_, open| !open.close_on_exec);
     }
 }

@@ -5,16 +5,13 @@ use crate::decode::table::{Entry, Kind, Returns};
 
 /// A group of syscalls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Calls that take a path.
     File,
-    /// Sockets.
     Network,
     /// Starting, ending, waiting, killing.
     Process,
-    /// Mappings.
     Memory,
-    /// Signals.
     Signal,
     /// System V IPC.
     Ipc,
@@ -24,7 +21,7 @@ pub enum Class {
 
 impl Class {
     /// All, with their names.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub(crate) const ALL: [(&'static str, Self); 8] = [
         ("file", Self::File),
         ("network", Self::Network),
         ("net", Self::Network),
@@ -36,7 +33,7 @@ impl Class {
     ];
 
     /// Whether a syscall is of the group; `entry` is what is known of its arguments.
-    pub fn has(self, name: &str, category: Category, entry: Option<&Entry>) -> bool {
+    pub(crate) fn has(self, name: &str, category: Category, entry: Option<&Entry>) -> bool {
         match self {
             Self::File => takes_path(entry) || OTHER_PATHS.contains(&name),
             Self::Network => {

@@ -6,15 +6,15 @@ use crate::decode::quote::escaped;
 
 /// What is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterError {
+pub(crate) struct FilterError {
     /// The whole expression.
-    pub expression: String,
+    pub(crate) expression: String,
     /// Bytes of it in front of the place.
-    pub start: usize,
+    pub(crate) start: usize,
     /// Bytes of the place.
-    pub length: usize,
+    pub(crate) length: usize,
     /// What is wrong there.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl std::error::Error for FilterError {}

@@ -19,8 +19,8 @@ mod parse;
 
 use std::collections::BTreeSet;
 
-pub use classes::Class;
-pub use error::FilterError;
+pub(crate) use classes::Class;
+pub(crate) use error::FilterError;
 
 use super::call::{Call, PieceData, When, is_error};
 use super::table::{Entry, Kind};
@@ -28,7 +28,7 @@ use crate::decode::syscalls::{Abi, Table};
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Status {
+pub(crate) enum Status {
     /// With an error.
     Failed,
     /// Without one.
@@ -39,19 +39,19 @@ pub enum Status {
 
 /// What is kept. The default keeps all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Names that are kept; `None` keeps all.
     names: Option<BTreeSet<&'static str>>,
     /// Names that are not kept.
     without: BTreeSet<&'static str>,
     /// Ends that are kept; empty keeps all.
-    pub statuses: BTreeSet<Status>,
+    pub(crate) statuses: BTreeSet<Status>,
     /// Errors that are kept, as positive numbers; empty keeps all.
-    pub errnos: BTreeSet<i32>,
+    pub(crate) errnos: BTreeSet<i32>,
     /// Beginnings of paths; empty keeps all.
-    pub paths: Vec<Vec<u8>>,
+    pub(crate) paths: Vec<Vec<u8>>,
     /// Calls are kept that took longer; `None` keeps all.
-    pub longer_than_ns: Option<u64>,
+    pub(crate) longer_than_ns: Option<u64>,
 }
 
 impl Filter {
@@ -59,7 +59,9 @@ impl Filter {
     ///
     /// # Errors
     /// What an expression says that is not understood, and where.
-    pub fn parse<'a>(expressions: impl IntoIterator<Item = &'a str>) -> Result<Self, FilterError> {
+    pub(crate) fn parse<'a>(
+        expressions: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, FilterError> {
         let mut filter = Self::default();
         for expression in expressions {
             parse::expression(&mut filter, expression)?;
@@ -69,7 +71,7 @@ impl Filter {
 
     /// Whether calls of a number are kept, by their names. One that no table knows is kept where all are, or
     /// all but some.
-    pub fn keeps_number(&self, abi: Abi, nr: i32) -> bool {
+    pub(crate) fn keeps_number(&self, abi: Abi, nr: i32) -> bool {
         if self.names.is_none() && self.without.is_empty() {
             return true;
         }
@@ -83,19 +85,19 @@ impl Filter {
     }
 
     /// A call cannot be judged before it returns.
-    pub fn asks_for_the_end(&self) -> bool {
+    pub(crate) fn asks_for_the_end(&self) -> bool {
         !self.statuses.is_empty() || !self.errnos.is_empty() || self.longer_than_ns.is_some()
     }
 
     /// Whether a call is kept. A path that could not be read is no path that begins as asked for.
-    pub fn keeps(&self, call: &Call<'_>, duration_ns: Option<u64>) -> bool {
+    pub(crate) fn keeps(&self, call: &Call<'_>, duration_ns: Option<u64>) -> bool {
         self.keeps_number(call.abi, call.nr)
             && self.keeps_end(call.result, duration_ns)
             && self.keeps_path(call)
     }
 
     /// Whether a call that ended so is kept, its name and paths apart.
-    pub fn keeps_end(&self, result: Option<i64>, duration_ns: Option<u64>) -> bool {
+    pub(crate) fn keeps_end(&self, result: Option<i64>, duration_ns: Option<u64>) -> bool {
         let status = match result {
             None => Status::Unfinished,
             Some(result) if is_error(result) => Status::Failed,
@@ -112,14 +114,14 @@ impl Filter {
     }
 
     /// Whether calls of a number can have a path that begins as asked for.
-    pub fn may_keep_paths_of(&self, abi: Abi, nr: i32) -> bool {
+    pub(crate) fn may_keep_paths_of(&self, abi: Abi, nr: i32) -> bool {
         let is_path = |(_, kind): &(&str, Kind)| matches!(kind, Kind::Path);
         let has_path = || Entry::of(abi, nr).is_some_and(|it| it.arguments.iter().any(is_path));
         self.paths.is_empty() || has_path()
     }
 
     /// Whether one of its paths begins as asked for.
-    pub fn keeps_path(&self, call: &Call<'_>) -> bool {
+    pub(crate) fn keeps_path(&self, call: &Call<'_>) -> bool {
         if self.paths.is_empty() {
             return true;
         }

@@ -5,7 +5,7 @@ use super::{Names, named};
 macro_rules! names {
     ($(#[$doc:meta])* $id:ident, $unknown:literal: $($known:tt)*) => {
         $(#[$doc])*
-        pub const $id: Names = Names { known: named![$($known)*], unknown: $unknown };
+        pub(crate) const $id: Names = Names { known: named![$($known)*], unknown: $unknown };
     };
 }
 pub(crate) use names;
@@ -17,10 +17,10 @@ const SHUFFLED: [u64; 4] = [0o200_000, 0o40_000, 0o100_000, 0o400_000];
 const SHUFFLED: [u64; 4] = [0o40_000, 0o200_000, 0o400_000, 0o100_000];
 
 /// Flags of `statx` that tell how fresh it is to be.
-pub const STATX_SYNC_MASK: u64 = 0x6000;
+pub(crate) const STATX_SYNC_MASK: u64 = 0x6000;
 
 /// `O_CREAT` and `__O_TMPFILE`: with either `open` takes a mode.
-pub const MAKES_A_FILE: u64 = 0o100 | 0o20_000_000;
+pub(crate) const MAKES_A_FILE: u64 = 0o100 | 0o20_000_000;
 
 names!(/** Flags of `open` but for the access mode. */ OPEN, "":
     O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, O_APPEND, O_NONBLOCK, O_SYNC, O_DSYNC,

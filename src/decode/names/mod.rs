@@ -3,12 +3,12 @@
 //! The numbers are those of the `libc` crate for this machine where it has them. Where it has not,
 //! they stand beside the name, from the kernel's `include/uapi`.
 
-pub mod files;
-pub mod ioctls;
-pub mod ipc;
-pub mod network;
-pub mod process;
-pub mod signals;
+pub(crate) mod files;
+pub(crate) mod ioctls;
+pub(crate) mod ipc;
+pub(crate) mod network;
+pub(crate) mod process;
+pub(crate) mod signals;
 
 use std::borrow::Cow;
 
@@ -32,28 +32,28 @@ pub(crate) use {named, number};
 
 /// Numbers and names, and what strace calls a number that is none of them (`MAP_???`).
 #[derive(Debug)]
-pub struct Names {
+pub(crate) struct Names {
     /// In the order in which flags are written.
-    pub known: &'static [(u64, &'static str)],
+    pub(crate) known: &'static [(u64, &'static str)],
     /// What an unknown number would be one of; empty where strace leaves the number bare.
-    pub unknown: &'static str,
+    pub(crate) unknown: &'static str,
 }
 
 impl Names {
     /// The name of just this number.
-    pub fn name(&self, number: u64) -> Option<&'static str> {
+    pub(crate) fn name(&self, number: u64) -> Option<&'static str> {
         let found = self.known.iter().find(|(known, _)| *known == number);
         found.map(|(_, name)| *name)
     }
 
     /// The number of a name.
-    pub fn number(&self, name: &str) -> Option<u64> {
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
         let found = self.known.iter().find(|(_, known)| *known == name);
         found.map(|(number, _)| *number)
     }
 
     /// One constant: its name, else the number with a remark.
-    pub fn constant(&self, number: u64) -> Value {
+    pub(crate) fn constant(&self, number: u64) -> Value {
         match self.name(number) {
             Some(name) => Value::word(name),
             None if self.unknown.is_empty() => Value::UInt(number),
@@ -62,7 +62,7 @@ impl Names {
     }
 
     /// Any of them at once.
-    pub fn flags(&self, bits: u64) -> Value {
+    pub(crate) fn flags(&self, bits: u64) -> Value {
         let (mut words, rest) = self.split(bits);
         if words.is_empty() {
             return match (rest, self.unknown) {
@@ -78,7 +78,7 @@ impl Names {
     }
 
     /// The names of the bits, and the bits without a name.
-    pub fn split(&self, bits: u64) -> (Vec<Cow<'static, str>>, u64) {
+    pub(crate) fn split(&self, bits: u64) -> (Vec<Cow<'static, str>>, u64) {
         if let Some(name) = self.name(bits) {
             return (vec![name.into()], 0);
         }

@@ -33,7 +33,7 @@ names!(/** How a timer tells that it is over. */ NOTIFY, "SIGEV_???":
 const FIRST_REAL_TIME: u64 = 32;
 
 /// By name: `SIGCHLD`, `SIGRT_2`; the number where it is none.
-pub fn name(signal: u64) -> Cow<'static, str> {
+pub(crate) fn name(signal: u64) -> Cow<'static, str> {
     match SIGNALS.name(signal) {
         Some(name) => name.into(),
         None if signal == FIRST_REAL_TIME => "SIGRTMIN".into(),
@@ -45,7 +45,7 @@ pub fn name(signal: u64) -> Cow<'static, str> {
 }
 
 /// The members of a set, without their `SIG`; of what is missing where that is shorter to tell.
-pub fn set(mask: u64) -> Value {
+pub(crate) fn set(mask: u64) -> Value {
     let inverse = mask.count_ones() >= 64 * 2 / 3;
     let shown = if inverse { !mask } else { mask };
     let members = (1..=64_u64).filter(|signal| shown >> (signal - 1) & 1 == 1);

@@ -8,7 +8,7 @@ use super::{Abi, Table};
 
 /// A syscall of this machine, with arguments for which the kernel does nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Harmless {
+pub(crate) struct Harmless {
     name: &'static str,
     number: i32,
     arguments: [libc::c_long; 6],
@@ -16,7 +16,7 @@ pub struct Harmless {
 
 /// Why a syscall cannot be made for nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     /// There is none of that name.
     #[error("{} has no such syscall{}", .table.name(), like(.similar))]
     Unknown {
@@ -78,7 +78,7 @@ impl Harmless {
     ///
     /// # Errors
     /// [`Unusable`], if there is none or it is never harmless.
-    pub fn named(name: &str) -> Result<Self, Unusable> {
+    pub(crate) fn named(name: &str) -> Result<Self, Unusable> {
         let table = Table::of(Abi::Native);
         let found = table.entries().find(|(_, known, _)| *known == name);
         let Some((number, name, _)) = found else {
@@ -98,18 +98,17 @@ impl Harmless {
         })
     }
 
-    /// Its name.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
     /// Its number on this machine.
-    pub fn number(&self) -> i32 {
+    pub(crate) fn number(&self) -> i32 {
         self.number
     }
 
     /// What to call it with.
-    pub fn arguments(&self) -> [libc::c_long; 6] {
+    pub(crate) fn arguments(&self) -> [libc::c_long; 6] {
         self.arguments
     }
 }

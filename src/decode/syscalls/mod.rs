@@ -1,6 +1,6 @@
 //! What a syscall number is called, and what kind of thing it asks for.
 
-pub mod harmless;
+pub(crate) mod harmless;
 mod table;
 
 use std::sync::LazyLock;
@@ -34,7 +34,7 @@ pub enum Category {
 
 impl Category {
     /// All of them, in the order of the output.
-    pub const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::FileIo,
         Self::Memory,
         Self::Process,
@@ -48,7 +48,7 @@ impl Category {
     ];
 
     /// As in the output.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::FileIo => "file_io",
             Self::Memory => "memory",
@@ -88,7 +88,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 4] = [Self::X86_64, Self::I386, Self::Arm64, Self::Arm];
+    pub(crate) const ALL: [Self; 4] = [Self::X86_64, Self::I386, Self::Arm64, Self::Arm];
 
     /// The table that names calls through this entry on the machine that denet was built for.
     pub const fn of(abi: Abi) -> Self {
@@ -101,7 +101,7 @@ impl Table {
     }
 
     /// As the kernel calls it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::X86_64 => "x86_64",
             Self::I386 => "i386",
@@ -140,16 +140,16 @@ static BY_NUMBER: LazyLock<[Vec<Option<&'static Row>>; 4]> = LazyLock::new(|| {
 
 /// One kind of call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Call {
+pub(crate) struct Call {
     /// Through which entry.
-    pub abi: Abi,
+    pub(crate) abi: Abi,
     /// The number, as the caller gave it: any value at all.
-    pub nr: i32,
+    pub(crate) nr: i32,
 }
 
 impl Call {
     /// Name and category; `syscall_9999` where no table knows the number.
-    pub fn describe(self) -> (String, Category) {
+    pub(crate) fn describe(self) -> (String, Category) {
         match Table::of(self.abi).lookup(self.nr) {
             Some((name, category)) => (name.to_owned(), category),
             None => (format!("syscall_{}", self.nr), Category::Other),
@@ -157,7 +157,7 @@ impl Call {
     }
 
     /// Name of the table, where it is not the machine's own.
-    pub fn foreign_abi(self) -> Option<&'static str> {
+    pub(crate) fn foreign_abi(self) -> Option<&'static str> {
         (self.abi == Abi::Compat).then(|| Table::of(Abi::Compat).name())
     }
 }

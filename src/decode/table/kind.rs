@@ -5,7 +5,7 @@ use crate::decode::names::Names;
 
 /// What an argument is. A number in it is the index of another argument.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `int`.
     Int,
     /// `unsigned int`.
@@ -20,7 +20,6 @@ pub enum Kind {
     HexInt,
     /// A pointer that is not followed.
     Pointer,
-    /// A descriptor.
     Fd,
     /// A descriptor of a directory, or `AT_FDCWD`.
     DirFd,
@@ -30,7 +29,6 @@ pub enum Kind {
     Pid,
     /// A user or a group; -1 leaves it.
     Id,
-    /// Permissions.
     Mode,
     /// Permissions and the kind of file.
     FileMode,
@@ -234,14 +232,13 @@ pub enum Kind {
 
 /// What a result that is no error means.
 #[derive(Clone, Copy, Debug)]
-pub enum Returns {
+pub(crate) enum Returns {
     /// A number.
     Int,
     /// A register of the program, whatever it contains.
     Register,
     /// An address.
     Hex,
-    /// Permissions.
     Octal,
     /// A descriptor that the call made.
     Fd,
@@ -339,7 +336,7 @@ impl Kind {
     }
 
     /// Nothing of it is known before the call returns.
-    pub fn is_answer(self) -> bool {
+    pub(crate) fn is_answer(self) -> bool {
         let mut captures = Vec::new();
         self.captures(0, 8, &mut captures);
         let asks = captures.iter().any(|capture| capture.when == When::Enter);

@@ -17,13 +17,13 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub(in crate::decode) use kind::EPOLL_EVENT;
-pub use kind::{Kind, Returns};
+pub(crate) use kind::{Kind, Returns};
 
 use super::call::Capture;
 use crate::decode::syscalls::{Abi, Table};
 
 /// One argument: its name as the kernel's, and what it is.
-pub type Argument = (&'static str, Kind);
+pub(crate) type Argument = (&'static str, Kind);
 
 /// What a syscall takes and gives.
 #[derive(Debug)]
@@ -31,13 +31,13 @@ pub struct Entry {
     /// Its name.
     pub name: &'static str,
     /// In the order of the registers.
-    pub arguments: &'static [Argument],
+    pub(crate) arguments: &'static [Argument],
     /// What a result that is no error means.
-    pub returns: Returns,
+    pub(crate) returns: Returns,
 }
 
 /// Most captures of one call.
-pub const MOST_CAPTURES: usize = 4;
+pub(crate) const MOST_CAPTURES: usize = 4;
 
 const fn entry(name: &'static str, arguments: &'static [Argument], returns: Returns) -> Entry {
     Entry {
@@ -99,7 +99,7 @@ fn same_as(name: &str) -> &str {
 
 impl Entry {
     /// The entry of a number in an ABI of this machine, if its arguments are known.
-    pub fn of(abi: Abi, nr: i32) -> Option<&'static Self> {
+    pub(crate) fn of(abi: Abi, nr: i32) -> Option<&'static Self> {
         let (name, _) = Table::of(abi).lookup(nr)?;
         if abi == Abi::Native {
             return BY_NAME.get(name).copied();
@@ -112,7 +112,7 @@ impl Entry {
 
     /// What must be read of the caller's memory for it, at most [`MOST_CAPTURES`], `shown` bytes of
     /// buffers being enough. A pointer that is NULL, or whose call failed, needs no reading.
-    pub fn captures(&self, abi: Abi) -> Vec<Capture> {
+    pub(crate) fn captures(&self, abi: Abi) -> Vec<Capture> {
         let word = if abi == Abi::Native { 8 } else { 4 };
         let mut captures = Vec::new();
         for (at, (_, kind)) in self.arguments.iter().enumerate() {

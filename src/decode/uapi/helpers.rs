@@ -4,18 +4,18 @@ use crate::sys::release::Release;
 
 /// A helper of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Helper {
+pub(crate) struct Helper {
     /// As C calls it.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The first kernel that has it, for some type of program.
-    pub since: Release,
+    pub(crate) since: Release,
     /// Kernels refuse it to a program whose license is not compatible with the GPL.
-    pub gpl_only: bool,
+    pub(crate) gpl_only: bool,
 }
 
 /// The helper with this number; `None` for 0 and numbers that Linux 6.18 does not have. There will
 /// be no more of them: what is new since 6.2 is a kernel function (kfunc).
-pub fn helper(id: u32) -> Option<Helper> {
+pub(crate) fn helper(id: u32) -> Option<Helper> {
     let index = usize::try_from(id.checked_sub(1)?).ok()?;
     let name = NAMES.get(index)?;
     let &(_, since) = SINCE.iter().rev().find(|(first, _)| *first <= id)?;
@@ -28,16 +28,16 @@ pub fn helper(id: u32) -> Option<Helper> {
 
 /// Numbers in whose place denet's loader puts functions of the kernel (`ebpf/lifecycle.bpf.c`), so that the
 /// object asks for none of their types where their programs are not loaded.
-pub const PLACEHOLDERS: std::ops::RangeInclusive<u32> = 0x6465_6e01..=0x6465_6e02;
+pub(crate) const PLACEHOLDERS: std::ops::RangeInclusive<u32> = 0x6465_6e01..=0x6465_6e02;
 
 /// Helpers that read the kernel: programs of every type need CAP_PERFMON for them
 /// (`bpf_base_func_proto`, kernel/bpf/helpers.c).
-pub fn reads_the_kernel(id: u32) -> bool {
+pub(crate) fn reads_the_kernel(id: u32) -> bool {
     READS_THE_KERNEL.contains(&id)
 }
 
 /// Helpers whose arguments or result are described by the kernel's own types.
-pub fn takes_kernel_types(id: u32) -> bool {
+pub(crate) fn takes_kernel_types(id: u32) -> bool {
     TAKES_KERNEL_TYPES.contains(&id)
 }
 

@@ -10,30 +10,29 @@ pub struct LoadedProgram {
     /// Its number, never given twice.
     pub id: u32,
     /// Its type; `None` for one that denet does not know.
-    pub kind: Option<ProgramKind>,
+    pub(crate) kind: Option<ProgramKind>,
     /// The first 15 letters of its name; empty if it has none.
     pub name: String,
     /// Who loaded it.
-    pub uid: u32,
+    pub(crate) uid: u32,
 }
 
 /// A map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoadedMap {
-    /// Its number.
-    pub id: u32,
+pub(crate) struct LoadedMap {
+    pub(crate) id: u32,
     /// Its type; `None` for one that denet does not know.
-    pub kind: Option<String>,
+    pub(crate) kind: Option<String>,
     /// The first 15 letters of its name; empty if it has none.
-    pub name: String,
+    pub(crate) name: String,
     /// Places for entries.
-    pub max_entries: u32,
+    pub(crate) max_entries: u32,
 }
 
 /// Where a program hangs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HungAt {
+pub(crate) enum HungAt {
     /// A raw tracepoint, by name.
     RawTracepoint(String),
     /// A tracepoint by types, a function or a security hook: the number of its type in the kernel's
@@ -52,26 +51,21 @@ pub enum HungAt {
 
 /// A link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoadedLink {
-    /// Its number.
-    pub id: u32,
+pub(crate) struct LoadedLink {
+    pub(crate) id: u32,
     /// The program that it holds.
-    pub program: u32,
-    /// Where.
-    pub at: HungAt,
+    pub(crate) program: u32,
+    pub(crate) at: HungAt,
 }
 
 /// A descriptor of some process that keeps a program at a tracepoint or function, link or not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Its process.
-    pub pid: u32,
-    /// Name of that.
-    pub command: String,
-    /// The program.
-    pub program: u32,
+pub(crate) struct Holder {
+    pub(crate) pid: u32,
+    pub(crate) command: String,
+    pub(crate) program: u32,
     /// `raw_tracepoint`, `tracepoint`, `kprobe`, `kretprobe`, `uprobe` or `uretprobe`.
-    pub how: String,
+    pub(crate) how: String,
     /// Tracepoint, function or file.
-    pub at: String,
+    pub(crate) at: String,
 }

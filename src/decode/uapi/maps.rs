@@ -8,12 +8,12 @@ pub struct MapType {
     /// Without `BPF_MAP_TYPE_`, in lower case.
     pub name: &'static str,
     /// The first kernel that has it.
-    pub since: Release,
+    pub(crate) since: Release,
     /// Making one takes CAP_NET_ADMIN besides CAP_BPF: measured on Linux 6.18, and the map's own
     /// `map_alloc` said so before 6.5.
-    pub net_admin: bool,
+    pub(crate) net_admin: bool,
     /// Making one takes the kernel's own BTF.
-    pub kernel_btf: bool,
+    pub(crate) kernel_btf: bool,
 }
 
 /// The type with this number (`enum bpf_map_type`); `None` for 0 and what Linux 6.9 does not have.
@@ -24,7 +24,7 @@ pub fn map_type(number: u32) -> Option<MapType> {
 
 /// A bit of `map_flags`, its name and the first kernel that takes it; the bits of `flags` that no
 /// entry explains come last, without.
-pub fn flags(flags: u32) -> impl Iterator<Item = (String, Option<Release>)> {
+pub(crate) fn flags(flags: u32) -> impl Iterator<Item = (String, Option<Release>)> {
     let known = FLAGS.iter().filter(move |(bit, _, _)| flags & bit != 0);
     let rest = flags & !FLAGS.iter().fold(0, |all, (bit, _, _)| all | bit);
     let rest = (rest != 0).then(|| (format!("map flags {rest:#x}"), None));
@@ -34,7 +34,7 @@ pub fn flags(flags: u32) -> impl Iterator<Item = (String, Option<Release>)> {
 }
 
 /// `BPF_MAP_TYPE_RINGBUF`.
-pub const RINGBUF: u32 = 27;
+pub(crate) const RINGBUF: u32 = 27;
 
 const fn map(name: &'static str, since: Release) -> MapType {
     MapType {

@@ -4,7 +4,7 @@
 //! bcc's docs/kernel-versions.md and docs.ebpf.io's timeline. Where both disagree, the release that
 //! holds the commit. Distributions backport: a version says where to look, trying decides.
 
-pub mod helpers;
-pub mod loaded;
+pub(crate) mod helpers;
+pub(crate) mod loaded;
 pub mod maps;
 pub mod sections;

@@ -81,18 +81,17 @@ impl ProgramKind {
     ];
 
     /// The type with this number (`enum bpf_prog_type`); `None` for 0 and what Linux 6.18 does not have.
-    pub fn from_number(number: u32) -> Option<Self> {
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
         Self::ALL.get(index).copied()
     }
 
-    /// Its number.
-    pub fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         self as u32 + 1
     }
 
     /// Loading one takes CAP_PERFMON (`is_perfmon_prog_type`, kernel/bpf/syscall.c).
-    pub fn needs_perfmon(self) -> bool {
+    pub(crate) fn needs_perfmon(self) -> bool {
         use ProgramKind as Kind;
         matches!(
             self,
@@ -110,7 +109,7 @@ impl ProgramKind {
 
     /// Loading one takes CAP_NET_ADMIN (`is_net_admin_prog_type`, there too; it held `lirc_mode2` as
     /// well before it was taken off the list).
-    pub fn needs_net_admin(self) -> bool {
+    pub(crate) fn needs_net_admin(self) -> bool {
         use ProgramKind as Kind;
         matches!(
             self,
@@ -137,14 +136,14 @@ impl ProgramKind {
     }
 
     /// The first kernel that loads one; `None` if that is not known.
-    pub fn since(self) -> Option<Release> {
+    pub(crate) fn since(self) -> Option<Release> {
         let rules = RULES.iter().filter(|rule| rule.kind == self);
         rules.filter_map(|rule| rule.since).min()
     }
 
     /// The kernel loads one only under a license compatible with the GPL: `bpf_lsm_verify_prog`,
     /// `check_struct_ops_btf_id`.
-    pub fn needs_gpl(self) -> bool {
+    pub(crate) fn needs_gpl(self) -> bool {
         matches!(self, Self::Lsm | Self::StructOps)
     }
 }
@@ -152,7 +151,7 @@ impl ProgramKind {
 /// Where a program hangs, and how it gets there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Hook {
+pub(crate) enum Hook {
     /// A socket's filter, or its group's choice: setsockopt.
     Socket,
     /// A kernel function: a perf event of the kprobe PMU.
@@ -209,22 +208,22 @@ pub enum Hook {
 
 /// What a section name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// The name, or what stands before the `/` where `target`.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// `/` and what to attach to may follow.
-    pub target: bool,
+    pub(crate) target: bool,
     /// The type of program.
-    pub kind: ProgramKind,
+    pub(crate) kind: ProgramKind,
     /// Where it hangs.
-    pub hook: Hook,
+    pub(crate) hook: Hook,
     /// The first kernel on which that attaches; `None` if that is not verified.
-    pub since: Option<Release>,
+    pub(crate) since: Option<Release>,
 }
 
 /// The rule for a section, and what follows its `/`. A leading `?`, which leaves the program
 /// unloaded until it is asked for, is not part of the name.
-pub fn rule_of(section: &str) -> Option<(&'static Rule, Option<&str>)> {
+pub(crate) fn rule_of(section: &str) -> Option<(&'static Rule, Option<&str>)> {
     let section = section.strip_prefix('?').unwrap_or(section);
     RULES.iter().find_map(|rule| {
         let rest = section.strip_prefix(rule.name)?;
@@ -237,7 +236,7 @@ pub fn rule_of(section: &str) -> Option<(&'static Rule, Option<&str>)> {
 }
 
 /// The rule that a section name resembles: libbpf before 1.0 and aya take `xdp/anything`.
-pub fn resembles(section: &str) -> Option<&'static Rule> {
+pub(crate) fn resembles(section: &str) -> Option<&'static Rule> {
     let section = section.strip_prefix('?').unwrap_or(section);
     let (before, _) = section.split_once('/')?;
     RULES.iter().find(|rule| rule.name == before)

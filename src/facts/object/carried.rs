@@ -9,7 +9,7 @@ use super::{ObjectError, ObjectFacts, inspect};
 ///
 /// # Errors
 /// What [`inspect`] says of the file, if there is none within either.
-pub fn inspect_file(bytes: &[u8]) -> Result<ObjectFacts, ObjectError> {
+pub(crate) fn inspect_file(bytes: &[u8]) -> Result<ObjectFacts, ObjectError> {
     let error = match inspect(bytes) {
         Err(error @ (ObjectError::Machine { .. } | ObjectError::NotRelocatable { .. })) => error,
         found => return found,

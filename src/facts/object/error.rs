@@ -27,7 +27,6 @@ pub enum ObjectError {
     Machine {
         /// `e_machine`.
         machine: u16,
-        /// Its name.
         name: &'static str,
     },
     /// Linked, or a core dump.
@@ -35,13 +34,11 @@ pub enum ObjectError {
     NotRelocatable {
         /// `e_type`.
         kind: u16,
-        /// Its name.
         name: &'static str,
     },
     /// It contradicts itself.
     #[error("malformed: {what}: {why}")]
     Malformed {
-        /// Where.
         what: String,
         /// What is wrong there.
         why: String,

@@ -12,8 +12,8 @@ mod types;
 
 use serde::{Deserialize, Serialize};
 
-pub use carried::inspect_file;
-pub use error::ObjectError;
+pub(crate) use carried::inspect_file;
+pub(crate) use error::ObjectError;
 
 use super::Fact;
 use crate::decode::uapi::sections::{Hook, ProgramKind};
@@ -22,7 +22,7 @@ use elf::Elf;
 /// Width of addresses in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Class {
+pub(crate) enum Class {
     /// ELFCLASS32.
     Bits32,
     /// ELFCLASS64: what clang writes and libbpf reads.
@@ -32,7 +32,7 @@ pub enum Class {
 /// Byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Endianness {
+pub(crate) enum Endianness {
     /// Least significant byte first.
     Little,
     /// Most significant byte first.
@@ -41,7 +41,7 @@ pub enum Endianness {
 
 impl Endianness {
     /// That of this machine.
-    pub const HOST: Self = if cfg!(target_endian = "big") {
+    pub(crate) const HOST: Self = if cfg!(target_endian = "big") {
         Self::Big
     } else {
         Self::Little
@@ -50,28 +50,26 @@ impl Endianness {
 
 /// A section of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Section {
-    /// Its name.
-    pub name: String,
+pub(crate) struct Section {
+    pub(crate) name: String,
     /// `sh_type`, by name where it has one: PROGBITS, NOBITS, REL; else in hexadecimal.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 /// A helper that code calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HelperCall {
-    /// Its number.
-    pub id: u32,
+pub(crate) struct HelperCall {
+    pub(crate) id: u32,
     /// Its name; `Absent` if Linux 6.18 has no such helper.
-    pub name: Fact<String>,
+    pub(crate) name: Fact<String>,
 }
 
 /// Instructions that not every kernel knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum InstructionSet {
+pub(crate) enum InstructionSet {
     /// Jumps if less (-mcpu=v2).
     JumpIfLess,
     /// Jumps that compare 32 bits (-mcpu=v3).
@@ -84,50 +82,47 @@ pub enum InstructionSet {
 
 /// A function's instructions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Code {
+pub(crate) struct Code {
     /// How many, of eight bytes each; without those of the functions that it calls.
-    pub instructions: usize,
+    pub(crate) instructions: usize,
     /// The helpers that it calls, by number, each once. Calls of functions of the object or of the
     /// kernel are none.
-    pub helpers: Vec<HelperCall>,
+    pub(crate) helpers: Vec<HelperCall>,
     /// It calls functions of the object or of the kernel.
-    pub calls_functions: bool,
+    pub(crate) calls_functions: bool,
     /// What it holds beyond the first instruction set, each once.
-    pub instruction_sets: Vec<InstructionSet>,
+    pub(crate) instruction_sets: Vec<InstructionSet>,
 }
 
 /// A program: a function in a section of its own kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Program {
+pub(crate) struct Program {
     /// The function's name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its section.
-    pub section: String,
+    pub(crate) section: String,
     /// It is loaded unless the loader is told otherwise: no `?` stands before its section's name.
-    pub autoload: bool,
+    pub(crate) autoload: bool,
     /// The type, by libbpf's conventions; `Absent` if they do not know the section.
     pub kind: Fact<ProgramKind>,
     /// Where it hangs, by the same; `Absent` likewise.
-    pub hook: Fact<Hook>,
+    pub(crate) hook: Fact<Hook>,
     /// What it attaches to: the tracepoint, the function; `Absent` if the section does not say.
-    pub target: Fact<String>,
-    /// What it does.
-    pub code: Code,
+    pub(crate) target: Fact<String>,
+    pub(crate) code: Code,
 }
 
 /// A function in `.text`, which programs call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Function {
-    /// Its name.
-    pub name: String,
-    /// What it does.
-    pub code: Code,
+pub(crate) struct Function {
+    pub(crate) name: String,
+    pub(crate) code: Code,
 }
 
 /// How a map is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MapDefinition {
+pub(crate) enum MapDefinition {
     /// By its type, in `.maps`.
     Btf,
     /// By `struct bpf_map_def`, in `maps`.
@@ -136,87 +131,83 @@ pub enum MapDefinition {
 
 /// A map. What its definition does not mention is `Absent`: libbpf takes 0 for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Map {
-    /// Its name.
-    pub name: String,
+pub(crate) struct Map {
+    pub(crate) name: String,
     /// How it is defined.
-    pub definition: MapDefinition,
+    pub(crate) definition: MapDefinition,
     /// `enum bpf_map_type`.
-    pub kind: Fact<u32>,
+    pub(crate) kind: Fact<u32>,
     /// Bytes of a key.
-    pub key_size: Fact<u32>,
+    pub(crate) key_size: Fact<u32>,
     /// Bytes of a value.
-    pub value_size: Fact<u32>,
+    pub(crate) value_size: Fact<u32>,
     /// Entries; bytes of a ring buffer.
-    pub max_entries: Fact<u32>,
+    pub(crate) max_entries: Fact<u32>,
     /// `map_flags`.
-    pub flags: Fact<u32>,
+    pub(crate) flags: Fact<u32>,
 }
 
 /// `.BTF`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Btf {
+pub(crate) struct Btf {
     /// Bytes.
-    pub size: usize,
+    pub(crate) size: usize,
     /// How many types it holds, where it can be read.
-    pub types: Fact<usize>,
+    pub(crate) types: Fact<usize>,
 }
 
 /// CO-RE relocations, of `.BTF.ext`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CoreRelocations {
-    /// How many.
-    pub count: usize,
+pub(crate) struct CoreRelocations {
+    pub(crate) count: usize,
     /// The kernel types that they name, each once, sorted; those without a name are left out.
-    pub types: Vec<String>,
+    pub(crate) types: Vec<String>,
 }
 
 /// A function of the kernel that is called by name (kfunc).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KernelFunction {
-    /// Its name.
-    pub name: String,
+pub(crate) struct KernelFunction {
+    pub(crate) name: String,
     /// The object can do without it: the symbol is weak.
-    pub optional: bool,
+    pub(crate) optional: bool,
 }
 
 /// An object file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectFacts {
     /// Width of addresses.
-    pub class: Class,
+    pub(crate) class: Class,
     /// Byte order.
-    pub endianness: Endianness,
+    pub(crate) endianness: Endianness,
     /// `e_machine`: 247, all others are refused.
-    pub machine: u16,
-    /// Its name.
-    pub machine_name: String,
+    pub(crate) machine: u16,
+    pub(crate) machine_name: String,
     /// `e_type`, by name: REL, all others are refused.
-    pub object_type: String,
+    pub(crate) object_type: String,
     /// Address of the bytes in memory, modulo 8: ELF structures need 0.
-    pub misaligned_by: u8,
+    pub(crate) misaligned_by: u8,
     /// Sections but the first, which is none, in order.
-    pub sections: Vec<Section>,
+    pub(crate) sections: Vec<Section>,
     /// Programs, by section and place.
-    pub programs: Vec<Program>,
+    pub(crate) programs: Vec<Program>,
     /// Functions of `.text`, by place.
-    pub functions: Vec<Function>,
+    pub(crate) functions: Vec<Function>,
     /// Maps, in order of definition; those that hold variables are not among them.
-    pub maps: Vec<Map>,
+    pub(crate) maps: Vec<Map>,
     /// `license`.
-    pub license: Fact<String>,
+    pub(crate) license: Fact<String>,
     /// `version`, as LINUX_VERSION_CODE: kernels before 5.0 compared it for kprobes.
-    pub kernel_version: Fact<u32>,
+    pub(crate) kernel_version: Fact<u32>,
     /// `.BTF`.
-    pub btf: Fact<Btf>,
+    pub(crate) btf: Fact<Btf>,
     /// Of `.BTF.ext`; `Absent` without that section.
-    pub core_relocations: Fact<CoreRelocations>,
+    pub(crate) core_relocations: Fact<CoreRelocations>,
     /// Functions of the kernel that it calls by name, from `.ksyms`.
-    pub kernel_functions: Fact<Vec<KernelFunction>>,
+    pub(crate) kernel_functions: Fact<Vec<KernelFunction>>,
     /// Sections of variables, which become maps of one entry.
-    pub data: Vec<Section>,
+    pub(crate) data: Vec<Section>,
     /// Constants that a loader may set before it loads: global variables in `.rodata`.
-    pub constants: Vec<String>,
+    pub(crate) constants: Vec<String>,
 }
 
 /// Reads an object.

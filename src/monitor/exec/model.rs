@@ -8,63 +8,62 @@ use crate::bpf::abi::front_of;
 
 /// A call of `execve` or `execveat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Execution {
+pub(crate) struct Execution {
     /// `CLOCK_MONOTONIC` when the call began.
-    pub start_ns: u64,
+    pub(crate) start_ns: u64,
     /// How long it took.
-    pub took: Duration,
+    pub(crate) took: Duration,
     /// Number of the event among those of its thread, from 1 on.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// Ids of the process, and of the thread that called, in the initial pid namespace.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// See `pid`. After it succeeded the thread has the process' id.
-    pub tid: u32,
+    pub(crate) tid: u32,
     /// The parent's process id; 0 where the kernel has no types.
-    pub ppid: u32,
+    pub(crate) ppid: u32,
     /// Real user.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Real group.
-    pub gid: u32,
+    pub(crate) gid: u32,
     /// Inode number of the cgroup of version 2; 0 where there is none.
-    pub cgroup: u64,
+    pub(crate) cgroup: u64,
     /// The thread's name before and after.
-    pub command: [Vec<u8>; 2],
-    /// The path.
-    pub path: Path,
+    pub(crate) command: [Vec<u8>; 2],
+    pub(crate) path: Path,
     /// The descriptor that the path is relative to, of `execveat`.
-    pub dirfd: Option<i32>,
+    pub(crate) dirfd: Option<i32>,
     /// The arguments.
-    pub args: Vec<Vec<u8>>,
+    pub(crate) args: Vec<Vec<u8>>,
     /// There are more arguments, or the last is longer.
-    pub args_cut: bool,
+    pub(crate) args_cut: bool,
     /// Not all arguments could be read.
-    pub args_fault: bool,
+    pub(crate) args_fault: bool,
     /// Of all arguments with their NULs, where the kernel says.
-    pub args_bytes: Option<u64>,
+    pub(crate) args_bytes: Option<u64>,
     /// The errno of a call that failed.
-    pub errno: Option<i32>,
+    pub(crate) errno: Option<i32>,
     /// Not everything was read: the process is not the user's.
-    pub private: bool,
+    pub(crate) private: bool,
     /// Called through the 32-bit entry.
-    pub compat: bool,
+    pub(crate) compat: bool,
 }
 
 /// How often a user and program executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct By {
+pub(crate) struct By {
     /// Real user.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// The thread's name before.
-    pub command: Vec<u8>,
+    pub(crate) command: Vec<u8>,
     /// Programs that were executed.
-    pub succeeded: u64,
+    pub(crate) succeeded: u64,
     /// Calls that failed.
-    pub failed: u64,
+    pub(crate) failed: u64,
 }
 
 /// A path, as far as it could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Path {
+pub(crate) enum Path {
     /// As it was given.
     Given(Vec<u8>),
     /// It is longer.
@@ -79,7 +78,7 @@ pub enum Path {
 
 impl Execution {
     /// Of a record of the ring buffer; `None` if it is none.
-    pub fn of(record: &[u8]) -> Option<Self> {
+    pub(crate) fn of(record: &[u8]) -> Option<Self> {
         let raw: Exec = front_of(record, offset_of!(Exec, data))?;
         let has = |flag| raw.flags & flag != 0;
         let used = record.len() - offset_of!(Exec, data);

@@ -30,7 +30,7 @@ pub(crate) fn line(it: &Execution, time: &TimeOfDay, columns: usize) -> String {
 }
 
 /// Above the lines of that width.
-pub fn header(columns: usize) -> &'static str {
+pub(crate) fn header(columns: usize) -> &'static str {
     if columns < NARROW {
         "TIME                 PID  RESULT    WHAT\n"
     } else {

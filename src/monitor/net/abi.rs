@@ -47,7 +47,7 @@ pub struct NetKey {
 
 impl NetKey {
     /// Of all for which there was no room, of the same process.
-    pub fn others(&self) -> Self {
+    pub(crate) fn others(&self) -> Self {
         Self {
             process_start_ns: self.process_start_ns,
             inode: 0,

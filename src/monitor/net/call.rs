@@ -9,44 +9,42 @@ use crate::monitor::net::abi::{ADDRESS_BYTES, NetEvent, SHORT_BYTES};
 
 /// One call on a socket, or what came of a connect later.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub(crate) struct Call {
     /// `CLOCK_MONOTONIC` when it began.
-    pub start_ns: u64,
+    pub(crate) start_ns: u64,
     /// How long it took.
-    pub took: Duration,
+    pub(crate) took: Duration,
     /// Number among the events of its thread, from 1 on; `None` where it is no call.
-    pub seq: Option<u64>,
+    pub(crate) seq: Option<u64>,
     /// Ids in the initial pid namespace.
-    pub pid: u32,
-    /// See `pid`.
-    pub tid: u32,
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
     /// Name of the thread.
-    pub command: Vec<u8>,
+    pub(crate) command: Vec<u8>,
     /// Number of the syscall, and whether it came through the 32-bit entry.
-    pub syscall: crate::decode::syscalls::Call,
+    pub(crate) syscall: crate::decode::syscalls::Call,
     /// What it did.
-    pub deed: Deed,
+    pub(crate) deed: Deed,
     /// The descriptor; of a successful `accept` the new one.
-    pub fd: i32,
+    pub(crate) fd: i32,
     /// Inode number of the socket.
-    pub inode: u64,
-    /// What it is.
-    pub sort: Sort,
+    pub(crate) inode: u64,
+    pub(crate) sort: Sort,
     /// This end.
-    pub local: Address,
+    pub(crate) local: Address,
     /// The other end.
-    pub remote: Address,
+    pub(crate) remote: Address,
     /// Inode number of a Unix socket's peer, 0 where it is not known.
-    pub peer_inode: u64,
+    pub(crate) peer_inode: u64,
     /// Moved.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// What it returned, or minus the errno.
-    pub result: i64,
+    pub(crate) result: i64,
 }
 
 impl Call {
     /// Of a record of the ring buffer; `None` if it is none.
-    pub fn of(record: &[u8]) -> Option<Self> {
+    pub(crate) fn of(record: &[u8]) -> Option<Self> {
         let raw: NetEvent =
             abi::front_of(record, size_of::<NetEvent>() - ADDRESS_BYTES + SHORT_BYTES)?;
         let abi = if raw.compat != 0 {
@@ -79,7 +77,7 @@ impl Call {
     }
 
     /// The errno of one that failed.
-    pub fn errno(&self) -> Option<i32> {
+    pub(crate) fn errno(&self) -> Option<i32> {
         (self.result < 0).then(|| i32::try_from(-self.result).unwrap_or(i32::MAX))
     }
 }

@@ -2,13 +2,13 @@
 
 #[cfg(feature = "ebpf")]
 pub mod abi;
-pub mod arguments;
+pub(crate) mod arguments;
 #[cfg(feature = "ebpf")]
-pub mod call;
+pub(crate) mod call;
 #[cfg(feature = "ebpf")]
 pub(crate) mod listener;
 #[cfg(feature = "ebpf")]
-pub mod model;
+pub(crate) mod model;
 #[cfg(feature = "ebpf")]
 mod operations;
 #[cfg(feature = "ebpf")]

@@ -11,11 +11,11 @@ use crate::monitor::net::abi::{
 
 /// What the kernel side added up.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// By process, socket and other end.
-    pub endpoints: Vec<Endpoint>,
+    pub(crate) endpoints: Vec<Endpoint>,
     /// What is not in there.
-    pub control: NetControl,
+    pub(crate) control: NetControl,
 }
 
 /// Address families that have addresses here (`include/linux/socket.h`).
@@ -25,7 +25,7 @@ const AF_INET6: u16 = 10;
 
 /// One end of a socket, in the kernel's own words.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Address {
+pub(crate) enum Address {
     /// There is none, or it is not known.
     None,
     /// IPv4 or IPv6, and a port.
@@ -83,13 +83,13 @@ impl Address {
 
 /// What a socket is, by the kernel's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sort {
+pub(crate) struct Sort {
     /// `AF_`; 0 where the descriptor was no socket.
-    pub family: u16,
+    pub(crate) family: u16,
     /// `SOCK_`
-    pub kind: u16,
+    pub(crate) kind: u16,
     /// `IPPROTO_` of internet sockets; others give it their own meaning.
-    pub protocol: u16,
+    pub(crate) protocol: u16,
 }
 
 impl Sort {
@@ -101,7 +101,7 @@ impl Sort {
 
 /// What is done with a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Deed {
+pub(crate) enum Deed {
     /// Bytes are taken from it.
     Receive,
     /// Bytes are given to it.
@@ -138,7 +138,7 @@ impl Deed {
     }
 
     /// As in the records.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Receive => "receive",
             Self::Send => "send",
@@ -154,57 +154,52 @@ impl Deed {
 
 /// A process, which its id alone is not: ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Process {
+pub(crate) struct Process {
     /// Id in the initial pid namespace.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// `CLOCK_MONOTONIC`, or when denet first saw it.
-    pub start_ns: u64,
+    pub(crate) start_ns: u64,
 }
 
 /// What a process did with another end through a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Whose.
-    pub process: Process,
+pub(crate) struct Endpoint {
+    pub(crate) process: Process,
     /// Name of the first thread that was seen here.
-    pub command: Vec<u8>,
+    pub(crate) command: Vec<u8>,
     /// Inode number of the socket, as `/proc/net` and `ss` have it; 0: the descriptor was no socket.
-    pub inode: u64,
-    /// What it is.
-    pub sort: Sort,
+    pub(crate) inode: u64,
+    pub(crate) sort: Sort,
     /// This end.
-    pub local: Address,
+    pub(crate) local: Address,
     /// The other end.
-    pub remote: Address,
+    pub(crate) remote: Address,
     /// Inode number of a Unix socket's peer, 0 where it is not known.
-    pub peer_inode: u64,
-    /// Received.
-    pub bytes_in: u64,
-    /// Sent.
-    pub bytes_out: u64,
+    pub(crate) peer_inode: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
     /// Calls, by what they did; failed ones too.
-    pub calls: [u64; 6],
+    pub(crate) calls: [u64; 6],
     /// Of those that received, those that took nothing (`MSG_PEEK`, `MSG_ERRQUEUE`).
-    pub looks: u64,
+    pub(crate) looks: u64,
     /// Connections made, and how long that took.
-    pub connects: Connects,
+    pub(crate) connects: Connects,
     /// `accept` gave this socket to the process.
-    pub accepted: u64,
+    pub(crate) accepted: u64,
     /// What failed, with which errno, how often.
-    pub errors: BTreeMap<(Deed, u32), u64>,
+    pub(crate) errors: BTreeMap<(Deed, u32), u64>,
     /// Failed as well; there was no room to note with which errno.
-    pub errors_unnamed: u64,
+    pub(crate) errors_unnamed: u64,
 }
 
 /// Connections that a process made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Connects {
-    /// How many.
-    pub made: u64,
+pub(crate) struct Connects {
+    pub(crate) made: u64,
     /// How long that took, together.
-    pub took: Duration,
+    pub(crate) took: Duration,
     /// And at most.
-    pub longest: Duration,
+    pub(crate) longest: Duration,
 }
 
 impl Connects {
@@ -217,7 +212,7 @@ impl Connects {
 
 impl Endpoint {
     /// Of the kernel side's table.
-    pub fn of(key: &NetKey, seen: &NetEndpoint) -> Self {
+    pub(crate) fn of(key: &NetKey, seen: &NetEndpoint) -> Self {
         Self {
             process: Process {
                 pid: key.tgid,
@@ -254,12 +249,12 @@ impl Endpoint {
     }
 
     /// Of all kinds.
-    pub fn all_calls(&self) -> u64 {
+    pub(crate) fn all_calls(&self) -> u64 {
         self.calls.iter().sum()
     }
 
     /// Errors of all kinds: calls that failed, and connections that did later.
-    pub fn all_errors(&self) -> u64 {
+    pub(crate) fn all_errors(&self) -> u64 {
         let counted = |(deed, _): &&(Deed, u32)| *deed != Deed::GivenUp;
         let errors = self.errors.iter().filter(|(what, _)| counted(what));
         errors.map(|(_, count)| count).sum::<u64>() + self.errors_unnamed
@@ -301,7 +296,10 @@ impl Endpoint {
 /// What a process did with a socket without naming another end (it closed one that no longer was
 /// connected) stands with the only other end that this socket had, if it had one: but not messages,
 /// which may have come from anybody.
-pub fn endpoints(seen: &[(NetKey, NetEndpoint)], errors: &[(NetError, u64)]) -> Vec<Endpoint> {
+pub(crate) fn endpoints(
+    seen: &[(NetKey, NetEndpoint)],
+    errors: &[(NetError, u64)],
+) -> Vec<Endpoint> {
     let mut rows: BTreeMap<_, _> = seen
         .iter()
         .map(|(key, it)| (*key, Endpoint::of(key, it)))
@@ -358,27 +356,23 @@ fn join(rows: Vec<Endpoint>) -> Vec<Endpoint> {
 
 /// All that a process did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sum {
-    /// Which.
-    pub process: Process,
-    /// Its name.
-    pub command: Vec<u8>,
+pub(crate) struct Sum {
+    pub(crate) process: Process,
+    pub(crate) command: Vec<u8>,
     /// Sockets and other ends.
-    pub endpoints: u64,
-    /// Received.
-    pub bytes_in: u64,
-    /// Sent.
-    pub bytes_out: u64,
+    pub(crate) endpoints: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
     /// Of all kinds.
-    pub calls: u64,
+    pub(crate) calls: u64,
     /// Of all kinds.
-    pub errors: u64,
+    pub(crate) errors: u64,
     /// Connections made.
-    pub connects: Connects,
+    pub(crate) connects: Connects,
 }
 
 /// By process, the busiest first.
-pub fn by_process(endpoints: &[Endpoint]) -> Vec<Sum> {
+pub(crate) fn by_process(endpoints: &[Endpoint]) -> Vec<Sum> {
     let mut sums: BTreeMap<Process, Sum> = BTreeMap::new();
     for it in endpoints {
         let sum = sums.entry(it.process).or_insert_with(|| Sum {

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::bpf::abi::{Birth, Event, FILES_SHARED, Task};
 use crate::decode::call::Call;
-use crate::decode::descriptors::{Descriptors, splits};
+use crate::decode::descriptors::Descriptors;
+use crate::decode::descriptors::calls::splits;
 use crate::sys::account;
 
 /// `O_CLOEXEC`, as `/proc/PID/fdinfo` writes it.

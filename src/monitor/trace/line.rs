@@ -11,11 +11,11 @@ const RESULT_COLUMN: usize = 40;
 
 /// What stands before an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prefix {
+pub(crate) struct Prefix {
     /// The task, where more than one is traced.
-    pub tid: Option<u32>,
+    pub(crate) tid: Option<u32>,
     /// The time of day.
-    pub time: Option<String>,
+    pub(crate) time: Option<String>,
 }
 
 impl Prefix {
@@ -32,7 +32,7 @@ impl Prefix {
 }
 
 /// A call that returned, or was seen from enter to exit: `name(arguments) = result <seconds>`.
-pub fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
+pub(crate) fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
     let has_arguments = !matches!(decoded.detail, Detail::None | Detail::Private);
     if decoded.outcome == Outcome::None && has_arguments {
         return ended(unfinished(prefix, decoded), decoded, duration_ns);
@@ -47,7 +47,7 @@ pub fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> Str
 }
 
 /// A call that another task's event interrupts, as it stands when it has been entered.
-pub fn unfinished(prefix: &Prefix, entered: &Decoded) -> String {
+pub(crate) fn unfinished(prefix: &Prefix, entered: &Decoded) -> String {
     let (known, rest) = entered.arguments.split_at(known_at_enter(entered));
     let mut line = format!(
         "{}{}({}",
@@ -62,7 +62,7 @@ pub fn unfinished(prefix: &Prefix, entered: &Decoded) -> String {
 }
 
 /// The rest of a call that [`unfinished`] began.
-pub fn resumed(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
+pub(crate) fn resumed(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
     let rest = &decoded.arguments[known_at_enter(decoded)..];
     let start = format!("{}<... {} resumed>", prefix.write(), decoded.name);
     ended(start + &joined(decoded, rest), decoded, duration_ns)
@@ -109,10 +109,9 @@ fn joined(decoded: &Decoded, arguments: &[Argument]) -> String {
 
 /// What a task did or suffered other than calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Happening {
+pub(crate) enum Happening {
     /// A process or thread began.
     Started {
-        /// Its process.
         pid: u32,
         /// Its name, empty where it is not known.
         comm: Vec<u8>,
@@ -131,7 +130,6 @@ pub enum Happening {
     },
     /// A signal ended it.
     Killed {
-        /// Which one.
         signal: i32,
         /// It left a core.
         core: bool,
@@ -142,28 +140,27 @@ pub enum Happening {
 
 /// A signal as it was delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Signal {
-    /// Which one.
-    pub signal: i32,
+pub(crate) struct Signal {
+    pub(crate) signal: i32,
     /// Its `si_code`.
-    pub code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Who sent it.
-    pub pid: Option<i32>,
+    pub(crate) pid: Option<i32>,
     /// As whom.
-    pub uid: Option<u32>,
+    pub(crate) uid: Option<u32>,
     /// The child's exit status or signal, for `SIGCHLD`.
-    pub status: Option<i32>,
+    pub(crate) status: Option<i32>,
     /// The address, for faults.
-    pub address: Option<u64>,
+    pub(crate) address: Option<u64>,
 }
 
 /// A line for the first thread of a process in which another one executed a program, and took its id.
-pub fn superseded(prefix: &Prefix, by: u32) -> String {
+pub(crate) fn superseded(prefix: &Prefix, by: u32) -> String {
     format!("{}+++ superseded by execve in pid {by} +++", prefix.write())
 }
 
 /// A line for what is no call.
-pub fn happening(prefix: &Prefix, what: &Happening) -> String {
+pub(crate) fn happening(prefix: &Prefix, what: &Happening) -> String {
     let start = prefix.write();
     match what {
         // Of one that has ended already nothing more is known.

@@ -5,7 +5,7 @@
 
 #[cfg(feature = "ebpf")]
 pub mod abi;
-pub mod arguments;
+pub(crate) mod arguments;
 #[cfg(feature = "ebpf")]
 mod followed;
 #[cfg(feature = "ebpf")]

@@ -11,7 +11,7 @@ use crate::bpf::TRACE;
 use crate::bpf::object::MapSetting;
 use crate::decode::arguments::Detail;
 use crate::decode::call::{Capture, What, When};
-use crate::decode::descriptors;
+use crate::decode::descriptors::calls;
 use crate::decode::filter::Filter;
 use crate::decode::syscalls::{Abi, Table};
 use crate::decode::table::Entry;
@@ -114,7 +114,7 @@ fn spec(abi: Abi, nr: i32, wanted: bool, reads_memory: bool, shown: u16) -> Call
         spec.flags |= SPEC_WANTED;
     }
     let executes = matches!(name, "execve" | "execveat");
-    if executes || reads_memory && descriptors::changes(name) {
+    if executes || reads_memory && calls::changes(name) {
         spec.flags |= SPEC_SILENT;
     }
     if matches!(name, "exit" | "exit_group") {

@@ -11,13 +11,13 @@ use crate::decode::value::{Value, plain};
 
 /// Where and when something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct At {
+pub(crate) struct At {
     /// Nanoseconds since 1970.
-    pub unix_ns: u64,
+    pub(crate) unix_ns: u64,
     /// The process.
-    pub pid: u32,
+    pub(crate) pid: u32,
     /// The task.
-    pub tid: u32,
+    pub(crate) tid: u32,
 }
 
 /// A record of kind `call`: `args` in the order of the text, each with its name, the register as
@@ -29,7 +29,7 @@ pub struct At {
 /// because the process is not the user's.
 // Written as it is, field by field: a map for each of a million calls a second takes longer than all else.
 #[derive(Serialize)]
-pub struct CallRecord<'a> {
+pub(crate) struct CallRecord<'a> {
     kind: &'static str,
     ts_ns: u64,
     pid: u32,
@@ -54,7 +54,7 @@ pub struct CallRecord<'a> {
 }
 
 /// The record of a call.
-pub fn call(
+pub(crate) fn call(
     at: At,
     decoded: &Decoded,
     duration_ns: Option<u64>,
@@ -114,7 +114,7 @@ fn start(kind: &str, at: At) -> Json {
 }
 
 /// A record of what is no call: kind `start`, `exec`, `exit` or `signal`.
-pub fn happening(at: At, what: &Happening) -> Json {
+pub(crate) fn happening(at: At, what: &Happening) -> Json {
     match what {
         Happening::Started { pid, comm } => {
             let mut record = start("start", at);

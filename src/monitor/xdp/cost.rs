@@ -5,13 +5,15 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
+use nix::sys::time::TimeValLike as _;
+use nix::time::ClockId;
+
 use super::program;
 use crate::bpf::KernelError;
 use crate::bpf::assembly::Assembly;
 use crate::bpf::kernel::{self, Kind};
 use crate::bpf::object::Maps;
 use crate::bpf::trial;
-use crate::sys::clock;
 
 /// `enum xdp_action`
 const XDP_PASS: i32 = 2;
@@ -57,11 +59,12 @@ pub fn rounds(frame: &[u8], rounds: usize) -> Result<Vec<Round>, KernelError> {
 
 fn ns(program: BorrowedFd<'_>, frame: &[u8]) -> Result<f64, KernelError> {
     let failed = |error: io::Error| KernelError::new("BPF_PROG_TEST_RUN", error);
-    let begin = clock::of_thread_ns().map_err(failed)?;
+    let now = || ClockId::CLOCK_THREAD_CPUTIME_ID.now();
+    let begin = now().map_err(|errno| failed(errno.into()))?;
     let said = trial::xdp(program, frame, TIMES).map_err(failed)?;
-    let end = clock::of_thread_ns().map_err(failed)?;
+    let end = now().map_err(|errno| failed(errno.into()))?;
     if said != XDP_PASS as u32 {
         return Err(failed(io::Error::other("the frame was not to pass")));
     }
-    Ok((end - begin) as f64 / f64::from(TIMES))
+    Ok((end - begin).num_nanoseconds() as f64 / f64::from(TIMES))
 }

@@ -62,10 +62,10 @@ impl Kind {
     ];
 
     /// Each frame is exactly one of these.
-    pub const FRAMES: [Self; 4] = [Self::Ipv4, Self::Ipv6, Self::Arp, Self::Other];
+    pub(crate) const FRAMES: [Self; 4] = [Self::Ipv4, Self::Ipv6, Self::Arp, Self::Other];
 
     /// Stable name, for scripts.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",
@@ -91,7 +91,7 @@ pub struct Counts(pub [Count; Kind::ALL.len()]);
 impl Count {
     /// What was added since `before`.
     #[must_use]
-    pub fn since(self, before: Self) -> Self {
+    pub(crate) fn since(self, before: Self) -> Self {
         Self {
             packets: self.packets.saturating_sub(before.packets),
             bytes: self.bytes.saturating_sub(before.bytes),
@@ -108,42 +108,42 @@ impl Count {
 
 impl Counts {
     /// Of all CPUs together.
-    pub fn sum<'a>(cpus: impl IntoIterator<Item = &'a Self>) -> Self {
+    pub(crate) fn sum<'a>(cpus: impl IntoIterator<Item = &'a Self>) -> Self {
         cpus.into_iter().fold(Self::default(), |sum, cpu| {
             Self(std::array::from_fn(|at| sum.0[at].and(cpu.0[at])))
         })
     }
 
     /// Those of a kind.
-    pub fn of(&self, kind: Kind) -> Count {
+    pub(crate) fn of(&self, kind: Kind) -> Count {
         self.0[kind as usize]
     }
 
     /// All frames.
-    pub fn frames(&self) -> Count {
+    pub(crate) fn frames(&self) -> Count {
         let each = Kind::FRAMES.into_iter().map(|kind| self.of(kind));
         each.fold(Count::default(), Count::and)
     }
 
     /// What was added since `before`.
     #[must_use]
-    pub fn since(&self, before: &Self) -> Self {
+    pub(crate) fn since(&self, before: &Self) -> Self {
         Self(std::array::from_fn(|at| self.0[at].since(before.0[at])))
     }
 }
 
 /// How fast something grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// Frames.
-    pub packets_per_sec: f64,
+    pub(crate) packets_per_sec: f64,
     /// Bytes.
-    pub bytes_per_sec: f64,
+    pub(crate) bytes_per_sec: f64,
 }
 
 impl Rate {
     /// `None` over no time.
-    pub fn of(added: Count, over: Duration) -> Option<Self> {
+    pub(crate) fn of(added: Count, over: Duration) -> Option<Self> {
         let seconds = over.as_secs_f64();
         (seconds > 0.0).then(|| Self {
             packets_per_sec: added.packets as f64 / seconds,

@@ -7,7 +7,7 @@
 
 #[cfg(feature = "ebpf")]
 pub mod abi;
-pub mod arguments;
+pub(crate) mod arguments;
 #[cfg(feature = "ebpf")]
 mod attach;
 #[cfg(not(feature = "ebpf"))]
@@ -32,7 +32,7 @@ use crate::facts::interfaces::XdpMode;
 
 /// Where the program is to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// In the driver, else in the network stack.
     Auto,
     /// In the driver.
@@ -43,7 +43,7 @@ pub enum Mode {
 
 impl Mode {
     /// Whether a program that runs there will do.
-    pub fn allows(self, mode: XdpMode) -> bool {
+    pub(crate) fn allows(self, mode: XdpMode) -> bool {
         match self {
             Self::Auto => true,
             Self::Native => mode == XdpMode::Native,
@@ -52,17 +52,16 @@ impl Mode {
     }
 }
 
-/// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     /// Name of the interface.
-    pub interface: String,
+    pub(crate) interface: String,
     /// Where the program is to run.
-    pub mode: Mode,
+    pub(crate) mode: Mode,
     /// Keep program and counters in this directory of a bpffs, or go on with those there.
-    pub pin: Option<PathBuf>,
+    pub(crate) pin: Option<PathBuf>,
     /// Take the program off and remove what is in this directory, and nothing else.
-    pub unpin: Option<PathBuf>,
+    pub(crate) unpin: Option<PathBuf>,
 }
 
 /// Why nothing is counted.

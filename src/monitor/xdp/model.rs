@@ -40,7 +40,7 @@ pub struct Reading {
 
 impl Reading {
     /// Of all CPUs.
-    pub fn sum(&self) -> Counts {
+    pub(crate) fn sum(&self) -> Counts {
         Counts::sum(&self.cpus)
     }
 }
@@ -56,12 +56,12 @@ pub struct Interval<'a> {
 
 impl Interval<'_> {
     /// What came in between.
-    pub fn added(&self) -> Counts {
+    pub(crate) fn added(&self) -> Counts {
         self.now.sum().since(&self.before.sum())
     }
 
     /// The time between.
-    pub fn length(&self) -> Duration {
+    pub(crate) fn length(&self) -> Duration {
         self.now.elapsed.saturating_sub(self.before.elapsed)
     }
 }
@@ -83,7 +83,7 @@ pub enum End {
 
 impl End {
     /// Stable name, for scripts.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Duration => "duration",
             Self::Interrupted(_) => "interrupt",
@@ -94,7 +94,7 @@ impl End {
     }
 
     /// What is pinned goes on counting.
-    pub fn leaves_pinned(self) -> bool {
+    pub(crate) fn leaves_pinned(self) -> bool {
         !matches!(self, Self::InterfaceGone | Self::TakenOff)
     }
 }
@@ -112,12 +112,12 @@ pub struct Whole {
 
 impl Whole {
     /// What came in this run.
-    pub fn added(&self) -> Counts {
+    pub(crate) fn added(&self) -> Counts {
         self.last.sum().since(&self.first.sum())
     }
 
     /// The frames of each CPU that took any in this run, by its number.
-    pub fn cpus_added(&self) -> impl Iterator<Item = (usize, Count)> {
+    pub(crate) fn cpus_added(&self) -> impl Iterator<Item = (usize, Count)> {
         let pairs = self.last.cpus.iter().zip(&self.first.cpus);
         let frames = pairs.map(|(last, first)| last.frames().since(first.frames()));
         frames.enumerate().filter(|(_, count)| count.packets > 0)

@@ -17,7 +17,7 @@ const NUMBERS: usize = 14;
 ///
 /// # Errors
 /// What writing answers.
-pub fn header(to: &mut dyn Write, about: &About, columns: usize) -> io::Result<()> {
+pub(crate) fn header(to: &mut dyn Write, about: &About, columns: usize) -> io::Result<()> {
     let width = columns.clamp(40, WIDEST);
     heading(to, &about.interface)?;
     let mode = match (about.mode, &about.not_native) {
@@ -52,7 +52,7 @@ pub fn header(to: &mut dyn Write, about: &About, columns: usize) -> io::Result<(
 ///
 /// # Errors
 /// What writing answers.
-pub fn table(
+pub(crate) fn table(
     to: &mut dyn Write,
     about: &About,
     interval: &Interval<'_>,
@@ -69,7 +69,7 @@ pub fn table(
 ///
 /// # Errors
 /// What writing answers.
-pub fn line(to: &mut dyn Write, interval: &Interval<'_>) -> io::Result<()> {
+pub(crate) fn line(to: &mut dyn Write, interval: &Interval<'_>) -> io::Result<()> {
     let added = interval.added();
     let rate = Rate::of(added.frames(), interval.length()).unwrap_or_default();
     write!(
@@ -92,7 +92,12 @@ pub fn line(to: &mut dyn Write, interval: &Interval<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// What writing answers.
-pub fn report(to: &mut dyn Write, about: &About, whole: &Whole, columns: usize) -> io::Result<()> {
+pub(crate) fn report(
+    to: &mut dyn Write,
+    about: &About,
+    whole: &Whole,
+    columns: usize,
+) -> io::Result<()> {
     let width = columns.clamp(40, WIDEST);
     header(to, about, columns)?;
     let wall = whole.last.elapsed;
@@ -124,7 +129,7 @@ pub fn report(to: &mut dyn Write, about: &About, whole: &Whole, columns: usize) 
 ///
 /// # Errors
 /// What writing answers.
-pub fn removed(
+pub(crate) fn removed(
     to: &mut dyn Write,
     interface: &str,
     place: &Path,

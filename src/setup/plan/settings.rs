@@ -95,7 +95,7 @@ pub(super) fn exposed(key: &str, value: &str) -> &'static str {
 
 /// All settings that are asked for, with what each exposes. Of one that is there twice the last counts,
 /// as it does in the file.
-pub fn wanted_sysctls(wish: &Wish) -> Vec<(String, String, &'static str)> {
+pub(crate) fn wanted_sysctls(wish: &Wish) -> Vec<(String, String, &'static str)> {
     let documented = DOCUMENTED
         .iter()
         .filter(|_| wish.profile == Profile::Documented)

@@ -13,7 +13,7 @@ use crate::sys::mountinfo::{self, Placed};
 
 /// A directory that is held open: walks begin at it, even if its name refers to another one later.
 #[derive(Clone, Debug)]
-pub struct Base {
+pub(crate) struct Base {
     pub(super) directory: Arc<OwnedFd>,
     pub(super) bound: Bound,
     path: PathBuf,
@@ -24,7 +24,7 @@ impl Base {
     ///
     /// # Errors
     /// What `open(2)` answers.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         Ok(Self {
             directory: Arc::new(nix::fcntl::open(path, flags, Mode::empty())?),
@@ -38,7 +38,7 @@ impl Base {
     ///
     /// # Errors
     /// As [`Base::open`], and where `/proc/self` cannot be read.
-    pub fn open_image(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open_image(path: &Path) -> io::Result<Self> {
         let base = Self::open(path)?;
         let root = fs::read_link(format!("/proc/self/fd/{}", base.directory.as_raw_fd()))?;
         let mount = mount_of(&*base.directory)?;
@@ -47,12 +47,12 @@ impl Base {
     }
 
     /// The path that it was opened by, for messages.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The path of something below it, for messages.
-    pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn join(&self, path: impl AsRef<Path>) -> PathBuf {
         self.path.join(path)
     }
 }

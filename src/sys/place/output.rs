@@ -24,7 +24,7 @@ impl Place {
     ///
     /// # Errors
     /// What the system answers; EPERM for a link that another user put into a directory where all users can write.
-    pub fn of_output(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of_output(path: &Path) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let mut directory = nix::fcntl::open(".", flags, Mode::empty())?;
         let mut names = words(path);
@@ -79,7 +79,7 @@ impl Place {
     ///
     /// # Errors
     /// What `openat(2)` answers; EPERM for a file that another user put into a directory where all users can write.
-    pub fn create(&self) -> io::Result<File> {
+    pub(crate) fn create(&self) -> io::Result<File> {
         let mut flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         // Links in proc refer to files that are already open.
         if !self.is_in_proc()? {
@@ -108,7 +108,7 @@ impl Place {
     ///
     /// # Errors
     /// As [`Place::create`], and what `write(2)` and `renameat(2)` answer.
-    pub fn save(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn save(&self, bytes: &[u8]) -> io::Result<()> {
         let there = self.stat()?;
         if there.is_some_and(|stat| kind_of(&stat) != SFlag::S_IFREG) {
             return self.create()?.write_all(bytes);

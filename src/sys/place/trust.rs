@@ -13,16 +13,16 @@ const ACL: &str = "system.posix_acl_access";
 
 /// Whose files are trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trusted {
+pub(crate) struct Trusted {
     /// Owners.
-    pub uids: Vec<u32>,
+    pub(crate) uids: Vec<u32>,
     /// Groups whose only members are such owners.
-    pub gids: Vec<u32>,
+    pub(crate) gids: Vec<u32>,
 }
 
 impl Trusted {
     /// Root and its group.
-    pub fn root() -> Self {
+    pub(crate) fn root() -> Self {
         Self {
             uids: vec![0],
             gids: vec![0],
@@ -31,7 +31,7 @@ impl Trusted {
 
     /// Whether others can write to a file with this mode, group and attributes. With an ACL, the group's bits are
     /// the upper limit for every user and group named in it.
-    pub fn others_write(&self, mode: u32, gid: u32, attributes: &Attributes) -> bool {
+    pub(crate) fn others_write(&self, mode: u32, gid: u32, attributes: &Attributes) -> bool {
         let has_acl = || attributes.keys().any(|name| name.as_str() == ACL);
         self.writes(mode, gid) || mode & libc::S_IWGRP != 0 && has_acl()
     }
