@@ -41,12 +41,18 @@ impl Events {
         }
     }
 
-    /// Shows an event, if events are shown: `line` gets the columns and the time of day.
-    pub(crate) fn line(
+    /// Reports an event that happened at a moment of `CLOCK_MONOTONIC`, as far as it is wanted: `record` gets the
+    /// time since 1970, `line` the columns and the time of day.
+    pub(crate) fn event(
         &mut self,
+        monotonic_ns: u64,
+        record: impl FnOnce(Duration) -> Value,
         line: impl FnOnce(usize, &TimeOfDay) -> String,
-        since_1970: Duration,
     ) {
+        let since_1970 = self.epoch.of(monotonic_ns);
+        if self.reporter.records.wanted() {
+            self.reporter.records.write(&record(since_1970));
+        }
         if self.reporter.shows_lines() {
             let line = line(self.reporter.columns(), &time_of_day(since_1970));
             self.reporter.lines(&line);

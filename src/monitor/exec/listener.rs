@@ -166,15 +166,13 @@ impl Consumer for Listener {
             events.unreadable += 1;
             return;
         };
-        let since_1970 = events.epoch.of(execution.start_ns);
-        if events.reporter.records.wanted() {
-            let cgroup = self.cgroups.path(execution.cgroup);
-            let record = render::record(&execution, since_1970, cgroup);
-            events.reporter.records.write(&record);
-        }
-        events.line(
+        events.event(
+            execution.start_ns,
+            |since_1970| {
+                let cgroup = self.cgroups.path(execution.cgroup);
+                render::record(&execution, since_1970, cgroup)
+            },
             |columns, time| render::line(&execution, time, columns),
-            since_1970,
         );
     }
 

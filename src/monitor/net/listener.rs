@@ -165,14 +165,10 @@ impl Consumer for Listener {
             events.unreadable += 1;
             return;
         };
-        let since_1970 = events.epoch.of(call.start_ns);
-        if events.reporter.records.wanted() {
-            let record = render::record(&call, since_1970);
-            events.reporter.records.write(&record);
-        }
-        events.line(
+        events.event(
+            call.start_ns,
+            |since_1970| render::record(&call, since_1970),
             |columns, time| render::line(&call, time, columns),
-            since_1970,
         );
     }
 
