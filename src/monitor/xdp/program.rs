@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use super::counters::{Count, Counts};
 use super::{StartError, abi};
+use crate::backends::table::{self, Mechanism};
 use crate::bpf::kernel::Kind;
 use crate::bpf::object::{self, Maps, Program, Request};
 use crate::bpf::{KernelError, XDP, pins};
@@ -67,16 +68,30 @@ impl From<&abi::Counts> for Counts {
     }
 }
 
-/// Loads the faster program, or where CAP_PERFMON is missing for it, the other.
+/// Loads the program of the best backend; of the next if CAP_PERFMON is missing for it.
 pub(super) fn load(maps: &mut Maps) -> Result<Program, KernelError> {
-    let [fast, modest] = PROGRAMS;
-    load_one(fast, maps).or_else(|error| match error.source.raw_os_error() {
-        // The verifier lets nobody else subtract pointers; the other's refusal says less.
-        Some(libc::EACCES) => {
-            load_one(modest, maps).map_err(|_| KernelError { log: None, ..error })
+    let mut refusal: Option<KernelError> = None;
+    for backend in table::XDP {
+        let program = match backend.mechanism {
+            Mechanism::XdpByHelpers => PROGRAMS[1],
+            _ => PROGRAMS[0],
+        };
+        match (load_one(program, maps), refusal) {
+            (Ok(program), _) => return Ok(program),
+            // The refusal of the next program is less specific.
+            (Err(_), Some(first)) => return Err(KernelError { log: None, ..first }),
+            // Without CAP_PERFMON the verifier does not allow to subtract pointers.
+            (Err(error), None) if error.source.raw_os_error() == Some(libc::EACCES) => {
+                refusal = Some(error);
+            }
+            (Err(error), None) => return Err(error),
         }
-        _ => Err(error),
-    })
+    }
+    Err(refusal.unwrap_or_else(none))
+}
+
+fn none() -> KernelError {
+    KernelError::new("embedded eBPF object", io::Error::other("no program"))
 }
 
 /// Loads one of [`PROGRAMS`].
@@ -89,7 +104,6 @@ pub(super) fn load_one(name: &str, maps: &mut Maps) -> Result<Program, KernelErr
         functions: &[],
         settings: &[],
     };
-    let none = || KernelError::new("embedded eBPF object", io::Error::other("no program"));
     object::load(&request, maps)?
         .into_iter()
         .next()
