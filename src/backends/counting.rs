@@ -26,7 +26,7 @@ pub(super) fn load(
         && let counting = &COUNTING_AT_EVENT
         && let Some(hooks) = loader.attempt(counting.name, counting.needs, at_events)
     {
-        // A process that is preempted in bpf(2) keeps them from running on its CPU.
+        // A process that is preempted in bpf(2) keeps these programs from running on its CPU.
         let may_miss_ends = true;
         return Ok(loader.loaded(hooks, counting.name, Mechanism::Event, may_miss_ends));
     }

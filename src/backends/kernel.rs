@@ -1,4 +1,4 @@
-//! The constants by which programs know this kernel and what to follow.
+//! The constants of the eBPF programs: what this kernel is like, and what to follow.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::bpf::types::{EndTypes, KernelTypes, WalkTypes};
 use crate::bpf::{KernelError, types, types_access};
 use crate::decode::btf::Btf;
 
-/// The kernel as the programs need to know it.
+/// What the programs need to know about this kernel.
 pub(crate) struct Kernel {
     pub(super) layout: Layout,
     pub(super) slots: u32,
@@ -22,11 +22,11 @@ pub(crate) struct Kernel {
     types: Option<KernelTypes>,
     // Where forks are reported: the offset of `files` in `task_struct`, 0 if that is not known.
     births: Option<u32>,
-    /// Constants that limit whose memory may be read; empty if there is no limit.
+    /// Constants that limit which processes' memory may be read; empty if there is no limit.
     pub(super) access: Constants,
 }
 
-/// What to follow, and what to report of it.
+/// What to follow, and what to report about it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Followed<'a> {
     /// Processes that are running already; `None` for a stopped command.
@@ -81,7 +81,8 @@ impl Kernel {
         }
     }
 
-    /// Reading them takes milliseconds and is done once, unless it failed: then again for the reason.
+    /// The types that were read at the start, which takes milliseconds. If that failed, they are read again for the
+    /// error.
     pub(super) fn types(&self) -> Result<KernelTypes, KernelError> {
         self.types.map_or_else(|| KernelTypes::read(&self.btf), Ok)
     }
@@ -96,7 +97,7 @@ impl Kernel {
     }
 }
 
-/// Constants that limit whose memory may be read. Without types, no memory is read.
+/// Constants that limit which processes' memory may be read. Without types, no memory is read.
 fn access(btf: &Path) -> Constants {
     let offsets = types::with(btf, types_access::offsets).ok().flatten();
     let limit = [
@@ -120,7 +121,7 @@ pub(super) fn task_constants(kernel: &Kernel, layout: &Layout) -> Constants {
         ("stack_regs_offset", layout.regs_in_stack),
         ("stack_bytes", layout.stack_bytes()),
         ("tasks_are_typed", layout.typed_only.into()),
-        // So much unread wakes denet.
+        // Unread bytes that wake denet.
         ("wake_at_bytes", kernel.ring_bytes / 4),
     ];
     constants.extend_from_slice(&kernel.access);

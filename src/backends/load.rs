@@ -1,4 +1,4 @@
-//! Loads what counts calls or reports them, by the best backend that the kernel allows.
+//! Loads the programs that count calls or report them, with the best backend that the kernel supports.
 
 use super::kernel::{Kernel, following_constants};
 use super::loader::{Loaded, Loader, missing_types};

@@ -1,4 +1,4 @@
-//! Loads programs by one backend after the other, and keeps the refusals.
+//! Tries one backend after the other, and keeps the refusals.
 
 use std::ffi::CStr;
 use std::io;
@@ -14,24 +14,24 @@ use crate::bpf::{KernelError, LIFECYCLE, perf};
 use crate::facts::kernel;
 use crate::sys::root::Root;
 
-/// A program, where it goes, and its link if it is attached already.
+/// A program, its attach point, and its link if it is attached already.
 pub(crate) struct Hook {
     pub(crate) program: Program,
     pub(crate) tracepoint: &'static CStr,
     pub(crate) link: Option<OwnedFd>,
 }
 
-/// What the kernel allowed.
+/// The programs that were loaded.
 pub(crate) struct Loaded {
     /// In the order in which they are to be attached: a task is followed before its calls are counted.
     pub(crate) hooks: Vec<Hook>,
-    /// Walks over the tasks that run already, where they are to be followed.
+    /// Walks over the tasks that run already, if they are to be followed.
     pub(crate) walk: Option<Program>,
     /// Name of the backend that sees calls.
     pub(crate) syscalls: &'static str,
     /// Name of the one that follows tasks.
     pub(crate) follow: &'static str,
-    /// Better backends, best first.
+    /// Better backends that were refused, best first.
     pub(crate) refused: Vec<Refused>,
     /// The kernel may skip the run that reports the end of a task.
     pub(crate) may_miss_ends: bool,
@@ -53,7 +53,7 @@ const FOLLOWING: [AttachPoint; 3] = [
     AttachPoint::new("denet_fork", "denet_fork_tp", "sched", c"sched_process_fork"),
 ];
 
-/// By which numbers ebpf/lifecycle.bpf.c calls the kernel's functions.
+/// The numbers by which ebpf/lifecycle.bpf.c calls functions of the kernel.
 const TASK_FUNCTIONS: [i32; 2] = [0x6465_6e01, 0x6465_6e02];
 
 pub(super) struct Loader<'a> {
@@ -67,14 +67,14 @@ pub(super) fn broken(what: &'static str) -> KernelError {
     KernelError::new("embedded eBPF object", io::Error::other(what))
 }
 
-/// The kernel's BTF lacks these.
+/// The error if the kernel's BTF lacks these.
 pub(super) fn missing_types(names: &str) -> KernelError {
     let missing = io::Error::from_raw_os_error(libc::EINVAL);
     KernelError::new(format!("BTF {names}"), missing)
 }
 
 impl Loader<'_> {
-    /// Loads by one backend; a refusal is kept.
+    /// Tries one backend; a refusal is kept.
     pub(super) fn attempt<T>(
         &mut self,
         backend: &'static str,
@@ -90,7 +90,7 @@ impl Loader<'_> {
                 Ok(loaded) => return Some(loaded),
                 Err(error) => {
                     tracing::debug!(%error, log = error.log, "not: {backend}");
-                    // It may have been made for pointers, which the next backend does not keep.
+                    // This map may have been made with task pointers, which the next backend does not keep.
                     self.maps.remove("denet_kept");
                     Some(error)
                 }
@@ -104,7 +104,7 @@ impl Loader<'_> {
         None
     }
 
-    /// What was loaded, once all is.
+    /// The result, once everything is loaded.
     pub(super) fn loaded(
         &mut self,
         hooks: Vec<Hook>,
@@ -143,7 +143,7 @@ impl Loader<'_> {
         only(self.load(request(bytes, programs, constants))?)
     }
 
-    /// How tasks are followed; where they cannot be copied, by the kernel's types.
+    /// How tasks are followed: if they cannot be copied, by the kernel's types.
     pub(super) fn followed(&mut self, uncopied: Option<KernelError>) -> Mechanism {
         if uncopied.is_none() {
             return Mechanism::Raw;
@@ -156,7 +156,7 @@ impl Loader<'_> {
         Mechanism::Typed
     }
 
-    /// The programs that follow, for raw tracepoints.
+    /// The programs that follow tasks, for raw tracepoints.
     pub(super) fn following(&mut self) -> Result<Vec<Hook>, KernelError> {
         let kernel = self.kernel;
         let mut programs = FOLLOWING.map(|point| (point.raw, Kind::Raw));
@@ -177,7 +177,7 @@ impl Loader<'_> {
         Ok(hooks.collect())
     }
 
-    /// Everything at perf events, so that no program is preempted: those that follow, and others around them.
+    /// All programs at perf events, where none is preempted: those that follow tasks, and these around them.
     pub(super) fn all_at_events(
         &mut self,
         object: &[u8],
@@ -204,8 +204,8 @@ impl Loader<'_> {
         self.events(programs, &functions)
     }
 
-    /// Loads and attaches: whether a perf event may be opened shows only when it is, and to close it again
-    /// takes long.
+    /// Loads and attaches in one step: only opening a perf event shows whether that is allowed, and closing it
+    /// again takes long.
     pub(super) fn events<'p>(
         &mut self,
         programs: impl Iterator<Item = (&'p [u8], &'p AttachPoint, &'p Constants)>,

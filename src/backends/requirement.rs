@@ -27,33 +27,33 @@ pub(crate) mod call {
 /// One requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Requirement {
-    /// A map of this type (number), of so many bytes.
+    /// A map of this type (number) and size in bytes.
     Map(u32, u64),
     /// A program, and a helper that it calls, by number.
     Program(ProgramKind, Option<u32>),
-    /// A type of the kernel's own, which came with a version.
+    /// A type of the kernel, which this version introduced.
     Type(Release),
-    /// The kernel's types, without which only commands are observed that denet starts itself.
+    /// The kernel's types. Without them only commands that denet starts can be observed.
     TypesForRunning,
-    /// A program that walks over tasks, to find those that run already.
+    /// A program that walks over tasks, to find the running ones.
     TaskWalk,
     /// `BPF_RAW_TRACEPOINT_OPEN` of this, `raw_tp/sys_enter` or `tp_btf/sys_enter`.
     RawTracepoint(&'static str),
-    /// A perf event of a tracepoint, of whole CPUs.
+    /// A perf event of a tracepoint, on whole CPUs.
     TracepointEvent,
-    /// A perf event of the software clock, of whole CPUs, in the kernel.
+    /// A perf event of the software clock, on whole CPUs, in the kernel.
     KernelSamples,
     /// A program at such an event.
     SampledProgram,
-    /// The hardware's cycles of one's own process, outside the kernel.
+    /// Hardware cycles of the own process, outside the kernel.
     OwnCycles,
     /// A link to a network device.
     XdpLink,
 }
 
 impl Requirement {
-    /// The id of the probe that shows it. To attach a program includes to load it; an XDP program alone is
-    /// loaded by itself as well, since only root can try to attach one.
+    /// The id of the probe that shows it. Probes that attach a program also load it; loading an XDP program has a
+    /// probe of its own, since only root can try to attach one.
     pub(crate) fn probe(self) -> Option<String> {
         let named = |id: &str| Some(id.to_owned());
         match self {

@@ -1,4 +1,4 @@
-//! What a stream loads: programs that report single calls instead of counting them.
+//! The plan of a stream: which programs it loads, to report single calls instead of counting them.
 
 use std::ffi::CStr;
 
@@ -47,14 +47,14 @@ impl AttachPoint {
     }
 }
 
-/// A program at a function of the kernel's.
+/// A program at a kernel function.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FunctionHook {
     pub(crate) program: &'static str,
     pub(crate) function: &'static CStr,
-    /// When it returns, rather than when it is called.
+    /// It runs when the function returns, rather than when it is called.
     pub(crate) returns: bool,
-    /// Not every kernel has it: that of calls by 32-bit programs.
+    /// Not every kernel has the function: the one for calls of 32-bit programs.
     pub(crate) may_lack: bool,
 }
 
@@ -64,17 +64,17 @@ pub(crate) struct Plan {
     /// One of [`EXEC`](super::table::EXEC), [`NET`](super::table::NET) and [`TRACE`](super::table::TRACE).
     pub(crate) backends: &'static [Backend],
     pub(crate) hooking: Hooking,
-    /// In the order in which they are attached: those that see the end of calls come first.
+    /// In the order in which they are attached: programs at the end of calls come first.
     pub(crate) hooks: &'static [AttachPoint],
-    /// The same at functions; empty where that is not offered. Hooks at other tracepoints than those of
-    /// calls stay as they are.
+    /// Replaces the hooks at syscall tracepoints if functions of the kernel were selected; empty if the stream does
+    /// not offer that.
     pub(crate) functions: &'static [FunctionHook],
     pub(crate) constants: Constants,
-    /// Further ones that follow from the kernel's types; none where it has no types.
+    /// Further constants, from the kernel's types if it has any.
     pub(crate) typed: fn(&Btf<'_>) -> Constants,
-    /// Of the ring buffer: a power of two, and of pages.
+    /// Size of the ring buffer: a power of two, and a multiple of the page size.
     pub(crate) ring_bytes: u32,
-    /// Threads at full speed, a power of two, where each takes more memory than others have.
+    /// Slots for threads, a power of two; `None` for as many as for counting.
     pub(crate) slots: Option<u32>,
     pub(crate) settings: Vec<MapSetting>,
     /// Forks are reported as well, each before the child runs.

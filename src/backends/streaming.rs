@@ -12,7 +12,7 @@ use crate::bpf::{KernelError, perf, types};
 use crate::facts::kernel::PREEMPTS_PROGRAMS;
 use crate::sys::release::Release;
 
-/// Kernels from here on hand out the current task by its type.
+/// Since this version a helper returns the current task with its type.
 const KNOWS_CURRENT: Release = Release(5, 11);
 
 /// Loads the programs of a stream, and those that follow tasks.
@@ -69,7 +69,7 @@ pub(super) fn load(
 }
 
 impl Plan {
-    /// Of its backend with this mechanism. Without one the kernel refuses the programs.
+    /// Name of its backend with this mechanism. If there is none, the kernel refuses the programs.
     fn name(&self, mechanism: Mechanism) -> &'static str {
         let mut backends = self.backends.iter();
         let backend = backends.find(|it| it.mechanism == mechanism);

@@ -1,6 +1,6 @@
 //! The backends, best first for each use, and what each requires.
 //!
-//! A row lists what the command loads first on such a kernel; sizes are those of its tables.
+//! A row lists what the command needs, in the order in which it is loaded; sizes are those of its maps.
 
 use super::requirement::Requirement::{
     self, KernelSamples, Map, OwnCycles, Program, SampledProgram, TaskWalk, TracepointEvent, Type,
@@ -13,7 +13,7 @@ use crate::sys::release::Release;
 /// One backend.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backend {
-    /// As in text, JSON and documents: the type of its programs and where they are attached, e.g.
+    /// As in reports, JSON and documents: the type of its programs and where they are attached, e.g.
     /// `raw_tp/sys_enter`.
     pub(crate) name: &'static str,
     /// How its programs are attached.
@@ -41,7 +41,7 @@ pub(crate) enum Mechanism {
     Other,
 }
 
-/// Where programs are attached that see calls, as `--hook` selects it.
+/// Where programs for syscalls are attached, as `--hook` selects it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Hooking {
     /// Raw tracepoints, or where the kernel preempts their programs, perf events.
@@ -55,13 +55,13 @@ pub(crate) enum Hooking {
     Kprobe,
 }
 
-/// The mainline version that brought something, and whether it needs the kernel's types. Distributions
-/// backport: it explains a refusal, and never makes one.
+/// The mainline version that introduced something, and whether it needs the kernel's types. Distributions
+/// backport, so the version only explains a refusal; it never causes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// The version.
     pub(crate) since: Release,
-    /// Types of the kernel itself.
+    /// The kernel's own types are needed.
     pub(crate) btf: bool,
 }
 
@@ -72,27 +72,27 @@ const fn needs(major: u32, minor: u32, btf: bool) -> Needs {
     }
 }
 
-/// Programs that follow tasks at perf events: `bpf_task_from_pid` (6.2), for tracepoints.
+/// Programs that follow tasks at perf events: `bpf_task_from_pid` (6.2), for tracepoints (6.12).
 pub(crate) const EVENTS_NEED: Needs = needs(6, 12, true);
-/// `bpf_probe_read_kernel`, by which tasks are copied.
+/// `bpf_probe_read_kernel`, which copies tasks.
 #[cfg(feature = "ebpf")]
 pub(crate) const COPYING_NEEDS: Needs = needs(5, 5, false);
-/// `bpf_iter__task`: a walk over tasks is found by its type.
+/// `bpf_iter__task`: the type by which a walk over tasks is attached.
 pub(crate) const WALKS_TASKS: Release = Release(5, 8);
 
-/// The ring buffer of tasks that end.
+/// Ring buffer of ended tasks.
 pub(crate) const RING_BYTES: u32 = 2 << 20;
-/// Executions come by the dozen, and a record is a kilobyte: as much as tens of thousands.
+/// A record of an execution is a kilobyte: room for some eight thousand.
 pub(crate) const EXEC_RING_BYTES: u32 = 8 << 20;
-/// Where calls are only added up, tasks that end are all that is reported.
+/// Calls are added up in maps; only ended tasks are reported as records.
 pub(crate) const NET_RING_BYTES: u32 = 1 << 20;
-/// Calls come by the hundred thousand, each with a hundred bytes.
+/// A record of a call is some hundred bytes: room for hundreds of thousands.
 pub(crate) const TRACE_RING_BYTES: u32 = 64 << 20;
 /// Threads that are traced at full speed; each takes five kilobytes.
 #[cfg(feature = "ebpf")]
 pub(crate) const TRACE_SLOTS: u32 = 1024;
 
-/// The tables of tasks.
+/// The slots of tasks.
 const TASKS: Requirement = Map(map::ARRAY, 4 << 20);
 const PIDS: Requirement = Map(map::HASH, 1 << 20);
 /// One execution on each CPU.
@@ -181,8 +181,8 @@ pub(crate) const EXEC: &[Backend] = &[
     row("kprobes", Mechanism::Function, &[]),
 ];
 
-/// `denet monitor net`. What a descriptor is, the kernel's types alone describe and a helper alone reads: no
-/// program follows the pointers of the table of descriptors otherwise.
+/// `denet monitor net`. Programs find out what a descriptor refers to by following pointers from the descriptor table,
+/// which takes both the kernel's types and a helper that reads kernel memory.
 #[rustfmt::skip]
 pub(crate) const NET: &[Backend] = &[
     row("tp/raw_syscalls/sys_enter, sockets by BTF", Mechanism::Event, &[
@@ -227,7 +227,7 @@ pub(crate) const XDP: &[Backend] = &[
     ]),
 ];
 
-/// What no command of denet uses: kernel stacks.
+/// Kernel stacks, which no command of denet uses.
 #[rustfmt::skip]
 pub(crate) const KERNEL_STACKS: &[Backend] = &[
     row("perf event samples", Mechanism::Other, &[
@@ -236,11 +236,11 @@ pub(crate) const KERNEL_STACKS: &[Backend] = &[
     ]),
 ];
 
-/// Counters of the hardware, without a program.
+/// Hardware counters, without a program.
 pub(crate) const HARDWARE_COUNTERS: &[Backend] =
     &[row("perf_event_open", Mechanism::Other, &[OwnCycles])];
 
-/// A program at a tracepoint, as most tools attach it.
+/// A program at a classic tracepoint, as most tools attach it.
 pub(crate) const CLASSIC_TRACEPOINTS: &[Backend] = &[row(
     PROFILE[0].name,
     Mechanism::Other,
