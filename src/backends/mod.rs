@@ -3,8 +3,8 @@
 //! `table` has a row for each backend: its name as printed everywhere, how its programs are attached and what
 //! they require of the kernel. A list is in order of preference, best first. The doctor (`checks::goals`) derives
 //! operations, probes and checks from the requirements; `load` tries the rows in order and returns, for each
-//! better backend, the kernel's refusal, which `checks::backend` explains. A backend that only `--hook` selects is a row
-//! without requirements: its refusal has its own finding.
+//! better backend, the kernel's refusal, which `checks::backend` explains. A backend that only `--hook` selects
+//! is a row without requirements: its refusal has its own finding.
 
 #[cfg(feature = "ebpf")]
 mod counting;

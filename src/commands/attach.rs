@@ -1,4 +1,4 @@
-//! The verb `attach`: running processes are profiled and reported.
+//! The verb `attach`: profiles running processes.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! What `ebpf_diag` does: gathers facts or reads saved ones, judges them, writes what came of it.
+//! `ebpf_diag`: gathers facts or reads saved ones, judges them and writes the report.
 
 use std::fs;
 use std::io::{self, Write};
@@ -20,9 +20,9 @@ use crate::sys::root::Root;
 /// Where facts come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// This machine, which is asked as well.
+    /// This machine, whose kernel is probed as well.
     Live,
-    /// A tree of files, of which nothing is tried.
+    /// A tree of files; nothing is probed.
     Tree(PathBuf),
     /// A file that `--save-facts` wrote.
     Saved(PathBuf),
@@ -33,33 +33,33 @@ pub(crate) enum Source {
 pub struct Options {
     /// Where facts come from.
     pub(crate) source: Source,
-    /// Who and what is judged.
+    /// Which user and binary are judged.
     pub(crate) target: Target,
     /// Which checks and goals.
     pub(crate) selection: Selection,
     /// An eBPF object to judge as well.
     pub(crate) object: Option<PathBuf>,
-    /// Where the facts are to be written.
+    /// File to which the facts are saved.
     pub(crate) save: Option<PathBuf>,
     /// One JSON object instead of text.
     pub(crate) json: bool,
-    /// Everything, not only what matters.
+    /// All lines, not only those that matter.
     pub(crate) verbose: bool,
 }
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DoctorError {
-    /// What was asked for cannot be; nothing was judged.
+    /// The options contradict each other or the target; nothing was judged.
     #[error("{0}")]
     Usage(String),
-    /// A file that was named and cannot be read.
+    /// A file that cannot be read.
     #[error("{}: {source}", path.display())]
     Input { path: PathBuf, source: io::Error },
     /// The facts could not be saved.
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    /// A facts file that holds none.
+    /// A facts file without facts.
     #[error("{}: {source}; make one with ebpf_diag --save-facts", path.display())]
     Facts { path: PathBuf, source: SavedError },
     /// The report could not be written.
@@ -68,7 +68,7 @@ pub(crate) enum DoctorError {
 }
 
 impl DoctorError {
-    /// What the process ends with.
+    /// The exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Input { .. } | Self::Facts { .. } => exit::TOOL_USAGE,
@@ -92,13 +92,13 @@ pub fn run(options: &Options, page: Option<&str>) -> u8 {
             None => judge(options, to, columns).map(exit_code),
         };
         match &done {
-            // What was written before the error is not shown.
+            // Output from before the error is not shown.
             Err(_) => Err(io::Error::other("no report")),
             Ok(_) => Ok(()),
         }
     });
     let done = match (done, written) {
-        // A reader that went away has what it wanted.
+        // The reader closed the pipe: it has what it wanted.
         (Ok(_), Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(DoctorError::Output(error))
         }
@@ -110,10 +110,10 @@ pub fn run(options: &Options, page: Option<&str>) -> u8 {
     })
 }
 
-/// Judges, and writes the report for a terminal of so many columns; the worst status.
+/// Judges, and writes the report at this width; returns the worst status.
 ///
 /// # Errors
-/// What was asked for cannot be, or files cannot be read or written.
+/// The options cannot be satisfied, or files cannot be read or written.
 fn judge(options: &Options, to: &mut dyn Write, columns: usize) -> Result<Status, DoctorError> {
     let object = options.object.as_deref().map(read_object).transpose()?;
     let facts = gather(options)?;
@@ -141,14 +141,14 @@ fn judge(options: &Options, to: &mut dyn Write, columns: usize) -> Result<Status
 /// Writes the page about a finding.
 ///
 /// # Errors
-/// There is no such page, or it cannot be written.
+/// There is no such page, or the output cannot be written.
 fn explain(id: &str, to: &mut dyn Write) -> Result<(), DoctorError> {
     let page =
         pages::page(id).ok_or_else(|| DoctorError::Usage(format!("no page is about {id}")))?;
     to.write_all(page.as_bytes()).map_err(DoctorError::Output)
 }
 
-/// What the process ends with after a report.
+/// The exit code after a report.
 fn exit_code(status: Status) -> u8 {
     match status {
         Status::Ready => 0,
@@ -174,7 +174,7 @@ fn gather(options: &Options) -> Result<Facts, DoctorError> {
         })?;
     }
     Ok(match options.source {
-        // Nothing is tried, also where the tree is this machine's own.
+        // Nothing is probed, even if the tree is this machine's own.
         Source::Tree(_) => Facts::read(&root, &options.target),
         Source::Live | Source::Saved(_) => look(&root, &options.target),
     })
@@ -190,7 +190,7 @@ fn look(root: &Root, target: &Target) -> Facts {
     Facts::read(root, target)
 }
 
-/// Most that is read; the facts of a machine take about 40 kB.
+/// Largest facts file that is read; a usual one has about 40 kB.
 const FACTS_MIB: u64 = 16;
 
 fn saved(path: &Path) -> Result<Facts, DoctorError> {
@@ -252,7 +252,7 @@ fn read_object(path: &Path) -> Result<Result<ObjectFacts, ObjectError>, DoctorEr
     Ok(inspect_file(&bytes))
 }
 
-/// Written whole or not at all: a reader never sees half of it.
+/// Written completely or not at all: a reader never sees half of it.
 fn save(path: &Path, facts: &Facts) -> Result<(), DoctorError> {
     let failed = |source| DoctorError::File {
         path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! Exit codes; 0 is success. Where the command ran to its end, denet's is the command's own.
+//! Exit codes; 0 is success. If a command ran to its end, denet's exit code is the command's.
 
 use crate::profile::model::{End, Run};
 use crate::sys::account::Exit;
@@ -18,29 +18,29 @@ pub(crate) const NOT_EXECUTABLE: u8 = 126;
 /// The command was not found.
 pub(crate) const NOT_FOUND: u8 = 127;
 
-/// `denet setup`: something is in the way, does not hold any more, or does not work.
+/// `denet setup`: something conflicts, has been changed since, or does not work.
 pub(crate) const NOT_AS_IT_SHOULD_BE: u8 = 1;
 
-/// `ebpf_test`: a stage failed, and with it what eBPF was to do here.
+/// `ebpf_test`: a stage failed.
 pub(crate) const STAGE_FAILED: u8 = 1;
-/// `ebpf_diag`: a goal that was asked for is blocked.
+/// `ebpf_diag`: a selected goal is blocked.
 pub(crate) const GOAL_BLOCKED: u8 = 1;
-/// `ebpf_diag`: a goal that was asked for is degraded, or could not be looked at.
+/// `ebpf_diag`: a selected goal is degraded, or could not be examined.
 pub(crate) const GOAL_DEGRADED: u8 = 2;
 /// `ebpf_diag` and `ebpf_test`: wrong options or arguments (EX_USAGE of sysexits.h).
 pub const TOOL_USAGE: u8 = 64;
 /// `ebpf_diag` and `ebpf_test`: the tool itself failed, or could not write its output (EX_SOFTWARE).
 pub(crate) const TOOL_FAILED: u8 = 70;
 
-/// A process killed by signal N ends with this plus N, as shells say it.
+/// The exit code for a process killed by signal N is this plus N, as in shells.
 const KILLED_BY: i32 = 128;
 
-/// The code for a death by signal.
+/// The code for a process killed by a signal.
 pub(crate) fn of_signal(signal: i32) -> u8 {
     (KILLED_BY + signal) as u8
 }
 
-/// The code for the end of a process.
+/// The code for how a process ended.
 pub(crate) fn of_process(exit: Exit) -> u8 {
     match exit {
         Exit::Code(code) => code as u8,
@@ -48,14 +48,14 @@ pub(crate) fn of_process(exit: Exit) -> u8 {
     }
 }
 
-/// The code for a run. How a process ends that denet did not start is not denet's own end.
+/// The code for a run. The status of a process that denet did not start is not passed on.
 pub(crate) fn of_run(run: &Run) -> u8 {
     match run.end {
         End::Command | End::Duration | End::Unread if run.attached => 0,
-        // Whoever started the command learns how it ended.
+        // The shell that started denet gets the command's status.
         End::Command => run.exit.map_or(FAILED, of_process),
         End::Duration => TIMED_OUT,
-        // The command is waited for all the same.
+        // denet still waits for the command.
         End::Unread => FAILED,
         End::Interrupted(signal) => of_signal(signal),
     }

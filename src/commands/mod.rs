@@ -1,4 +1,4 @@
-//! What each verb does: one file for each. `denet monitor` and `denet trace` share one.
+//! One file for each verb; `denet monitor` and `denet trace` share one.
 
 pub(crate) mod attach;
 pub mod diagnose;

@@ -1,4 +1,4 @@
-//! The verbs `monitor` and `trace`: what happens, reported as it happens.
+//! The verbs `monitor` and `trace`: events are reported as they occur.
 
 use super::exit;
 use super::refusal::explain;

@@ -1,4 +1,4 @@
-//! What `run` and `attach` have in common: a profile's records and its report, written as they come.
+//! What `run` and `attach` have in common: a session whose records and report are written.
 
 use std::ffi::OsString;
 use std::time::Instant;
@@ -27,7 +27,7 @@ use crate::sys::root::Root;
 pub(super) struct About {
     /// The title of the report.
     pub(super) title: Vec<OsString>,
-    /// What has not happened if nothing can be written.
+    /// For the error if nothing can be written: what was not done.
     pub(super) unbegun: &'static str,
 }
 
@@ -84,7 +84,7 @@ pub(super) fn observed<'a>(
     }
 }
 
-/// A profile while it is made.
+/// A profile in progress.
 struct Profiled {
     reporter: Reporter,
     title: Vec<OsString>,
@@ -98,7 +98,7 @@ struct Profiled {
 }
 
 impl Profiled {
-    /// Opens what is to be written, and writes the first records.
+    /// Opens the outputs, and writes the first records.
     fn begin(
         about: About,
         metadata: &Metadata<'_>,

@@ -1,4 +1,4 @@
-//! Why a verb could not be done, for people; and its exit code.
+//! Reports why a verb could not be done, with its exit code.
 
 use std::io;
 
@@ -40,7 +40,7 @@ pub(super) fn explain(finding: &Finding) {
     page::to_stderr(|to, columns| text::finding(to, finding, columns));
 }
 
-/// Whose processes are shown with privileges from denet's file. Reports why the configuration is ignored, if it is.
+/// Which processes are shown with privileges from denet's file. If the configuration is ignored, reports why.
 pub(super) fn granted_scope() -> Option<Scope> {
     let granted = scope::granted()?;
     if let Some(ignored) = &granted.ignored {

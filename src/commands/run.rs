@@ -1,4 +1,4 @@
-//! The verb `run`: a command is started, profiled and reported.
+//! The verb `run`: starts a command and profiles it.
 
 use super::profiling::{self, About};
 use crate::output::Output;

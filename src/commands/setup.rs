@@ -1,4 +1,4 @@
-//! What `denet setup` does with what it was asked for.
+//! The verb `setup`: plans, applies, rolls back or verifies.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -31,22 +31,22 @@ pub(crate) enum Act {
     Apply,
     /// Undo it.
     Rollback,
-    /// Say whether it holds.
+    /// Report whether it is still in place.
     Status,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) act: Act,
-    /// What a machine is set up for.
+    /// What the machine is set up for.
     pub(crate) wish: Wish,
     /// Another system, in this directory.
     pub(crate) root: Option<PathBuf>,
     /// One JSON object instead of text.
     pub(crate) json: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     pub(crate) yes: bool,
-    /// To test what a kill leaves.
+    /// For tests: the step at which denet kills itself.
     pub(crate) die_at: Option<u32>,
 }
 
@@ -96,7 +96,7 @@ fn report(mut options: Options, to: &mut dyn Write, columns: usize) -> u8 {
     }
 }
 
-/// Where it is told.
+/// Where the result is written.
 struct Out<'a> {
     to: &'a mut dyn Write,
     columns: usize,
@@ -203,7 +203,7 @@ fn code_of(proofs: &[Proof]) -> u8 {
     }
 }
 
-/// Nothing is proved for an image, nor where nobody was named.
+/// Nothing is tested for an image, or if no user was named.
 fn prove(system: &System, user: Option<&str>, prefix: &Path) -> Vec<Proof> {
     match user {
         Some(user) if system.is_live() => verify(user, prefix),
@@ -211,7 +211,7 @@ fn prove(system: &System, user: Option<&str>, prefix: &Path) -> Vec<Proof> {
     }
 }
 
-/// For whom it was set up, and where the smoke test was put.
+/// The user for whom the machine was set up, and the path of the installed smoke test.
 fn set_up_for(lines: &[Line]) -> (Option<&str>, Option<&Path>) {
     let user = lines.iter().find_map(|line| match &line.target {
         Target::Member { user, .. } => Some(user.as_str()),

@@ -1,4 +1,4 @@
-//! What `ebpf_test` does: one program through every stage of its life.
+//! `ebpf_test`: takes one program through every stage, from loading to detaching.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::sys::inherited;
 
 const NAME: &str = "ebpf_test";
 
-/// Tests and writes the result to stdout; returns the exit code.
+/// Runs the test and writes the result to stdout; returns the exit code.
 pub fn run(options: &Options, json: bool) -> u8 {
     if inherited::was_closed(1) {
         complain(NAME, "stdout is closed, and the result goes there");
@@ -19,7 +19,7 @@ pub fn run(options: &Options, json: bool) -> u8 {
     }
     let report = smoke::run(options);
     match write(&report, json) {
-        // A reader that went away has what it wanted.
+        // The reader closed the pipe: it has what it wanted.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(NAME, &format!("the result could not be written: {error}"));
             exit::TOOL_FAILED

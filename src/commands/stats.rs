@@ -1,4 +1,4 @@
-//! The verb `stats`: a recording read, what it says written.
+//! The verb `stats`: reads a recording and writes its summary.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -11,7 +11,7 @@ use crate::render::stats;
 use crate::stats::{Statistics, StatsError, read};
 use crate::sys::inherited;
 
-/// Lines of samples are some kilobytes.
+/// Lines with samples have some kilobytes.
 const BUFFER: usize = 256 << 10;
 
 /// Where a recording comes from.
@@ -19,7 +19,7 @@ const BUFFER: usize = 256 << 10;
 pub(crate) enum Source {
     /// Standard input.
     Stdin,
-    /// A file, or what is opened like one.
+    /// A file, or anything that is opened like one.
     File(PathBuf),
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> u8 {
     };
     match show(&statistics, options) {
         Ok(()) => 0,
-        // Who went away has what they wanted.
+        // The reader closed the pipe: it has what it wanted.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(error) => {
             complain(&format!("cannot write to stdout: {error}"));

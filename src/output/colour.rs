@@ -1,5 +1,5 @@
-//! Styles of text, and which streams get them. Only denet itself adds styles: all text that they are added to
-//! is escaped. Styles are always written; a stream that gets none drops them.
+//! Styles of text, and which streams show them. Only denet itself adds styles: text from elsewhere is escaped.
+//! Styles are always written; a stream that shows none drops them.
 
 use std::ffi::OsString;
 use std::fmt::{self, Display};
@@ -18,13 +18,13 @@ pub(crate) const GOOD: Style = Style::new().green().bold();
 pub(crate) const WARNING: Style = Style::new().yellow().bold();
 pub(crate) const BAD: Style = Style::new().red().bold();
 
-/// Decides for every stream of this process, also for what the parser of the command line prints. In this order:
-/// `--color`, NO_COLOR, FORCE_COLOR or CLICOLOR_FORCE, whether the stream is a terminal.
+/// Decides for every stream of this process, also for what the parser of the command line prints. In this order
+/// of precedence: `--color`, NO_COLOR, FORCE_COLOR or CLICOLOR_FORCE, whether the stream is a terminal.
 pub(crate) fn choose(color: ColorChoice) {
     decided(color, |name| std::env::var_os(name)).write_global();
 }
 
-/// anstream knows the other variables.
+/// anstream reads the other variables.
 fn decided(color: ColorChoice, variable: impl Fn(&str) -> Option<OsString>) -> ColorChoice {
     let is_set = |name| variable(name).is_some_and(|value| !value.is_empty());
     match color {
@@ -33,7 +33,7 @@ fn decided(color: ColorChoice, variable: impl Fn(&str) -> Option<OsString>) -> C
     }
 }
 
-/// Does this stream get styles?
+/// Whether this stream shows styles.
 pub(crate) fn is_wanted(stream: &impl RawStream) -> bool {
     AutoStream::choice(stream) != ColorChoice::Never
 }

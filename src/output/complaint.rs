@@ -9,7 +9,7 @@ pub(crate) fn complain(program: &str, what: &str) {
     complain_in_lines(program, &printable(what));
 }
 
-/// Writes an error whose line breaks are denet's own.
+/// Writes an error whose line breaks denet added itself.
 pub(crate) fn complain_in_lines(program: &str, what: &str) {
     let what = printable_lines(what);
     // If this fails, there is nowhere to report it.

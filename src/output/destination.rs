@@ -9,15 +9,15 @@ pub(crate) struct Output {
     pub(crate) stdout: Option<Format>,
     /// Records to this file.
     pub(crate) out: Option<(PathBuf, Format)>,
-    /// The report, on stderr.
+    /// Show the report, on stderr.
     pub(crate) text: bool,
-    /// Samples or events as they come, on stderr.
+    /// Show samples or events as they come, on stderr.
     pub(crate) samples: bool,
     /// Each sample on its own line.
     pub(crate) lines: bool,
-    /// A record about the machine first.
+    /// Write a record about the machine first.
     pub(crate) env: bool,
-    /// Rows of each table, 0 for all.
+    /// Rows of each table; 0 for all.
     pub(crate) top: usize,
 }
 

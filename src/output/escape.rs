@@ -45,7 +45,7 @@ pub(crate) fn printable(text: &str) -> String {
     replaced(text, is_harmless, escape).into_owned()
 }
 
-/// Text whose line breaks are denet's own.
+/// Text whose line breaks denet added itself.
 pub(crate) fn printable_lines(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);

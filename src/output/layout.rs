@@ -1,4 +1,4 @@
-//! Numbers, bars and lines of prose, as they stand in a report.
+//! Numbers, bars and lines of prose, as a report shows them.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(crate) const WIDEST: usize = 100;
 /// Columns of a label in front of prose.
 pub(crate) const LABEL: usize = 10;
 
-/// Eighths of a cell make short bars honest; anything but nothing shows.
+/// Drawn in eighths of a cell, so that short bars are exact; at least one eighth.
 pub(crate) fn bar(share: f64, room: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = ((share * room as f64 * 8.0).round() as usize).max(1);
@@ -25,7 +25,7 @@ pub(crate) fn bar(share: f64, room: usize) -> String {
     bar
 }
 
-/// Prose behind a label, broken at spaces so that it stays within the width.
+/// Prose after a label, broken at spaces so that it stays within the width.
 pub(crate) fn lines(
     to: &mut dyn Write,
     label: &str,
@@ -38,7 +38,7 @@ pub(crate) fn lines(
     behind(to, start, indent, text, width)
 }
 
-/// Prose behind the start of its first line, which fills `indent` columns.
+/// Prose after the start of its first line, which fills `indent` columns.
 pub(crate) fn behind(
     to: &mut dyn Write,
     start: impl Into<Styled>,
@@ -70,7 +70,7 @@ pub(crate) fn heading(to: &mut dyn Write, what: &str) -> io::Result<()> {
     line(to, paint(FAINT, "denet:") + " " + what)
 }
 
-/// One line, never broken: table rows, and commands to be copied.
+/// One line that is never broken: a table row, or a command to be copied.
 pub(crate) fn line(to: &mut dyn Write, text: impl Into<Styled>) -> io::Result<()> {
     writeln!(to, "{}", text.into())
 }
@@ -147,7 +147,7 @@ pub(crate) fn shortened(text: &str, room: usize) -> String {
     out + "…"
 }
 
-/// Rows below a header, the first `numbers` columns to the right, the rest to the left.
+/// Rows below a header; the first `numbers` columns are aligned right, the rest left.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
     let shown = |row: &Vec<String>| row.iter().map(|cell| printable(cell)).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(shown).collect();

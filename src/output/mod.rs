@@ -25,7 +25,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use escape::printable;
 
-/// Sends the log to stderr: all of denet's own with `--debug`, or what RUST_LOG asks for.
+/// Sends the log to stderr: all messages of denet with `--debug`, or those that RUST_LOG selects.
 pub fn start_log(debug: bool) {
     let asked = std::env::var("RUST_LOG")
         .ok()
@@ -53,7 +53,7 @@ pub fn start_log(debug: bool) {
         .init();
 }
 
-/// Complains in the name of denet.
+/// Reports an error of `denet`.
 pub(crate) fn complain(what: &str) {
     complaint::complain("denet", what);
 }

@@ -1,4 +1,4 @@
-//! Text that is written at once, so that nothing else is written in between.
+//! Text that is written in one call, so that nothing else appears in between.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,7 @@ use anstream::stream::RawStream;
 
 use super::width;
 
-/// Text with as much style as this stream shows, for its width.
+/// Text at the width of this stream, without styles if it shows none.
 ///
 /// # Errors
 /// What `write` returns.
@@ -20,7 +20,7 @@ pub(crate) fn page(
     Ok(page.into_inner())
 }
 
-/// Writes text to stdout at once.
+/// Writes text to stdout in one call.
 ///
 /// # Errors
 /// What `write` and the stream return.
@@ -33,7 +33,7 @@ pub(crate) fn to_stdout(
     stdout.flush()
 }
 
-/// Writes text to stderr at once. If that fails, there is nowhere to report it.
+/// Writes text to stderr in one call. If that fails, there is nowhere to report it.
 pub(crate) fn to_stderr(write: impl FnOnce(&mut dyn Write, usize) -> io::Result<()>) {
     let mut stderr = io::stderr();
     let _ = page(&stderr, write).and_then(|page| stderr.write_all(&page));

@@ -9,10 +9,10 @@ use super::{Format, Output};
 use crate::sys::patient::Patient;
 use crate::sys::place::Place;
 
-/// The records, to everyone who asked for them.
+/// Writes the records to every output that was requested.
 pub(crate) struct Records {
     sinks: Vec<Sink>,
-    /// What has not happened if nothing can be written.
+    /// For the error if nothing can be written: what was not done.
     unbegun: &'static str,
 }
 
@@ -24,7 +24,7 @@ struct Sink {
 }
 
 impl Records {
-    /// Opens what is to be written. `unbegun`: what has not happened if that fails.
+    /// Opens the outputs. `unbegun`: what was not done, for the error.
     ///
     /// # Errors
     /// The sentence to end with.
@@ -50,7 +50,7 @@ impl Records {
         Ok(Self { sinks, unbegun })
     }
 
-    /// Whether the first records were written, before anything is watched or run.
+    /// Checks that the first records were written, before anything is observed or run.
     ///
     /// # Errors
     /// The sentence to end with.
@@ -61,12 +61,12 @@ impl Records {
         }
     }
 
-    /// Does anyone ask for them? A summary of ten thousand processes is large.
+    /// Whether records were requested: a summary of ten thousand processes is large.
     pub(crate) fn wanted(&self) -> bool {
         !self.sinks.is_empty()
     }
 
-    /// Every reader went away.
+    /// Every reader has closed its pipe.
     pub(crate) fn unread(&self) -> bool {
         let gone = |sink: &Sink| {
             let failed = sink.failed.as_ref();
@@ -75,7 +75,7 @@ impl Records {
         self.wanted() && self.sinks.iter().all(gone)
     }
 
-    /// Writes a line to every sink of lines that has not failed yet.
+    /// Writes a line to every sink of lines that has not failed.
     pub(crate) fn write(&mut self, line: &Value) {
         self.write_line(&line.to_string());
     }
@@ -84,15 +84,14 @@ impl Records {
         self.write_lines(format!("{line}\n").as_bytes());
     }
 
-    /// Writes whole lines, each ended, to every sink of lines that has not failed yet.
+    /// Writes whole lines, with their line breaks, to every sink of lines that has not failed.
     pub(crate) fn write_lines(&mut self, lines: &[u8]) {
         let lines = String::from_utf8_lossy(lines);
         let lines = escape::json(&lines);
         self.write_all(Format::Json, lines.as_bytes());
     }
 
-    /// Writes a row to every sink of rows that has not failed yet. It is written at once: a reader never sees a
-    /// part of it.
+    /// Writes a row to every sink of rows that has not failed, in one call: a reader never sees a part of it.
     pub(crate) fn write_row<F: AsRef<[u8]>>(&mut self, fields: impl IntoIterator<Item = F>) {
         let mut row = csv::WriterBuilder::new()
             .buffer_capacity(1024)
@@ -114,7 +113,7 @@ impl Records {
         }
     }
 
-    /// The first sink that could not be written. A reader that went away has what it wanted.
+    /// The first sink that failed, other than by a closed pipe.
     pub(super) fn failure(&self) -> Option<(&str, &io::Error)> {
         let failed = self
             .sinks
@@ -137,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes whole rows only, and fails from the second on.
+    /// Accepts whole rows only, and fails from the second on.
     struct Full(Rc<Cell<u32>>);
 
     impl Write for Full {

@@ -1,4 +1,4 @@
-//! Reports what is observed: records, lines and a status on stderr as things happen, and a report at the end.
+//! Reports what is observed: records, lines and a status on stderr while it lasts, and a report at the end.
 
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -11,22 +11,22 @@ use super::{Output, page, width};
 use crate::sys::patient::Patient;
 use crate::sys::{inherited, terminal};
 
-/// Why nothing can be reported.
+/// The error if nothing can be reported.
 pub(crate) type Unwritable = String;
 
-/// Reports to everyone who asked for it.
+/// Reports to every output that was requested.
 pub(crate) struct Reporter {
     pub(crate) records: Records,
     output: Output,
     status: Status,
-    // Of the terminal on stderr.
+    // Columns of the terminal on stderr.
     columns: Option<usize>,
     // The reader of lines has closed its end.
     lines_unread: bool,
 }
 
 impl Reporter {
-    /// Opens what is to be written. `unbegun` is what has not happened if that fails.
+    /// Opens the outputs. `unbegun`: what was not done, for the error.
     ///
     /// # Errors
     /// The message to end with.
@@ -41,7 +41,7 @@ impl Reporter {
         })
     }
 
-    /// Checks, before anything is done, that stdout is open if it is wanted.
+    /// Checks, before anything is done, that stdout is open if it is needed.
     ///
     /// # Errors
     /// The message to end with.
@@ -73,7 +73,7 @@ impl Reporter {
         self.output.samples
     }
 
-    /// Shows whole lines, if they are wanted. They have already been escaped; this is a safeguard.
+    /// Shows whole lines, if they were requested. They have already been escaped; this is a safeguard.
     pub(crate) fn lines(&mut self, lines: &str) {
         if self.shows_lines() {
             let shown = show(lines);
@@ -82,7 +82,7 @@ impl Reporter {
         }
     }
 
-    /// Shows the status on one line, if samples are wanted; `line` makes it for a number of columns.
+    /// Shows the status on one line, if samples are shown; `line` makes it for a number of columns.
     pub(crate) fn status(&mut self, line: impl FnOnce(usize) -> String) {
         if self.shows_lines() {
             self.status.line(line);
@@ -94,14 +94,14 @@ impl Reporter {
         self.status.is_in_place()
     }
 
-    /// Shows a page of lines, if samples are wanted.
+    /// Shows a page of lines, if samples are shown.
     pub(crate) fn page(&self, write: impl FnOnce(&mut dyn io::Write, usize) -> io::Result<()>) {
         if self.shows_lines() {
             page::to_stderr(write);
         }
     }
 
-    /// Shows a table instead of the last one, if samples are wanted.
+    /// Shows a table instead of the last one, if samples are shown.
     pub(crate) fn table(
         &mut self,
         write: impl FnOnce(&mut dyn io::Write, usize) -> io::Result<()>,
@@ -111,7 +111,7 @@ impl Reporter {
         }
     }
 
-    /// Shows the report instead of the last table, if it is wanted.
+    /// Shows the report instead of the last table, if it was requested.
     pub(crate) fn report(
         &mut self,
         write: impl FnOnce(&mut dyn io::Write, usize) -> io::Result<()>,
@@ -121,10 +121,10 @@ impl Reporter {
         }
     }
 
-    /// Shows the report as plain lines, if it is wanted.
+    /// Shows the report as plain lines, if it was requested.
     pub(crate) fn report_lines(&self, lines: &str) {
         if self.output.text {
-            // If the reader is gone, there is nowhere to report it.
+            // If the reader has closed the pipe, there is nowhere to report it.
             let _ = show(lines);
         }
     }
@@ -134,7 +134,7 @@ impl Reporter {
         self.status.clear();
     }
 
-    /// All readers of lines and records have closed their ends, and there were some.
+    /// All readers of lines and records have closed their pipes, and there were some.
     pub(crate) fn is_unread(&self) -> bool {
         let lines = self.shows_lines().then_some(self.lines_unread);
         let records = self.records.wanted().then(|| self.records.unread());
@@ -142,7 +142,7 @@ impl Reporter {
         wanted.peek().is_some() && wanted.all(|unread| unread)
     }
 
-    /// Whether everything could be written; complains if not.
+    /// Whether everything could be written; reports the error if not.
     pub(crate) fn end(&self) -> bool {
         match self.records.failure() {
             None => true,
@@ -157,7 +157,7 @@ impl Reporter {
     }
 }
 
-/// In one write.
+/// Writes to stderr in one call.
 fn show(text: &str) -> io::Result<()> {
     Patient(io::stderr()).write_all(printable_lines(text).as_bytes())
 }

@@ -1,4 +1,4 @@
 //! The version of records.
 
-/// Changes when a field goes or changes its type.
+/// Incremented when a field is removed or changes its type.
 pub(crate) const SCHEMA: u32 = 1;

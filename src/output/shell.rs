@@ -1,4 +1,4 @@
-//! Words as a shell takes them.
+//! Words as they are typed in a shell.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The status on stderr: one line at the right margin that is redrawn, or a table that is redrawn.
+//! The status on stderr, which is redrawn: one line at the right margin, or a table.
 //!
 //! The command writes to the same terminal. After the line is drawn, the cursor returns to where it was: nothing
 //! that the command wrote is erased, and its output continues where it stopped.
@@ -26,7 +26,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// `lines`: nothing is redrawn, not even in a terminal.
+    /// `lines`: nothing is redrawn, not even on a terminal.
     pub(crate) fn new(lines: bool) -> Self {
         Self {
             in_place: !lines && io::stderr().is_terminal() && terminal::can_move(),
@@ -92,10 +92,10 @@ impl Status {
     }
 }
 
-/// Draws a line of this width so that it ends before the last column, and returns.
+/// Draws a line of this width so that it ends before the last column, and moves the cursor back.
 fn at_right_margin(line: &str, width: usize, columns: usize, faint: bool) -> String {
     let column = columns.saturating_sub(width).max(1);
-    // Over what is left of an earlier line.
+    // Overwrites the rest of an earlier line.
     let padding = " ".repeat(width.saturating_sub(line.width()));
     let style = if faint { FAINT } else { Style::new() };
     // DECSC, CHA, DECRC, which restores the styles of the command too.

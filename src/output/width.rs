@@ -1,13 +1,13 @@
-//! How wide what is written may be.
+//! The width of text.
 
 use std::os::fd::AsFd;
 
 use crate::sys::terminal;
 
-/// Where there is no terminal.
+/// If there is no terminal.
 const PIPED: usize = 80;
 
-/// Lines that are not written to a terminal, one for each event or sample.
+/// For lines of events or samples that are not written to a terminal.
 pub(crate) const OF_LINES: usize = 120;
 
 /// Columns of the terminal behind a stream, or 80.
