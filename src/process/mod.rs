@@ -1,10 +1,10 @@
 //! What processes use, sampled from `/proc`.
 //!
-//! `sampler` looks at a set of processes again and again (`population` is who, by `discovery` where they are
-//! somebody's descendants; `source` keeps the files of one open, `threads` those of its threads, `inherited`
-//! reads what denet itself got of its children, `surroundings` what is around them all); those have effects.
-//! What is made of it is pure: `stat` parses, `metrics` and `ledger` reckon, `ends` tells once, `sums` is what
-//! it all comes to, `interval` paces, `model` is what records hold. `seen` says who can be watched at all.
+//! `sampler` samples a set of processes (`population`; `discovery` finds descendants): `source` keeps the files of a
+//! process open, `threads` those of its threads, `inherited` reads what denet itself inherited from its children,
+//! `system_context` what belongs to no single process. These have effects. The rest is pure: `stat` parses,
+//! `metrics` and `ledger` compute, `ends` reports each exit once, `sums` adds up, `interval` decides when to sample,
+//! `model` has the types of the records. `seen` knows which processes can be observed at all.
 
 pub(crate) mod cgroup;
 mod discovery;
@@ -21,6 +21,6 @@ pub(crate) mod seen;
 pub(crate) mod source;
 pub(crate) mod stat;
 pub(crate) mod sums;
-pub(crate) mod surroundings;
+pub(crate) mod system_context;
 pub(crate) mod target;
 mod threads;

@@ -19,7 +19,7 @@ use super::population::Population;
 use super::source::{self, Raw, Source};
 use super::stat::Io;
 use super::sums::{Busiest, Sums};
-use super::surroundings::Surroundings;
+use super::system_context::SystemContext;
 use super::target::{Selection, Target};
 use super::threads::Threads;
 use crate::sys::{clock, page, processes};
@@ -82,7 +82,7 @@ pub(crate) struct Sampler {
     // Who started earlier was there before denet began to look.
     began_ticks: u64,
     unread_io: HashMap<u32, io::ErrorKind>,
-    surroundings: Surroundings,
+    context: SystemContext,
     busiest: Busiest,
     ends: Ends,
     unseen_orphans: u64,
@@ -97,7 +97,7 @@ impl Sampler {
     /// There is no such process.
     pub(crate) fn new(
         options: Options,
-        surroundings: Surroundings,
+        context: SystemContext,
         inherited: Option<Inherited>,
     ) -> io::Result<Self> {
         let ticks_ns = 1_000_000_000 / processes::ticks_per_second();
@@ -116,7 +116,7 @@ impl Sampler {
             page_kb: page::size()? / 1024,
             began_ticks: clock::since_boot_ns()? / ticks_ns,
             unread_io: HashMap::new(),
-            surroundings,
+            context,
             busiest: Busiest::default(),
             ends: Ends::new(options.ends_are_told),
             unseen_orphans: 0,
@@ -209,7 +209,7 @@ impl Sampler {
 
     /// What cannot be measured around the processes, and why.
     pub(crate) fn absent(&self) -> &BTreeMap<&'static str, String> {
-        &self.surroundings.absent
+        &self.context.absent
     }
 
     /// The process that the others descend from, if there is one.
@@ -300,7 +300,7 @@ impl Sampler {
         }
         self.sums.used = self.highest.beyond(self.baseline);
         self.sums.disowned = self.ledger.disowned + self.unseen_orphans;
-        self.sums.outside = self.surroundings.read();
+        self.sums.outside = self.context.read();
         self.sums.busiest = std::mem::take(&mut self.busiest).sorted();
         self.sums.io_is_whole = self.unread_io.is_empty();
         let why = self.unread_io.values().next();

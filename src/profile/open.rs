@@ -15,7 +15,7 @@ use crate::process::cgroup;
 use crate::process::inherited::Inherited;
 use crate::process::program;
 use crate::process::seen::{self, Subject};
-use crate::process::surroundings::{Counted, Surroundings};
+use crate::process::system_context::{Counted, SystemContext};
 use crate::process::target::{Selection, Target};
 use crate::sys::gate::{Execution, Gate, GateError};
 use crate::sys::signals::Signals;
@@ -27,7 +27,7 @@ pub(super) struct Opened {
     pub(super) root: Root,
     pub(super) follower: Option<Follower>,
     pub(super) refused: Option<Finding>,
-    pub(super) surroundings: Surroundings,
+    pub(super) context: SystemContext,
     pub(super) inherited: Option<Inherited>,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn open_command(
     }
     let gate = gate.map_err(|error| not_started(&executable, error))?;
     let pid = gate.pid.as_raw() as u32;
-    let surroundings = Surroundings::of(pid, None, &Counted::FromExec(pid));
+    let context = SystemContext::of(pid, None, &Counted::FromExec(pid));
     if follower.is_some() || Access::of_user().is_limited() {
         capabilities::give_up();
     }
@@ -77,7 +77,7 @@ pub(super) fn open_command(
         root: Root::Stopped(gate, executable),
         follower,
         refused,
-        surroundings,
+        context,
         inherited,
     })
 }
@@ -118,7 +118,7 @@ pub(super) fn attach(options: &Options, stream: Option<Stream>) -> Result<Opened
         capabilities::give_up();
     }
     Ok(Opened {
-        surroundings: surroundings(&options.target),
+        context: system_context(&options.target),
         subject,
         root,
         follower,
@@ -154,19 +154,19 @@ fn find(options: &Options) -> Result<(Subject, Root), SessionError> {
     }
 }
 
-fn surroundings(target: &Target) -> Surroundings {
+fn system_context(target: &Target) -> SystemContext {
     match &target.selection {
         Selection::Process(pid) => {
-            Surroundings::of(*pid, None, &Counted::Threads(seen::threads(*pid)))
+            SystemContext::of(*pid, None, &Counted::Threads(seen::threads(*pid)))
         }
         Selection::Cgroup(folder) => {
             let members = cgroup::members(folder).unwrap_or_default();
             let threads = members.iter().flat_map(|pid| seen::threads(*pid)).collect();
             let first = members.first().copied().unwrap_or_else(std::process::id);
-            Surroundings::of(first, Some(folder), &Counted::Threads(threads))
+            SystemContext::of(first, Some(folder), &Counted::Threads(threads))
         }
         Selection::Machine | Selection::Command(_) => {
-            Surroundings::of(std::process::id(), None, &Counted::Nobody)
+            SystemContext::of(std::process::id(), None, &Counted::None)
         }
     }
 }

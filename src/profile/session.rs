@@ -66,7 +66,7 @@ impl Session {
             root,
             follower,
             refused,
-            surroundings,
+            context,
             inherited,
         } = opened;
         // In another pid namespace the kernel's ids are not those of /proc.
@@ -82,8 +82,8 @@ impl Session {
             since_process_start: options.sampling.since_process_start,
             ends_are_told,
         };
-        let mut sampler = Sampler::new(sampled, surroundings, inherited)
-            .map_err(|error| unsampled(&root, error))?;
+        let mut sampler =
+            Sampler::new(sampled, context, inherited).map_err(|error| unsampled(&root, error))?;
         if matches!(root, Root::Stopped(..)) {
             sampler.leave_out_of_root(gate::READS, gate::WRITES);
         }

@@ -46,7 +46,7 @@ impl Sampler {
     }
 
     pub(super) fn tree(&mut self, ts_ms: u64) -> Tree {
-        let outside = self.surroundings.read();
+        let outside = self.context.read();
         let since_boot = clock::since_boot_ns().ok();
         let of = |pid: u32, known: &Known| Member {
             pid,

@@ -1,5 +1,5 @@
-//! What is not of one process but around all of them: the network namespace, the cgroup's pressure, the
-//! hardware's counters.
+//! Metrics that belong to no single process: those of the network namespace, the cgroup's pressure, the
+//! hardware counters.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,10 +18,10 @@ const BUFFER: usize = 64 * 1024;
 
 /// Opened once, read at each sample.
 #[derive(Debug, Default)]
-pub(crate) struct Surroundings {
+pub(crate) struct SystemContext {
     network: Option<(File, (u64, u64))>,
     pressure: Option<File>,
-    // One for each thread there was, by the field it goes to.
+    // Those of each thread, by the field that they are added to.
     counters: Vec<(Hardware, Vec<Counter>)>,
     /// What cannot be read, and why.
     pub(crate) absent: BTreeMap<&'static str, String>,
@@ -47,19 +47,19 @@ const HARDWARE: [(Hardware, &str, u64); 5] = [
     (Hardware::StalledBackend, "stalled_backend", 8),
 ];
 
-/// Whose hardware events are counted.
+/// The tasks whose hardware events are counted.
 #[derive(Clone, Debug)]
 pub(crate) enum Counted {
-    /// Nobody's.
-    Nobody,
-    /// This waiting command's, from its exec on.
+    /// No process.
+    None,
+    /// This stopped command, from its exec on.
     FromExec(u32),
-    /// These threads', from now on, and whom they start.
+    /// These threads, from now on, and those that they start.
     Threads(Vec<u32>),
 }
 
-impl Surroundings {
-    /// Of this process: its network namespace, its cgroup (or the one named), its hardware events.
+impl SystemContext {
+    /// The context of this process: its network namespace, its cgroup (or the one given), its hardware events.
     pub(crate) fn of(pid: u32, cgroup: Option<&Path>, counted: &Counted) -> Self {
         let mut found = Self::default();
         match network(pid) {
@@ -80,7 +80,7 @@ impl Surroundings {
 
     fn count(&mut self, counted: &Counted) {
         let (threads, from_exec) = match counted {
-            Counted::Nobody => return,
+            Counted::None => return,
             Counted::FromExec(pid) => (std::slice::from_ref(pid), true),
             Counted::Threads(threads) => (threads.as_slice(), false),
         };
@@ -112,7 +112,7 @@ impl Surroundings {
         }
     }
 
-    /// Their metrics now; nothing else in it.
+    /// The current metrics; all other fields are empty.
     pub(crate) fn read(&self) -> Metrics {
         let network = self.network.as_ref().and_then(|(file, before)| {
             let (received, sent) = stat::network_bytes(&read(file)?)?;
@@ -166,7 +166,7 @@ fn network(pid: u32) -> io::Result<(File, (u64, u64))> {
     Ok((file, bytes))
 }
 
-/// The whole of a small file of the kernel's, from its start.
+/// A whole small file of the kernel, from its start.
 fn read(file: &File) -> Option<Vec<u8>> {
     let mut bytes = vec![0; BUFFER];
     let mut length = 0;
