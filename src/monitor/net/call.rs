@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::model::{Address, Deed, Sort};
+use super::model::{Address, Operation, SocketType};
 use crate::bpf::abi;
 use crate::monitor::exec::model::name;
 use crate::monitor::net::abi::{ADDRESS_BYTES, NetEvent, SHORT_BYTES};
@@ -24,12 +24,12 @@ pub(crate) struct Call {
     /// Number of the syscall, and whether it came through the 32-bit entry.
     pub(crate) syscall: crate::decode::syscalls::Call,
     /// What it did.
-    pub(crate) deed: Deed,
+    pub(crate) operation: Operation,
     /// The descriptor; of a successful `accept` the new one.
     pub(crate) fd: i32,
     /// Inode number of the socket.
     pub(crate) inode: u64,
-    pub(crate) sort: Sort,
+    pub(crate) socket_type: SocketType,
     /// This end.
     pub(crate) local: Address,
     /// The other end.
@@ -60,10 +60,10 @@ impl Call {
             tid: raw.head.tid,
             command: name(&raw.comm),
             syscall: crate::decode::syscalls::Call { abi, nr: raw.nr },
-            deed: Deed::of(raw.kind)?,
+            operation: Operation::of(raw.kind)?,
             fd: raw.fd,
             inode: raw.key.inode,
-            sort: Sort {
+            socket_type: SocketType {
                 family: raw.key.family,
                 kind: raw.local.kind,
                 protocol: raw.local.protocol,

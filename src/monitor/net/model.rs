@@ -83,7 +83,7 @@ impl Address {
 
 /// What a socket is, by the kernel's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Sort {
+pub(crate) struct SocketType {
     /// `AF_`; 0 where the descriptor was no socket.
     pub(crate) family: u16,
     /// `SOCK_`
@@ -92,7 +92,7 @@ pub(crate) struct Sort {
     pub(crate) protocol: u16,
 }
 
-impl Sort {
+impl SocketType {
     /// There is one other end for good: `SOCK_STREAM`, `SOCK_SEQPACKET`.
     fn is_connected(self) -> bool {
         matches!(self.kind, 1 | 5)
@@ -101,7 +101,7 @@ impl Sort {
 
 /// What is done with a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Deed {
+pub(crate) enum Operation {
     /// Bytes are taken from it.
     Receive,
     /// Bytes are given to it.
@@ -120,7 +120,7 @@ pub(crate) enum Deed {
     GivenUp,
 }
 
-impl Deed {
+impl Operation {
     /// As `ebpf/net.h` numbers them.
     const ALL: [Self; 8] = [
         Self::Receive,
@@ -169,7 +169,7 @@ pub(crate) struct Endpoint {
     pub(crate) command: Vec<u8>,
     /// Inode number of the socket, as `/proc/net` and `ss` have it; 0: the descriptor was no socket.
     pub(crate) inode: u64,
-    pub(crate) sort: Sort,
+    pub(crate) socket_type: SocketType,
     /// This end.
     pub(crate) local: Address,
     /// The other end.
@@ -187,7 +187,7 @@ pub(crate) struct Endpoint {
     /// `accept` gave this socket to the process.
     pub(crate) accepted: u64,
     /// What failed, with which errno, how often.
-    pub(crate) errors: BTreeMap<(Deed, u32), u64>,
+    pub(crate) errors: BTreeMap<(Operation, u32), u64>,
     /// Failed as well; there was no room to note with which errno.
     pub(crate) errors_unnamed: u64,
 }
@@ -220,7 +220,7 @@ impl Endpoint {
             },
             command: name(&seen.comm),
             inode: key.inode,
-            sort: Sort {
+            socket_type: SocketType {
                 family: key.family,
                 kind: seen.local.kind,
                 protocol: seen.local.protocol,
@@ -243,8 +243,8 @@ impl Endpoint {
         }
     }
 
-    fn name_error(&mut self, deed: Deed, error: u32, count: u64) {
-        *self.errors.entry((deed, error)).or_default() += count;
+    fn name_error(&mut self, operation: Operation, error: u32, count: u64) {
+        *self.errors.entry((operation, error)).or_default() += count;
         self.errors_unnamed = self.errors_unnamed.saturating_sub(count);
     }
 
@@ -255,15 +255,17 @@ impl Endpoint {
 
     /// Errors of all kinds: calls that failed, and connections that did later.
     pub(crate) fn all_errors(&self) -> u64 {
-        let counted = |(deed, _): &&(Deed, u32)| *deed != Deed::GivenUp;
+        let counted = |(operation, _): &&(Operation, u32)| *operation != Operation::GivenUp;
         let errors = self.errors.iter().filter(|(what, _)| counted(what));
         errors.map(|(_, count)| count).sum::<u64>() + self.errors_unnamed
     }
 
     /// Something went through, be it empty messages.
     fn has_moved(&self) -> bool {
-        let calls = self.calls[Deed::Receive as usize] + self.calls[Deed::Send as usize];
-        let moves = |(deed, _): &&(Deed, u32)| matches!(deed, Deed::Receive | Deed::Send);
+        let calls = self.calls[Operation::Receive as usize] + self.calls[Operation::Send as usize];
+        let moves = |(operation, _): &&(Operation, u32)| {
+            matches!(operation, Operation::Receive | Operation::Send)
+        };
         let failed = self.errors.iter().filter(|(what, _)| moves(what));
         calls > failed.map(|(_, count)| count).sum()
     }
@@ -312,8 +314,8 @@ pub(crate) fn endpoints(
         } else {
             error.key.others()
         };
-        if let (Some(row), Some(deed)) = (rows.get_mut(&key), deed_of(error)) {
-            row.name_error(deed, error.error, *count);
+        if let (Some(row), Some(operation)) = (rows.get_mut(&key), operation_of(error)) {
+            row.name_error(operation, error.error, *count);
         }
     }
     let mut by_socket: BTreeMap<(Process, u64), Vec<Endpoint>> = BTreeMap::new();
@@ -334,10 +336,10 @@ pub(crate) fn endpoints(
     all
 }
 
-fn deed_of(error: &NetError) -> Option<Deed> {
-    match Deed::of(error.kind) {
-        Some(Deed::ConnectLater) if error.error == 0 => Some(Deed::GivenUp),
-        deed => deed,
+fn operation_of(error: &NetError) -> Option<Operation> {
+    match Operation::of(error.kind) {
+        Some(Operation::ConnectLater) if error.error == 0 => Some(Operation::GivenUp),
+        operation => operation,
     }
 }
 
@@ -346,7 +348,7 @@ fn join(rows: Vec<Endpoint>) -> Vec<Endpoint> {
         .into_iter()
         .partition(|row| row.remote == Address::None);
     match (with.as_mut_slice(), without.as_slice()) {
-        ([only], [nameless]) if nameless.sort.is_connected() || !nameless.has_moved() => {
+        ([only], [nameless]) if nameless.socket_type.is_connected() || !nameless.has_moved() => {
             only.absorb(nameless);
         }
         _ => with.extend(without),

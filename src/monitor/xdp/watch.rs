@@ -80,7 +80,7 @@ fn watch(options: &Options, general: &request::Options) -> Result<(Finished, boo
     let first = attached.first();
     let started = Instant::now();
     let duration = general.duration;
-    let mut watched = Watched {
+    let mut observed = ObservedInterface {
         before: first.clone(),
         deadline: duration.and_then(|duration| started.checked_add(duration)),
         interval: general.interval,
@@ -88,12 +88,12 @@ fn watch(options: &Options, general: &request::Options) -> Result<(Finished, boo
         attached,
         reporter,
     };
-    let end = event_loop::until_end(&mut watched, &signals)?;
-    let Watched {
+    let end = event_loop::until_end(&mut observed, &signals)?;
+    let ObservedInterface {
         attached,
         mut reporter,
         ..
-    } = watched;
+    } = observed;
     let last = attached.finish()?;
     let whole = Whole { first, last, end };
     if reporter.records.wanted() {
@@ -105,7 +105,7 @@ fn watch(options: &Options, general: &request::Options) -> Result<(Finished, boo
 }
 
 /// An interface while it is observed.
-struct Watched {
+struct ObservedInterface {
     attached: Attached,
     reporter: Reporter,
     before: Reading,
@@ -114,7 +114,7 @@ struct Watched {
     deadline: Option<Instant>,
 }
 
-impl Watched {
+impl ObservedInterface {
     /// Reports what arrived since the last reading.
     fn report(&mut self) -> Result<(), StartError> {
         let now = self.attached.read()?;
@@ -139,7 +139,7 @@ impl Watched {
     }
 }
 
-impl Observation for Watched {
+impl Observation for ObservedInterface {
     type End = End;
     type Error = StartError;
 

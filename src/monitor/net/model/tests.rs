@@ -50,10 +50,10 @@ fn seen(kind: u16, bytes_in: u64, calls: [u64; 6], errors: u64) -> NetEndpoint {
     }
 }
 
-fn error(key: NetKey, deed: Deed, error: u32) -> NetError {
+fn error(key: NetKey, operation: Operation, error: u32) -> NetError {
     NetError {
         key,
-        kind: deed as u32,
+        kind: operation as u32,
         error,
     }
 }
@@ -81,7 +81,7 @@ fn what_had_no_name_any_more_belongs_to_the_only_other_end() {
     // A call that failed received nothing.
     let named = (key(9, 80), seen(DGRAM, 10, RECEIVED, 0));
     let failed = (key(9, 0), seen(DGRAM, 0, RECEIVED, 1));
-    let errors = [(error(key(9, 0), Deed::Receive, EAGAIN), 1)];
+    let errors = [(error(key(9, 0), Operation::Receive, EAGAIN), 1)];
     assert_eq!(endpoints(&[named, failed], &errors).len(), 1);
 }
 
@@ -94,15 +94,15 @@ fn two_other_ends_leave_what_had_no_name_to_itself() {
 #[test]
 fn errors_without_a_row_or_a_name_are_counted() {
     let rest = (key(9, 80).others(), seen(0, 0, [0, 0, 3, 0, 0, 0], 3));
-    let known = (error(key(9, 80), Deed::Connect, ECONNREFUSED), 2);
+    let known = (error(key(9, 80), Operation::Connect, ECONNREFUSED), 2);
     let all = endpoints(&[rest], &[known]);
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].remote, Address::Others);
-    assert_eq!(all[0].errors[&(Deed::Connect, ECONNREFUSED)], 2);
+    assert_eq!(all[0].errors[&(Operation::Connect, ECONNREFUSED)], 2);
     assert_eq!((all[0].errors_unnamed, all[0].all_errors()), (1, 3));
     // Given up is no error, though it has been counted among them.
     let row = (key(9, 80), seen(STREAM, 0, CLOSED, 1));
-    let given_up = (error(key(9, 80), Deed::ConnectLater, 0), 1);
+    let given_up = (error(key(9, 80), Operation::ConnectLater, 0), 1);
     let all = endpoints(&[row], &[given_up]);
     assert_eq!((all[0].errors_unnamed, all[0].all_errors()), (0, 0));
 }

@@ -10,7 +10,9 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::decode::errors;
 use crate::monitor::net::abi::NetControl;
 use crate::monitor::net::call::Call;
-use crate::monitor::net::model::{self, Address, Connects, Deed, Endpoint, Seen, Sort, Sum};
+use crate::monitor::net::model::{
+    self, Address, Connects, Endpoint, Operation, Seen, SocketType, Sum,
+};
 use crate::output::escape::escaped;
 use crate::output::layout::shortened;
 use crate::sys::epoch::TimeOfDay;
@@ -92,25 +94,24 @@ fn known(table: &[(u16, &'static str)], number: u16) -> Option<&'static str> {
 }
 
 /// What people call it: `tcp`, `unix dgram`.
-fn sort(sort: Sort) -> String {
-    if sort.family == 0 {
+fn socket_type(it: SocketType) -> String {
+    if it.family == 0 {
         return "no socket".to_owned();
     }
     let number = |what: &str, number: u16| format!("{what} {number}");
-    let kind = known(&KINDS, sort.kind);
-    let kind = kind.map_or_else(|| number("type", sort.kind), ToOwned::to_owned);
-    if [AF_INET, AF_INET6].contains(&sort.family) {
-        let protocol = known(&PROTOCOLS, sort.protocol);
-        let protocol =
-            protocol.map_or_else(|| number("protocol", sort.protocol), ToOwned::to_owned);
-        return if sort.kind == 3 {
+    let kind = known(&KINDS, it.kind);
+    let kind = kind.map_or_else(|| number("type", it.kind), ToOwned::to_owned);
+    if [AF_INET, AF_INET6].contains(&it.family) {
+        let protocol = known(&PROTOCOLS, it.protocol);
+        let protocol = protocol.map_or_else(|| number("protocol", it.protocol), ToOwned::to_owned);
+        return if it.kind == 3 {
             format!("raw {protocol}")
         } else {
             protocol
         };
     }
-    let family = known(&FAMILIES, sort.family);
-    let family = family.map_or_else(|| number("family", sort.family), ToOwned::to_owned);
+    let family = known(&FAMILIES, it.family);
+    let family = family.map_or_else(|| number("family", it.family), ToOwned::to_owned);
     format!("{family} {kind}")
 }
 
@@ -137,20 +138,20 @@ fn remote(remote: &Address, peer_inode: u64) -> String {
 
 /// A call, no wider than there is room.
 pub(crate) fn line(it: &Call, when: &TimeOfDay, columns: usize) -> String {
-    let name = match it.deed {
-        Deed::ConnectLater => "…connect".to_owned(),
-        Deed::GivenUp => "…gave up".to_owned(),
+    let name = match it.operation {
+        Operation::ConnectLater => "…connect".to_owned(),
+        Operation::GivenUp => "…gave up".to_owned(),
         _ => it.syscall.describe().0,
     };
     let result = it.errno().map_or_else(|| it.result.to_string(), errno_name);
     let (when, pid, by) = (when.to_string(), it.pid.to_string(), escaped(&it.command));
     let front = front([&when, &pid, &by, &name, &result], columns);
-    let direction = match it.deed {
-        Deed::Receive | Deed::Accept => "<-",
+    let direction = match it.operation {
+        Operation::Receive | Operation::Accept => "<-",
         _ => "->",
     };
     let (local, remote) = (address(&it.local), remote(&it.remote, it.peer_inode));
-    let what = sort(it.sort);
+    let what = socket_type(it.socket_type);
     let room = columns.saturating_sub(front.width()).max(20);
     // The other end is what is asked for most.
     let socket = [
@@ -177,7 +178,7 @@ fn address_value(address: &Address) -> Value {
 }
 
 /// What it is, in names where there are any, else in numbers.
-fn describe(record: &mut Value, it: Sort) {
+fn describe(record: &mut Value, it: SocketType) {
     let name = |table: &[(u16, &'static str)], number: u16| {
         known(table, number).map_or_else(|| Value::from(number), Value::from)
     };
@@ -211,12 +212,12 @@ pub(crate) fn record(it: &Call, since_1970: Duration) -> Value {
         "pid": it.pid,
         "tid": it.tid,
         "command": String::from_utf8_lossy(&it.command),
-        "what": it.deed.name(),
+        "what": it.operation.name(),
         "syscall": it.syscall.describe().0,
         "fd": it.fd,
         "inode": Some(it.inode).filter(|inode| *inode != 0),
     });
-    describe(&mut record, it.sort);
+    describe(&mut record, it.socket_type);
     ends(&mut record, &it.local, &it.remote, it.peer_inode);
     record["bytes"] = it.bytes.into();
     record["result"] = it.result.into();
@@ -248,20 +249,20 @@ pub(crate) fn endpoint(it: &Endpoint) -> Value {
         "command": String::from_utf8_lossy(&it.command),
         "inode": Some(it.inode).filter(|inode| *inode != 0),
     });
-    describe(&mut record, it.sort);
+    describe(&mut record, it.socket_type);
     ends(&mut record, &it.local, &it.remote, it.peer_inode);
-    let deeds = [
-        Deed::Receive,
-        Deed::Send,
-        Deed::Connect,
-        Deed::Accept,
-        Deed::Shutdown,
-        Deed::Close,
+    let operations = [
+        Operation::Receive,
+        Operation::Send,
+        Operation::Connect,
+        Operation::Accept,
+        Operation::Shutdown,
+        Operation::Close,
     ];
-    let calls: Map<_, _> = deeds
+    let calls: Map<_, _> = operations
         .iter()
         .zip(it.calls)
-        .map(|(deed, calls)| (deed.name().to_owned(), calls.into()))
+        .map(|(operation, calls)| (operation.name().to_owned(), calls.into()))
         .collect();
     record["bytes_in"] = it.bytes_in.into();
     record["bytes_out"] = it.bytes_out.into();
@@ -276,12 +277,12 @@ pub(crate) fn endpoint(it: &Endpoint) -> Value {
 /// By what was done, then by errno.
 fn errors(it: &Endpoint) -> Value {
     let mut errors = Map::new();
-    for ((deed, errno), count) in &it.errors {
-        if *deed == Deed::GivenUp {
-            errors.insert(deed.name().to_owned(), (*count).into());
+    for ((operation, errno), count) in &it.errors {
+        if *operation == Operation::GivenUp {
+            errors.insert(operation.name().to_owned(), (*count).into());
             continue;
         }
-        let of = errors.entry(deed.name()).or_insert_with(|| json!({}));
+        let of = errors.entry(operation.name()).or_insert_with(|| json!({}));
         of[errno_name(i32::try_from(*errno).unwrap_or(i32::MAX))] = (*count).into();
     }
     if it.errors_unnamed > 0 {
@@ -357,10 +358,10 @@ mod tests {
                 abi: Abi::Native,
                 nr: 44,
             },
-            deed: Deed::Send,
+            operation: Operation::Send,
             fd: 3,
             inode: 9,
-            sort: Sort {
+            socket_type: SocketType {
                 family: AF_INET,
                 kind: 1,
                 protocol: 6,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{address, connecting, errno_name, in_progress, remote, sort};
-use crate::monitor::net::model::{Deed, Endpoint, Seen};
+use super::{address, connecting, errno_name, in_progress, remote, socket_type};
+use crate::monitor::net::model::{Endpoint, Operation, Seen};
 use crate::output::escape::escaped;
 use crate::output::layout::{self, grouped, shortened, time};
 
@@ -83,7 +83,7 @@ fn row(it: &Endpoint) -> Vec<String> {
         grouped(it.all_errors()),
         it.process.pid.to_string(),
         escaped(&it.command),
-        sort(it.sort),
+        socket_type(it.socket_type),
         shortened(&address(&it.local), 60),
         shortened(&remote(&it.remote, it.peer_inode), 60),
         notes(it),
@@ -112,15 +112,15 @@ fn notes(it: &Endpoint) -> String {
     if it.accepted > 0 {
         notes.push("accepted".to_owned());
     }
-    for ((deed, errno), count) in &it.errors {
+    for ((operation, errno), count) in &it.errors {
         let times = if *count == 1 {
             String::new()
         } else {
             format!(" x{count}")
         };
-        let what = match deed {
-            Deed::GivenUp => "connect given up".to_owned(),
-            Deed::ConnectLater => format!(
+        let what = match operation {
+            Operation::GivenUp => "connect given up".to_owned(),
+            Operation::ConnectLater => format!(
                 "later {}",
                 errno_name(i32::try_from(*errno).unwrap_or(i32::MAX))
             ),
