@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::commands::setup::{Act, Options};
-use crate::setup::plan::{Profile, Wish};
+use crate::commands::setup::{Operation, Options};
+use crate::setup::plan::{PlanOptions, Profile};
 
 /// What setup is to do.
 #[derive(Args, Debug)]
@@ -84,19 +84,19 @@ fn with(text: &str) -> Result<With, String> {
 
 impl Setup {
     pub(crate) fn into_parts(self, json: bool) -> Options {
-        let act = match (self.apply, self.rollback, self.status) {
-            (true, ..) => Act::Apply,
-            (_, true, _) => Act::Rollback,
-            (.., true) => Act::Status,
-            _ => Act::Plan,
+        let operation = match (self.apply, self.rollback, self.status) {
+            (true, ..) => Operation::Apply,
+            (_, true, _) => Operation::Rollback,
+            (.., true) => Operation::Status,
+            _ => Operation::Plan,
         };
         let sysctls = self.with.iter().filter_map(|with| match with {
             With::Sysctl(key, value) => Some((key.clone(), value.clone())),
             With::Xdp | With::KernelSymbols | With::AnyScope => None,
         });
         Options {
-            act,
-            wish: Wish {
+            operation,
+            plan: PlanOptions {
                 profile: match self.profile {
                     ProfileName::Least => Profile::Least,
                     ProfileName::Documented => Profile::Documented,

@@ -12,7 +12,7 @@ use crate::render::setup as render;
 use crate::setup::apply::apply;
 use crate::setup::boundaries::Boundaries;
 use crate::setup::look::{Standing, survey};
-use crate::setup::plan::Wish;
+use crate::setup::plan::PlanOptions;
 use crate::setup::state::Target;
 use crate::setup::status::{Line, status};
 use crate::setup::system::System;
@@ -24,7 +24,7 @@ use crate::setup::{SetupError, command};
 const NAME: &str = "denet setup";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum Operation {
     /// List what would be changed.
     Plan,
     /// Change it.
@@ -37,9 +37,9 @@ pub(crate) enum Act {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    pub(crate) act: Act,
+    pub(crate) operation: Operation,
     /// What the machine is set up for.
-    pub(crate) wish: Wish,
+    pub(crate) plan: PlanOptions,
     /// Another system, in this directory.
     pub(crate) root: Option<PathBuf>,
     /// One JSON object instead of text.
@@ -60,8 +60,8 @@ pub(crate) fn run(options: Options) -> u8 {
 }
 
 fn report(mut options: Options, to: &mut dyn Write, columns: usize) -> u8 {
-    if options.wish.user.is_none() {
-        options.wish.user = behind_sudo();
+    if options.plan.user.is_none() {
+        options.plan.user = behind_sudo();
     }
     let done = system(&options).and_then(|system| {
         let out = Out {
@@ -69,11 +69,11 @@ fn report(mut options: Options, to: &mut dyn Write, columns: usize) -> u8 {
             columns,
             json: options.json,
         };
-        match options.act {
-            Act::Plan => plan(&system, &options, out),
-            Act::Apply => change(&system, &options, out),
-            Act::Rollback => undo(&system, &options, out),
-            Act::Status => check(&system, &options, out),
+        match options.operation {
+            Operation::Plan => plan(&system, &options, out),
+            Operation::Apply => change(&system, &options, out),
+            Operation::Rollback => undo(&system, &options, out),
+            Operation::Status => check(&system, &options, out),
         }
     });
     match done {
@@ -141,11 +141,11 @@ fn system(options: &Options) -> Result<System, SetupError> {
 }
 
 fn plan(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupError> {
-    let found = survey(system, &options.wish)?;
+    let found = survey(system, &options.plan)?;
     written(if out.json {
-        object(out.to, &render::plan_json(&found, &options.wish))
+        object(out.to, &render::plan_json(&found, &options.plan))
     } else {
-        render::plan(out.to, &found, &options.wish, out.columns)
+        render::plan(out.to, &found, &options.plan, out.columns)
     })?;
     let conflicts = found
         .items
@@ -162,7 +162,7 @@ fn change(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupE
     if !nix::unistd::geteuid().is_root() {
         return Err(SetupError::NotRoot);
     }
-    let before = survey(system, &options.wish)?;
+    let before = survey(system, &options.plan)?;
     let todo = before
         .items
         .iter()
@@ -172,7 +172,7 @@ fn change(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupE
         return Err(nobody_to_ask(system));
     }
     if todo > 0 && !options.yes {
-        written(render::plan(out.to, &before, &options.wish, out.columns))?;
+        written(render::plan(out.to, &before, &options.plan, out.columns))?;
         if !agreed(system, todo)? {
             return Ok(exit::NOT_AS_IT_SHOULD_BE);
         }
@@ -180,17 +180,17 @@ fn change(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupE
     let mut boundaries = Boundaries::new(options.die_at);
     let (to, json, columns) = (out.to, out.json, out.columns);
     let mut told = Ok(());
-    let found = apply(system, &options.wish, &mut boundaries, |item| {
+    let found = apply(system, &options.plan, &mut boundaries, |item| {
         if !json && told.is_ok() {
             told = render::doing(to, item, columns);
         }
     })?;
     written(told)?;
-    let proofs = prove(system, options.wish.user.as_deref(), &options.wish.prefix);
+    let proofs = prove(system, options.plan.user.as_deref(), &options.plan.prefix);
     written(if json {
         object(to, &render::applied_json(&found, &proofs))
     } else {
-        render::applied(to, &found, &proofs, options.wish.user.as_deref(), columns)
+        render::applied(to, &found, &proofs, options.plan.user.as_deref(), columns)
     })?;
     Ok(code_of(&proofs))
 }
@@ -268,7 +268,7 @@ fn check(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupEr
     let proofs = match &lines {
         Some(lines) if root => {
             let (user, prefix) = set_up_for(lines);
-            let user = options.wish.user.as_deref().or(user);
+            let user = options.plan.user.as_deref().or(user);
             prefix.map_or_else(Vec::new, |prefix| prove(system, user, prefix))
         }
         _ => Vec::new(),

@@ -11,7 +11,7 @@ use crate::output::layout::WIDEST;
 use crate::output::layout::{line, lines};
 use crate::setup::command;
 use crate::setup::look::{Item, Standing, Survey};
-use crate::setup::plan::{Profile, Wish};
+use crate::setup::plan::{PlanOptions, Profile};
 use crate::setup::state::{FileState, State, Target, differences};
 use crate::setup::status::Line;
 use crate::setup::undo::Undone;
@@ -24,12 +24,12 @@ fn width(columns: usize) -> usize {
     columns.clamp(40, WIDEST)
 }
 
-fn heading(wish: &Wish) -> String {
-    let profile = match wish.profile {
+fn heading(options: &PlanOptions) -> String {
+    let profile = match options.profile {
         Profile::Least => "least",
         Profile::Documented => "documented",
     };
-    let user = wish
+    let user = options
         .user
         .as_ref()
         .map_or(String::new(), |user| format!(", for {user}"));
@@ -44,11 +44,11 @@ fn heading(wish: &Wish) -> String {
 pub(crate) fn plan(
     to: &mut dyn Write,
     found: &Survey,
-    wish: &Wish,
+    options: &PlanOptions,
     columns: usize,
 ) -> io::Result<()> {
     let width = width(columns);
-    writeln!(to, "{}", paint(TITLE, heading(wish)))?;
+    writeln!(to, "{}", paint(TITLE, heading(options)))?;
     let (done, open): (Vec<_>, Vec<_>) = found
         .items
         .iter()
@@ -301,10 +301,10 @@ fn object(fields: Value) -> Value {
 }
 
 /// The plan for scripts.
-pub(crate) fn plan_json(found: &Survey, wish: &Wish) -> Value {
+pub(crate) fn plan_json(found: &Survey, options: &PlanOptions) -> Value {
     object(json!({
-        "profile": if wish.profile == Profile::Least { "least" } else { "documented" },
-        "user": wish.user,
+        "profile": if options.profile == Profile::Least { "least" } else { "documented" },
+        "user": options.user,
         "root": found.image,
         "steps": items(found),
         "notes": found.notes,

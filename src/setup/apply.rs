@@ -6,7 +6,7 @@ use super::SetupError;
 use super::boundaries::Boundaries;
 use super::journal::Journal;
 use super::look::{Item, Standing, Survey, survey};
-use super::plan::{Wish, holds};
+use super::plan::{PlanOptions, holds};
 use super::state::{State, Target};
 use super::system::System;
 use super::targets::state;
@@ -20,7 +20,7 @@ use crate::sys::place::Entry;
 /// stands in the journal).
 pub(crate) fn apply(
     system: &System,
-    wish: &Wish,
+    options: &PlanOptions,
     boundaries: &mut Boundaries,
     mut tell: impl FnMut(&Item),
 ) -> Result<Survey, SetupError> {
@@ -28,14 +28,14 @@ pub(crate) fn apply(
         return Err(SetupError::NotRoot);
     }
     finish_interrupted(system)?;
-    let found = unobstructed(system, wish)?;
+    let found = unobstructed(system, options)?;
     let begun = super::journal::read(system.base())?;
     if todo(&found).is_empty() && begun.is_none_or(|begun| begun.complete) {
         return Ok(found);
     }
     let mut journal = Journal::open(system.base())?;
     // Another setup may have finished in the meantime.
-    let found = unobstructed(system, wish)?;
+    let found = unobstructed(system, options)?;
     let todo = todo(&found);
     for item in &todo {
         tell(item);
@@ -48,8 +48,8 @@ pub(crate) fn apply(
 }
 
 /// The survey, if there are no conflicts.
-fn unobstructed(system: &System, wish: &Wish) -> Result<Survey, SetupError> {
-    let found = survey(system, wish)?;
+fn unobstructed(system: &System, options: &PlanOptions) -> Result<Survey, SetupError> {
+    let found = survey(system, options)?;
     let conflicts: Vec<String> = found.items.iter().filter_map(obstacle).collect();
     match conflicts.is_empty() {
         true => Ok(found),

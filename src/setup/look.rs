@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::SetupError;
 use super::journal;
-use super::plan::{Action, GROUP, Known, Profile, Wish, holds, plan, wanted_sysctls};
+use super::plan::{Action, GROUP, Known, PlanOptions, Profile, holds, plan, wanted_sysctls};
 use super::source;
 use super::state::{State, Target};
 use super::status::at_boot;
@@ -64,12 +64,12 @@ const PROGRAMS: [&str; 3] = ["denet", "ebpf_diag", "ebpf_test"];
 ///
 /// # Errors
 /// What was asked for cannot be, or what decides it cannot be read.
-pub(crate) fn survey(system: &System, wish: &Wish) -> Result<Survey, SetupError> {
-    check_wish(system, wish)?;
-    let (known, notes) = known(system, wish)?;
+pub(crate) fn survey(system: &System, options: &PlanOptions) -> Result<Survey, SetupError> {
+    check_options(system, options)?;
+    let (known, notes) = known(system, options)?;
     let ours = journalled(system)?;
     let mut seen = BTreeSet::new();
-    let items = plan(wish, &known)
+    let items = plan(options, &known)
         .into_iter()
         .filter(|action| seen.insert(action.target.clone()))
         .map(|action| item(system, action, &ours));
@@ -106,11 +106,11 @@ fn look<T>(what: &str, result: io::Result<T>) -> Result<T, SetupError> {
     })
 }
 
-fn check_wish(system: &System, wish: &Wish) -> Result<(), SetupError> {
-    if !wish.prefix.is_absolute() {
+fn check_options(system: &System, options: &PlanOptions) -> Result<(), SetupError> {
+    if !options.prefix.is_absolute() {
         return Err(refused("--prefix takes an absolute path"));
     }
-    if let Some(user) = &wish.user {
+    if let Some(user) = &options.user {
         look(PASSWD, system.text(PASSWD))?;
         match accounts::exists(&system.tree(), user) {
             Fact::Known(()) => {}
@@ -120,7 +120,7 @@ fn check_wish(system: &System, wish: &Wish) -> Result<(), SetupError> {
             }
         }
     }
-    for (key, value) in &wish.sysctls {
+    for (key, value) in &options.sysctls {
         if sysctl(key).is_none() || value.parse::<i64>().is_err() {
             return Err(refused(format!(
                 "--with sysctl=KEY=VALUE takes a name such as kernel.perf_event_paranoid and a number, not {key}={value}"
@@ -155,7 +155,7 @@ fn same_architecture(system: &System) -> Result<(), SetupError> {
     }
 }
 
-fn known(system: &System, wish: &Wish) -> Result<(Known, Vec<String>), SetupError> {
+fn known(system: &System, options: &PlanOptions) -> Result<(Known, Vec<String>), SetupError> {
     let tree = system.tree();
     let live = system.is_live();
     let has = |path: &str| tree.stat(path).is_ok();
@@ -176,7 +176,7 @@ fn known(system: &System, wish: &Wish) -> Result<(Known, Vec<String>), SetupErro
     let free_gid = look("/etc/group", system.free_gid())?;
     let debug = Path::new("/sys/kernel/debug");
     let debugfs = system.observe(&Target::MountOptions(debug.into())).ok();
-    let sysctls = wanted_sysctls(wish).into_iter().map(|(key, ..)| {
+    let sysctls = wanted_sysctls(options).into_iter().map(|(key, ..)| {
         let now = system.observe(&Target::Sysctl(key.clone())).ok();
         let number = now.and_then(|state| match state {
             State::Value(value) => value.parse().ok(),
@@ -192,14 +192,14 @@ fn known(system: &System, wish: &Wish) -> Result<(Known, Vec<String>), SetupErro
         group,
         free_gid,
         binaries: binaries()?,
-        missing: missing(system, &wish.prefix.join("bin"))?,
+        missing: missing(system, &options.prefix.join("bin"))?,
         debugfs: debugfs
             .filter(|state| matches!(state, State::Options { .. }))
             .and_then(|_| mounts::group_and_mode(debug).ok()),
         sysctls: sysctls.collect(),
     };
-    let mut notes = notes(wish, &known, live, mounts_too);
-    notes.extend(paranoid_note(wish, perf_event_paranoid(&tree)));
+    let mut notes = notes(options, &known, live, mounts_too);
+    notes.extend(paranoid_note(options, perf_event_paranoid(&tree)));
     Ok((known, notes))
 }
 
@@ -216,13 +216,13 @@ fn perf_event_paranoid(tree: &Root) -> Option<i64> {
 
 /// Whoever follows the classic guides wonders why a level above 1 hides what they promise. To lower it
 /// is no advice: it opens perf to every user, and denet gains nothing.
-fn paranoid_note(wish: &Wish, now: Option<i64>) -> Option<String> {
+fn paranoid_note(options: &PlanOptions, now: Option<i64>) -> Option<String> {
     /// Debian's and Ubuntu's kernels ask for more than CAP_PERFMON from here on.
     const DISTRIBUTIONS: i64 = 3;
     let normal = |key: &str| key.replace('/', ".") == PARANOID;
-    let asked = wish.sysctls.iter().rfind(|(key, _)| normal(key));
+    let asked = options.sysctls.iter().rfind(|(key, _)| normal(key));
     let level = asked.and_then(|(_, value)| value.parse().ok()).or(now)?;
-    if wish.profile != Profile::Documented || level <= 1 {
+    if options.profile != Profile::Documented || level <= 1 {
         return None;
     }
     let capable = if level >= DISTRIBUTIONS {
@@ -245,9 +245,9 @@ fn may_mount() -> bool {
         .is_none_or(|own| own.uid != 0 || own.effective.has(Cap::SysAdmin))
 }
 
-fn notes(wish: &Wish, known: &Known, live: bool, mounts_too: bool) -> Vec<String> {
+fn notes(options: &PlanOptions, known: &Known, live: bool, mounts_too: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    if wish.user.is_none() {
+    if options.user.is_none() {
         notes.push(format!(
             "no user is added to the group {GROUP}: name one with --user NAME"
         ));
@@ -388,9 +388,9 @@ mod tests {
     use super::*;
     use crate::sys::root::tests::Tree;
 
-    fn wish(profile: Profile, sysctls: &[(&str, &str)]) -> Wish {
+    fn options(profile: Profile, sysctls: &[(&str, &str)]) -> PlanOptions {
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-        Wish {
+        PlanOptions {
             profile,
             user: None,
             xdp: false,
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_level_above_one_is_told_with_the_documented_profile_and_never_to_be_lowered() {
-        let documented = wish(Profile::Documented, &[]);
+        let documented = options(Profile::Documented, &[]);
         let two = paranoid_note(&documented, Some(2)).unwrap();
         assert!(
             two.starts_with("kernel.perf_event_paranoid is 2: above 1"),
@@ -416,12 +416,12 @@ mod tests {
         for quiet in [Some(1), Some(-1), None] {
             assert_eq!(paranoid_note(&documented, quiet), None);
         }
-        assert_eq!(paranoid_note(&wish(Profile::Least, &[]), Some(3)), None);
+        assert_eq!(paranoid_note(&options(Profile::Least, &[]), Some(3)), None);
     }
 
     #[test]
     fn the_level_that_is_asked_for_is_the_one_that_counts() {
-        let asked = |value| wish(Profile::Documented, &[(PARANOID, value)]);
+        let asked = |value| options(Profile::Documented, &[(PARANOID, value)]);
         assert_eq!(paranoid_note(&asked("1"), Some(3)), None);
         let raised = paranoid_note(&asked("2"), Some(0)).unwrap();
         assert!(raised.contains("paranoid is 2"), "{raised}");

@@ -31,7 +31,7 @@ pub(crate) enum Profile {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub(crate) struct PlanOptions {
     /// How much is opened.
     pub(crate) profile: Profile,
     /// Who is to profile; nobody is added to the group without.
@@ -102,23 +102,23 @@ fn action(steps: Vec<Step>, target: Target, wanted: State, why: &'static str) ->
 }
 
 /// Everything that is asked for, in the order in which it is done.
-pub(crate) fn plan(wish: &Wish, known: &Known) -> Vec<Action> {
+pub(crate) fn plan(options: &PlanOptions, known: &Known) -> Vec<Action> {
     let gid = known.group.as_ref().map_or(known.free_gid, |(gid, _)| *gid);
     let mut all = vec![group(known, gid)];
-    all.extend(wish.user.as_deref().map(member));
+    all.extend(options.user.as_deref().map(member));
     all.extend(known.missing.iter().map(|at| directory(at)));
     for (from, bytes) in &known.binaries {
-        all.extend(binary(wish, from, bytes, gid));
+        all.extend(binary(options, from, bytes, gid));
     }
-    if wish.any_scope {
+    if options.any_scope {
         all.extend(asset(assets::SCOPE));
     }
     if known.systemd {
-        all.extend(units(wish, known));
+        all.extend(units(options, known));
     }
-    all.extend(settings(wish));
+    all.extend(settings(options));
     if known.live {
-        all.extend(now(wish, known, gid));
+        all.extend(now(options, known, gid));
     }
     all
 }
@@ -163,10 +163,10 @@ fn directory(at: &Path) -> Action {
 }
 
 /// What `setcap(8)` calls the capabilities that are asked for.
-fn caps(wish: &Wish) -> (&'static str, CapSet) {
+fn caps(options: &PlanOptions) -> (&'static str, CapSet) {
     let base = CapSet::of(Cap::Bpf).or(CapSet::of(Cap::Perfmon));
     let (net, syslog) = (CapSet::of(Cap::NetAdmin), CapSet::of(Cap::Syslog));
-    match (wish.xdp, wish.kernel_symbols) {
+    match (options.xdp, options.kernel_symbols) {
         (false, false) => ("cap_bpf,cap_perfmon", base),
         (true, false) => ("cap_bpf,cap_perfmon,cap_net_admin", base.or(net)),
         (false, true) => ("cap_bpf,cap_perfmon,cap_syslog", base.or(syslog)),
@@ -192,9 +192,9 @@ fn capability_attribute(set: CapSet) -> String {
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn binary(wish: &Wish, from: &Path, bytes: &[u8], gid: u32) -> Option<Action> {
-    let to = wish.prefix.join("bin").join(from.file_name()?);
-    let (names, set) = caps(wish);
+fn binary(options: &PlanOptions, from: &Path, bytes: &[u8], gid: u32) -> Option<Action> {
+    let to = options.prefix.join("bin").join(from.file_name()?);
+    let (names, set) = caps(options);
     let state = FileState {
         mode: 0o750,
         uid: 0,
@@ -275,7 +275,7 @@ fn enable(unit: &'static str, wanted_by: &str) -> Vec<Action> {
 /// Kernels from here on hand the group of tracefs on to events that appear later.
 const HANDS_ON: Release = Release(5, 10);
 
-fn units(wish: &Wish, known: &Known) -> Vec<Action> {
+fn units(options: &PlanOptions, known: &Known) -> Vec<Action> {
     let mut all = asset(assets::SYSUSERS);
     all.extend(asset(assets::MOUNT));
     all.extend(asset(assets::UNIT));
@@ -283,7 +283,7 @@ fn units(wish: &Wish, known: &Known) -> Vec<Action> {
     if known.release.is_some_and(|release| release < HANDS_ON) {
         all.extend(asset(assets::RULE));
     }
-    if wish.profile == Profile::Documented {
+    if options.profile == Profile::Documented {
         all.extend(asset(assets::DEBUGFS));
         all.extend(asset(assets::WRITABLE));
         all.extend(enable(assets::WRITABLE_NAME, "sysinit.target"));
@@ -345,13 +345,13 @@ fn tracing(known: &Known, writable: bool, gid: u32) -> Vec<Action> {
 }
 
 /// What holds until the next boot, so that none is needed.
-fn now(wish: &Wish, known: &Known, gid: u32) -> Vec<Action> {
-    let writable = wish.profile == Profile::Documented;
+fn now(options: &PlanOptions, known: &Known, gid: u32) -> Vec<Action> {
+    let writable = options.profile == Profile::Documented;
     let mut all = match known.confidential {
         true => Vec::new(),
         false => tracing(known, writable, gid),
     };
-    for (key, value, risk) in wanted_sysctls(wish) {
+    for (key, value, risk) in wanted_sysctls(options) {
         let before = known.sysctls.iter().find(|(known, _)| *known == key);
         all.push(action(
             vec![Step::Sysctl {

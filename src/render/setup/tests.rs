@@ -24,8 +24,8 @@ fn found(image: Option<&str>) -> Survey {
     }
 }
 
-fn wish() -> Wish {
-    Wish {
+fn options() -> PlanOptions {
+    PlanOptions {
         profile: Profile::Least,
         user: Some("ann".to_owned()),
         xdp: false,
@@ -39,7 +39,7 @@ fn wish() -> Wish {
 fn told(image: Option<&str>) -> [String; 2] {
     let (mut listed, mut done) = (Vec::new(), Vec::new());
     let found = found(image);
-    plan(&mut listed, &found, &wish(), 80).unwrap();
+    plan(&mut listed, &found, &options(), 80).unwrap();
     applied(&mut done, &found, &[], Some("ann"), 80).unwrap();
     [listed, done].map(|text| {
         let text = String::from_utf8(text).unwrap();
@@ -57,7 +57,7 @@ fn what_is_told_of_an_image_changes_no_other_system() {
     );
     assert!(done.ends_with(&format!("\n{setup} --rollback\n")), "{done}");
     assert_eq!((listed + &done).matches("sudo").count(), 2);
-    let json = plan_json(&found(Some("/srv/my image")), &wish());
+    let json = plan_json(&found(Some("/srv/my image")), &options());
     assert_eq!(json["root"], "/srv/my image");
     let step = &json["steps"][0]["steps"][0];
     assert_eq!(step["kind"], "group");
@@ -91,7 +91,7 @@ fn what_is_told_of_this_system_can_be_typed() {
         done.ends_with("\n  sudo denet setup --rollback\n"),
         "{done}"
     );
-    let json = plan_json(&found(None), &wish());
+    let json = plan_json(&found(None), &options());
     let step = &json["steps"][0]["steps"][0];
     assert_eq!(step["command"], "sudo groupadd --system tracing");
     assert!(json["root"].is_null());

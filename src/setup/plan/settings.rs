@@ -1,26 +1,26 @@
 //! Which sysctls are set, in which file, and what each exposes.
 
-use super::{Action, Profile, Wish, asset, file, install};
+use super::{Action, PlanOptions, Profile, asset, file, install};
 use crate::checks::step::Step;
 use crate::setup::assets;
 
 /// The file of settings, where some are asked for.
-pub(super) fn settings(wish: &Wish) -> Vec<Action> {
+pub(super) fn settings(options: &PlanOptions) -> Vec<Action> {
     let documented = assets::SYSCTLS;
-    let lines: Vec<String> = wish.sysctls.iter().map(line).collect();
-    match (wish.profile, lines.is_empty()) {
+    let lines: Vec<String> = options.sysctls.iter().map(line).collect();
+    match (options.profile, lines.is_empty()) {
         (Profile::Least, true) => Vec::new(),
         (Profile::Documented, true) => asset(documented),
         (Profile::Least, false) => {
             let head = "# Asked for with denet setup --with sysctl=KEY=VALUE".to_owned();
             let lines: Vec<String> = [head].into_iter().chain(lines).collect();
             let (bytes, why) = (text(&lines), "asked for with --with sysctl");
-            let steps = vec![write(wish, lines, false)];
+            let steps = vec![write(options, lines, false)];
             file(documented.to, bytes, steps, why)
         }
         (Profile::Documented, false) => {
             let bytes = [documented.bytes, &text(&lines)].concat();
-            let steps = vec![install(documented), write(wish, lines, true)];
+            let steps = vec![install(documented), write(options, lines, true)];
             let why = "asked for by classic guides, and with --with sysctl";
             file(documented.to, bytes, steps, why)
         }
@@ -37,8 +37,8 @@ fn text(lines: &[String]) -> Vec<u8> {
 }
 
 /// The lines of what is asked for by name, with what each setting exposes.
-fn write(wish: &Wish, lines: Vec<String>, append: bool) -> Step {
-    let told = wish.sysctls.iter().filter_map(|setting| {
+fn write(options: &PlanOptions, lines: Vec<String>, append: bool) -> Step {
+    let told = options.sysctls.iter().filter_map(|setting| {
         let risk = exposed(&setting.0, &setting.1);
         (!risk.is_empty()).then(|| format!("{}: {risk}", line(setting)))
     });
@@ -95,12 +95,12 @@ pub(super) fn exposed(key: &str, value: &str) -> &'static str {
 
 /// All settings that are asked for, with what each exposes. Of one that is there twice the last counts,
 /// as it does in the file.
-pub(crate) fn wanted_sysctls(wish: &Wish) -> Vec<(String, String, &'static str)> {
+pub(crate) fn wanted_sysctls(options: &PlanOptions) -> Vec<(String, String, &'static str)> {
     let documented = DOCUMENTED
         .iter()
-        .filter(|_| wish.profile == Profile::Documented)
+        .filter(|_| options.profile == Profile::Documented)
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let all: Vec<_> = documented.chain(wish.sysctls.iter().cloned()).collect();
+    let all: Vec<_> = documented.chain(options.sysctls.iter().cloned()).collect();
     let again = |at: usize| all[at + 1..].iter().any(|(key, _)| *key == all[at].0);
     let last = (0..all.len()).filter(|at| !again(*at)).map(|at| &all[at]);
     last.map(|(key, value)| (key.clone(), value.clone(), exposed(key, value)))

@@ -1,10 +1,10 @@
-//! Which steps are planned for which wish, on which machine.
+//! Which steps are planned for which options, on which machine.
 
 use super::settings::exposed;
 use super::*;
 
-fn wish(profile: Profile) -> Wish {
-    Wish {
+fn options(profile: Profile) -> PlanOptions {
+    PlanOptions {
         profile,
         user: Some("ann".to_owned()),
         xdp: false,
@@ -30,8 +30,8 @@ fn known() -> Known {
     }
 }
 
-fn texts(wish: &Wish, known: &Known) -> Vec<String> {
-    let all = plan(wish, known);
+fn texts(options: &PlanOptions, known: &Known) -> Vec<String> {
+    let all = plan(options, known);
     all.iter()
         .flat_map(|action| action.steps.iter().map(Step::text))
         .collect()
@@ -39,7 +39,7 @@ fn texts(wish: &Wish, known: &Known) -> Vec<String> {
 
 #[test]
 fn the_least_profile_sets_nothing_that_opens_the_machine() {
-    let texts = texts(&wish(Profile::Least), &known()).join("\n");
+    let texts = texts(&options(Profile::Least), &known()).join("\n");
     for word in ["sysctl", "g+w", "0770", "debug", "sys_admin", "dac_"] {
         assert!(!texts.contains(word), "{word}: {texts}");
     }
@@ -49,7 +49,7 @@ fn the_least_profile_sets_nothing_that_opens_the_machine() {
 
 #[test]
 fn the_documented_one_says_what_each_step_exposes() {
-    let all = plan(&wish(Profile::Documented), &known());
+    let all = plan(&options(Profile::Documented), &known());
     let opening = all.iter().filter(|action| {
         matches!(
             action.target,
@@ -61,16 +61,16 @@ fn the_documented_one_says_what_each_step_exposes() {
     assert!(risks.iter().all(|risk| !risk.is_empty()), "{risks:?}");
 }
 
-fn with(profile: Profile, sysctls: &[(&str, &str)]) -> Wish {
+fn with(profile: Profile, sysctls: &[(&str, &str)]) -> PlanOptions {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-    Wish {
+    PlanOptions {
         sysctls: sysctls.iter().map(owned).collect(),
-        ..wish(profile)
+        ..options(profile)
     }
 }
 
-fn file_of_settings(wish: &Wish) -> Action {
-    let all = plan(wish, &known());
+fn file_of_settings(options: &PlanOptions) -> Action {
+    let all = plan(options, &known());
     let path = Target::Path(assets::SYSCTLS.to.into());
     all.into_iter()
         .find(|action| action.target == path)
@@ -147,11 +147,11 @@ fn of_a_setting_that_is_asked_for_twice_the_last_counts() {
 
 #[test]
 fn the_directory_of_settings_is_made_before_the_file() {
-    for wish in [
-        wish(Profile::Documented),
+    for options in [
+        options(Profile::Documented),
         with(Profile::Least, &[("a.b", "1")]),
     ] {
-        let all = plan(&wish, &known());
+        let all = plan(&options, &known());
         let at = |path: &str| {
             let target = Target::Path(path.into());
             all.iter()
@@ -168,7 +168,7 @@ fn what_makes_no_sense_somewhere_is_not_planned_there() {
         live: false,
         ..known()
     };
-    let all = plan(&wish(Profile::Documented), &image);
+    let all = plan(&options(Profile::Documented), &image);
     let live = |target: &Target| {
         matches!(
             target,
@@ -180,20 +180,20 @@ fn what_makes_no_sense_somewhere_is_not_planned_there() {
         confidential: true,
         ..known()
     };
-    let all = plan(&wish(Profile::Documented), &locked_down);
+    let all = plan(&options(Profile::Documented), &locked_down);
     let mounts = |target: &Target| matches!(target, Target::Mount { .. } | Target::MountOptions(_));
     assert!(!all.iter().any(|action| mounts(&action.target)));
     let bare = Known {
         systemd: false,
         ..known()
     };
-    let texts = texts(&wish(Profile::Least), &bare).join("\n");
+    let texts = texts(&options(Profile::Least), &bare).join("\n");
     assert!(!texts.contains("systemd"), "{texts}");
 }
 
 #[test]
 fn capabilities_are_written_as_the_kernel_reads_them() {
     // getfattr -e hex -n security.capability, after setcap cap_bpf,cap_perfmon=ep.
-    let hex = capability_attribute(caps(&wish(Profile::Least)).1);
+    let hex = capability_attribute(caps(&options(Profile::Least)).1);
     assert_eq!(hex, "010000020000000000000000c000000000000000");
 }
