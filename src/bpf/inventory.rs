@@ -9,7 +9,7 @@ use aya_obj::generated::{
 };
 
 use super::kernel::{bpf, bpf_fd, zeroed};
-use crate::decode::uapi::loaded::{Holder, HungAt, LoadedLink, LoadedMap, LoadedProgram};
+use crate::decode::uapi::loaded::{AttachedTo, Holder, LoadedLink, LoadedMap, LoadedProgram};
 use crate::decode::uapi::maps::map_type;
 use crate::decode::uapi::sections::ProgramKind;
 use crate::sys::root::Root;
@@ -82,31 +82,31 @@ pub(crate) fn links() -> io::Result<Vec<LoadedLink>> {
     })
 }
 
-fn place(fd: &OwnedFd, info: &bpf_link_info) -> HungAt {
+fn place(fd: &OwnedFd, info: &bpf_link_info) -> AttachedTo {
     let is = |kind: bpf_link_type| info.type_ == kind as u32;
     // SAFETY: integers all; which of them the kernel filled in, its type says.
     unsafe {
         let filled = &info.__bindgen_anon_1;
         if is(bpf_link_type::BPF_LINK_TYPE_RAW_TRACEPOINT) {
-            HungAt::RawTracepoint(name_in(fd, |info, buffer| {
+            AttachedTo::RawTracepoint(name_in(fd, |info, buffer| {
                 info.__bindgen_anon_1.raw_tracepoint.tp_name = buffer;
                 info.__bindgen_anon_1.raw_tracepoint.tp_name_len = NAME_BYTES as u32;
             }))
         } else if is(bpf_link_type::BPF_LINK_TYPE_PERF_EVENT) {
             // Where the name goes is the same for every kind of event.
-            HungAt::PerfEvent(name_in(fd, |info, buffer| {
+            AttachedTo::PerfEvent(name_in(fd, |info, buffer| {
                 let event = &mut info.__bindgen_anon_1.perf_event.__bindgen_anon_1;
                 event.tracepoint.tp_name = buffer;
                 event.tracepoint.name_len = NAME_BYTES as u32;
             }))
         } else if is(bpf_link_type::BPF_LINK_TYPE_TRACING) {
-            HungAt::KernelType(filled.tracing.target_btf_id)
+            AttachedTo::KernelType(filled.tracing.target_btf_id)
         } else if is(bpf_link_type::BPF_LINK_TYPE_XDP) {
-            HungAt::Xdp(filled.xdp.ifindex)
+            AttachedTo::Xdp(filled.xdp.ifindex)
         } else if is(bpf_link_type::BPF_LINK_TYPE_CGROUP) {
-            HungAt::Cgroup(filled.cgroup.cgroup_id)
+            AttachedTo::Cgroup(filled.cgroup.cgroup_id)
         } else {
-            HungAt::Other(info.type_)
+            AttachedTo::Other(info.type_)
         }
     }
 }

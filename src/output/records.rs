@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::escape;
 use super::{Format, Output};
-use crate::sys::patient::Patient;
+use crate::sys::blocking_writer::BlockingWriter;
 use crate::sys::place::Place;
 
 /// Writes the records to every output that was requested.
@@ -39,7 +39,11 @@ impl Records {
             });
         };
         if let Some(format) = output.stdout {
-            add("stdout".to_owned(), format, Box::new(Patient(io::stdout())));
+            add(
+                "stdout".to_owned(),
+                format,
+                Box::new(BlockingWriter(io::stdout())),
+            );
         }
         if let Some((path, format)) = &output.out {
             let name = path.display().to_string();

@@ -8,7 +8,7 @@ use super::escape::printable_lines;
 use super::records::Records;
 use super::status::Status;
 use super::{Output, page, width};
-use crate::sys::patient::Patient;
+use crate::sys::blocking_writer::BlockingWriter;
 use crate::sys::{inherited, terminal};
 
 /// The error if nothing can be reported.
@@ -159,5 +159,5 @@ impl Reporter {
 
 /// Writes to stderr in one call.
 fn show(text: &str) -> io::Result<()> {
-    Patient(io::stderr()).write_all(printable_lines(text).as_bytes())
+    BlockingWriter(io::stderr()).write_all(printable_lines(text).as_bytes())
 }

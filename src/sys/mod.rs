@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "system calls that no safe crate here wraps")]
 
 pub mod account;
+pub(crate) mod blocking_writer;
 pub mod capabilities;
 pub(crate) mod clock;
 pub mod counters;
@@ -20,7 +21,6 @@ pub(crate) mod names;
 pub mod namespace;
 pub mod netlink;
 pub mod page;
-pub(crate) mod patient;
 pub(crate) mod place;
 pub mod processes;
 pub mod release;

@@ -29,10 +29,10 @@ pub(crate) struct LoadedMap {
     pub(crate) max_entries: u32,
 }
 
-/// Where a program hangs.
+/// What a program is attached to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum HungAt {
+pub(crate) enum AttachedTo {
     /// A raw tracepoint, by name.
     RawTracepoint(String),
     /// A tracepoint by types, a function or a security hook: the number of its type in the kernel's
@@ -55,7 +55,7 @@ pub(crate) struct LoadedLink {
     pub(crate) id: u32,
     /// The program that it holds.
     pub(crate) program: u32,
-    pub(crate) at: HungAt,
+    pub(crate) at: AttachedTo,
 }
 
 /// A descriptor of some process that keeps a program at a tracepoint or function, link or not.

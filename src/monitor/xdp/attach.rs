@@ -14,7 +14,7 @@ use crate::bpf::object::Maps;
 use crate::bpf::{KernelError, inventory, kernel, pins};
 use crate::checks;
 use crate::checks::finding::Finding;
-use crate::decode::uapi::loaded::HungAt;
+use crate::decode::uapi::loaded::AttachedTo;
 use crate::facts::Fact;
 use crate::facts::interfaces::{Interface, XdpProgram};
 use crate::sys::root::Root;
@@ -249,7 +249,7 @@ fn named(interface: &Interface, of: &XdpProgram) -> String {
         return base;
     };
     let links = inventory::links().unwrap_or_default();
-    let is_its = |hung: &HungAt| *hung == HungAt::Xdp(interface.index);
+    let is_its = |to: &AttachedTo| *to == AttachedTo::Xdp(interface.index);
     let link = links
         .iter()
         .find(|it| it.program == of.program && is_its(&it.at));

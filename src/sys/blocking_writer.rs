@@ -7,10 +7,10 @@ use std::os::fd::AsFd;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Waits where there is no room, as if it blocked.
-pub(crate) struct Patient<W>(pub(crate) W);
+/// Waits until there is room, as if the descriptor were blocking.
+pub(crate) struct BlockingWriter<W>(pub(crate) W);
 
-impl<W: Write + AsFd> Patient<W> {
+impl<W: Write + AsFd> BlockingWriter<W> {
     fn until_room<T>(&mut self, mut write: impl FnMut(&mut W) -> io::Result<T>) -> io::Result<T> {
         loop {
             match write(&mut self.0) {
@@ -26,7 +26,7 @@ impl<W: Write + AsFd> Patient<W> {
     }
 }
 
-impl<W: Write + AsFd> Write for Patient<W> {
+impl<W: Write + AsFd> Write for BlockingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.until_room(|to| to.write(bytes))
     }
@@ -80,7 +80,7 @@ mod tests {
             from.read_to_end(&mut all).map(|_| all.len())
         });
         let much = vec![b'x'; 1 << 20];
-        let mut to = Patient(Reporting(to, full));
+        let mut to = BlockingWriter(Reporting(to, full));
         to.write_all(&much).unwrap();
         drop(to);
         assert_eq!(reading.join().unwrap().unwrap(), much.len());
