@@ -21,7 +21,7 @@ pub(crate) struct Kernel {
     ring_bytes: u32,
     types: Option<KernelTypes>,
     // Where forks are reported: the offset of `files` in `task_struct`, 0 if that is not known.
-    births: Option<u32>,
+    forks: Option<u32>,
     /// Constants that limit which processes' memory may be read; empty if there is no limit.
     pub(super) access: Constants,
 }
@@ -59,7 +59,7 @@ impl Kernel {
     ) -> Self {
         let btf = followed.btf;
         let files = |btf: &Btf<'_>| btf.member_path("task_struct", &["files"]);
-        let births = plan.is_some_and(|plan| plan.births).then(|| {
+        let forks = plan.is_some_and(|plan| plan.reports_forks).then(|| {
             let offset = types::with(btf, files).ok().flatten();
             offset.unwrap_or_default()
         });
@@ -73,7 +73,7 @@ impl Kernel {
             running: followed.running,
             ring_bytes: plan.map_or(RING_BYTES, |plan| plan.ring_bytes),
             types: types.and_then(Result::ok),
-            births,
+            forks,
             access: match followed.is_limited {
                 true => access(btf),
                 false => Vec::new(),
@@ -135,7 +135,7 @@ pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants
         ("follow_all", all.into()),
         ("follow_threads_only", (!kernel.descendants).into()),
     ]);
-    if let Some(files) = kernel.births {
+    if let Some(files) = kernel.forks {
         constants.extend([("births_are_told", 1), ("task_files_offset", files)]);
     }
     if let Some(walk) = kernel.walk() {

@@ -78,5 +78,5 @@ pub(crate) struct Plan {
     pub(crate) slots: Option<u32>,
     pub(crate) settings: Vec<MapSetting>,
     /// Forks are reported as well, each before the child runs.
-    pub(crate) births: bool,
+    pub(crate) reports_forks: bool,
 }

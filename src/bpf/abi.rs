@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 /// Counters in a task's own table.
 pub const CELLS: usize = 64;
-/// Bits of a cell that hold its key; the count stands above them.
+/// Bits of a cell that hold its key; the count is above them.
 pub const CELL_KEY_BITS: u32 = 10;
 /// Syscall numbers from here on have no cell and go to the spill map.
 pub const CELL_NR_LIMIT: u32 = 512;
@@ -13,24 +13,24 @@ pub const CELL_NR_LIMIT: u32 = 512;
 pub const CELL_COMPAT: u32 = CELL_NR_LIMIT;
 /// `exit_status` is known.
 pub const EXIT_KNOWN: u32 = 1;
-/// It is that of the whole process, whichever thread this is.
+/// `exit_status` is that of the whole process, even if this is not its first thread.
 pub const EXIT_OF_GROUP: u32 = 2;
 /// No thread of the process is left.
 pub const EXIT_LAST: u32 = 4;
-/// Nobody who is followed is its parent.
+/// Its parent is not followed.
 pub const EXIT_ORPHAN: u32 = 8;
 /// The user may not trace it, so its memory is not read.
 pub const EXIT_PRIVATE: u32 = 16;
-/// It is denet's own child, which waits to execute the command: the arguments that it passes are the user's.
+/// It is denet's own stopped child, which executes the command: the arguments that it passes are the user's.
 pub const EXIT_WAITING: u32 = 32;
 /// Bytes of a `task_struct` that a sample holds.
 pub const SAMPLE_BYTES: usize = 8192;
-/// Samples that are taken.
+/// Number of samples.
 pub const SAMPLES: usize = 3;
 /// First argument that makes the sampling program take a sample.
 pub const SAMPLE_COOKIE: u64 = 0x64_656e_6574;
 
-/// `struct denet_task`: a followed task and what it called.
+/// `struct denet_task`: a followed task and its calls.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct Task {
@@ -46,23 +46,23 @@ pub struct Task {
     pub process_start_ns: u64,
     /// `CLOCK_MONOTONIC` when the task ended, 0 while it lives.
     pub end_ns: u64,
-    /// Its wait status, once it ended.
+    /// Its wait status, after it has ended.
     pub exit_status: u32,
-    /// What of its end is known: [`EXIT_KNOWN`] and so on; 0 where the kernel has no BTF, or nobody asked.
+    /// What is known about its exit: [`EXIT_KNOWN`] and so on; 0 if the kernel has no BTF, or if not requested.
     pub exit_flags: u32,
     /// Its name, NUL-padded.
     pub comm: [u8; 16],
-    /// Told of by a stream, lost ones too.
+    /// Number of records that a stream sent for it, with lost ones.
     pub events: u64,
-    /// `CLOCK_MONOTONIC` when the call began whose end a stream waits for, else 0.
+    /// `CLOCK_MONOTONIC` when the call in progress began, for a stream; else 0.
     pub call: u64,
-    /// Of a slot: followed tasks that belong there and are kept elsewhere.
+    /// For a slot: how many followed tasks that hash to it are kept in the map instead.
     pub displaced: u64,
     /// `count << CELL_KEY_BITS | key`; 0 is a free cell.
     pub cells: [u64; CELLS],
 }
 
-/// `struct denet_spill_key`: whose count it is, and of what.
+/// `struct denet_spill_key`: the process and the syscall of a count.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct SpillKey {
@@ -78,7 +78,7 @@ pub struct SpillKey {
     pub _pad: u32,
 }
 
-/// `struct denet_control`: what the kernel side keeps account of.
+/// `struct denet_control`: counters of the eBPF programs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes)]
 pub struct Control {
@@ -86,48 +86,48 @@ pub struct Control {
     pub tasks_started: u64,
     /// Followed tasks that ended.
     pub tasks_ended: u64,
-    /// Calls that were seen and cannot be shown.
+    /// Calls that were seen, but cannot be shown.
     pub lost_calls: u64,
-    /// Tasks for which no memory was left: their calls are among `lost_calls`.
+    /// Tasks for which there was no memory: their calls are included in `lost_calls`.
     pub tasks_without_memory: u64,
     /// Insertions that the full spill map refused.
     pub spill_full: u64,
-    /// Ended tasks that found no room in the ring buffer: their calls are among `lost_calls`.
+    /// Ended tasks for which there was no room in the ring buffer: their calls are included in `lost_calls`.
     pub records_lost: u64,
     /// Children that could not be identified or remembered, and are not followed.
     pub tasks_unfollowed: u64,
-    /// Of the tasks followed, those that ran already.
+    /// Of the followed tasks, those that were already running.
     pub tasks_walked: u64,
-    /// Set by user space: wake it at each end of a task.
+    /// Set by user space: wake it whenever a task ends.
     pub wake_on_exit: u64,
-    /// Records of a stream that found no room in the ring buffer, or were never made.
+    /// Records of a stream for which there was no room in the ring buffer, or which were never made.
     pub events_lost: u64,
-    /// Calls for whose beginning there was no memory: they are among `events_lost`.
+    /// Calls for whose beginning there was no memory: they are included in `events_lost`.
     pub calls_unmatched: u64,
-    /// What a stream's programs did not add up, because a table was full.
+    /// Entries that a stream's programs could not add, because a map was full.
     pub tables_full: u64,
 }
 
-/// First word of a record that says no more than "look".
+/// First word of a record that only wakes denet.
 pub const RECORD_LOOK: u64 = 0;
-/// First word of a [`Birth`].
+/// First word of a [`Fork`].
 pub const RECORD_BIRTH: u64 = 5;
-/// Kinds are below; what is above is the identity of an ended [`Task`].
+/// First words below this are kinds of records; others are the identity of an ended [`Task`].
 pub const RECORD_KINDS: u64 = 4096;
 
-/// `struct denet_event`: what each record of a stream begins with.
+/// `struct denet_event`: the head of each record of a stream.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct Event {
     /// `RECORD_`
     pub kind: u64,
-    /// Of its thread, from 1 on: where there is a gap, records were lost.
+    /// Number of the record within its thread, from 1 on: a gap shows lost records.
     pub seq: u64,
     /// With `tid`, the identity of the thread.
     pub thread_start_ns: u64,
     /// `CLOCK_MONOTONIC` when the call began.
     pub start_ns: u64,
-    /// When it ended.
+    /// `CLOCK_MONOTONIC` when it ended.
     pub end_ns: u64,
     /// Thread id in the initial pid namespace when the call began.
     pub tid: u32,
@@ -143,20 +143,20 @@ pub const FILES_SHARED: u32 = 2;
 /// `struct denet_birth`: a thread or process begins.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
-pub struct Birth {
-    /// Of who begot it.
+pub struct Fork {
+    /// The thread that forked.
     pub head: Event,
     /// With `child_tid`, the identity of the thread.
     pub child_start_ns: u64,
-    /// Thread id in the initial pid namespace.
+    /// Thread id of the child in the initial pid namespace.
     pub child_tid: u32,
     /// Its process.
     pub child_tgid: u32,
-    /// `FILES_`; 0: it is not known what it has of descriptors.
+    /// `FILES_`; 0: it is not known whether descriptors are shared.
     pub files: u32,
     /// Padding.
     pub _pad: u32,
-    /// Of both.
+    /// Thread name of both.
     pub comm: [u8; 16],
 }
 
@@ -166,14 +166,14 @@ pub struct Birth {
 pub struct Sample {
     /// `bpf_get_current_pid_tgid()`: tgid above, tid below; 0 if no sample was taken.
     pub pid_tgid: u64,
-    /// Where its `pt_regs` lie, as `sys_exit` was told; 0 if it was not seen there.
+    /// Address of its `pt_regs`, as `sys_exit` received it; 0 if it was not seen there.
     pub regs: u64,
     /// The first bytes of its `task_struct`.
     pub task: [u8; SAMPLE_BYTES],
 }
 
 impl Sample {
-    /// None was taken.
+    /// No sample was taken.
     pub const NONE: Self = Self {
         pid_tgid: 0,
         regs: 0,
@@ -181,18 +181,18 @@ impl Sample {
     };
 }
 
-/// `struct denet_smoke`: whose calls the smoke test counts, and how many there were.
+/// `struct denet_smoke`: the task whose calls the smoke test counts, and their number.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct Smoke {
-    /// `bpf_get_current_pid_tgid()`: tgid above, tid below, in the initial pid namespace; 0 until learnt.
+    /// `bpf_get_current_pid_tgid()`: tgid above, tid below, in the initial pid namespace; 0 until known.
     pub caller: u64,
     /// Calls of the one syscall by that task.
     pub calls: u64,
 }
 
-/// The front of a plain structure, as far as there are bytes; the rest is zero. `None` if not even
-/// `at_least` bytes are there, or more than it has.
+/// A plain structure from as many bytes as there are; the rest is zero. `None` if not even
+/// `at_least` bytes are there, or if there are more than its size.
 pub(crate) fn front_of<T: FromBytes + IntoBytes>(bytes: &[u8], at_least: usize) -> Option<T> {
     if !(at_least..=size_of::<T>()).contains(&bytes.len()) {
         return None;

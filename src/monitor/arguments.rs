@@ -19,12 +19,12 @@ pub(crate) const WATCHING: &[&str] = &[
     "strict",
     "debug",
 ];
-/// Options of those that observe processes.
+/// Options of monitors that observe processes.
 pub(crate) const FOLLOWING: &[&str] = &["exclude_children", "wait_all"];
-/// Options of those with a table at the end.
+/// Options of monitors with a table at the end.
 pub(crate) const TABLE: &[&str] = &["top"];
 
-/// Exit status of those that observe processes.
+/// Exit status of monitors that observe processes.
 #[macro_export]
 macro_rules! exit_status_of_monitors {
     () => {
@@ -49,7 +49,7 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// Free of the parser.
+    /// The same without types of the parser.
     pub(crate) fn into_selection(self) -> Selection {
         match (self.pid, self.cgroup) {
             (Some(pid), _) => Selection::Process(pid),
@@ -60,7 +60,7 @@ impl Processes {
     }
 }
 
-/// Where programs can be attached if no function of the kernel sees all calls.
+/// Where programs can be attached, for monitors that do not offer kernel functions.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum CallHook {
     /// What suits this kernel.
@@ -82,10 +82,10 @@ impl From<CallHook> for Hooking {
     }
 }
 
-/// A process id: up to the largest that the kernel gives (`PID_MAX_LIMIT` in `include/linux/threads.h`).
+/// A process id: up to the largest that the kernel assigns (`PID_MAX_LIMIT` in `include/linux/threads.h`).
 ///
 /// # Errors
-/// What to give instead.
+/// Which values are allowed.
 pub(crate) fn process_id(text: &str) -> Result<u32, String> {
     const LARGEST: u32 = 4_194_304;
     let id = text.parse().ok().filter(|id| (1..=LARGEST).contains(id));

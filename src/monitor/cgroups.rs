@@ -1,4 +1,4 @@
-//! Which cgroup has which number?
+//! The paths of cgroups, by inode number.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::sys::root::Root;
 
-/// Looked for again no more often than this, where a number is not known.
+/// For an unknown number, the file system is searched at most this often.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Cgroups of version 2 by their inode number, as far as they were there when looked for.
+/// Cgroups of version 2 by their inode number, as of the last search.
 #[derive(Debug, Default)]
 pub(crate) struct Cgroups {
     known: HashMap<u64, String>,
@@ -19,7 +19,7 @@ pub(crate) struct Cgroups {
 }
 
 impl Cgroups {
-    /// The path below where they are mounted, from `/` on; `None` if there is no such cgroup any more.
+    /// The path below the mount point, from `/` on; `None` if there is no such cgroup any more.
     pub(crate) fn path(&mut self, number: u64) -> Option<&str> {
         if number == 0 {
             return None;

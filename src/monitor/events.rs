@@ -16,16 +16,16 @@ use crate::sys::epoch::{Epoch, TimeOfDay, time_of_day};
 /// The session reports its end, the consumer its events.
 pub(crate) type SharedEvents = Rc<RefCell<Events>>;
 
-/// Events that have been reported so far, and to whom they are.
+/// Where events are reported, and the totals so far.
 pub(crate) struct Events {
     pub(crate) reporter: Reporter,
     pub(crate) epoch: Epoch,
     /// Records that could not be understood.
     pub(crate) unreadable: u64,
     pub(crate) losses: Losses,
-    /// What only this monitor reports at the end: fields of the summary.
+    /// Fields of the summary that only this monitor has.
     pub(crate) summary: Value,
-    /// And a table.
+    /// The table that is shown at the end.
     pub(crate) table: String,
 }
 
@@ -59,7 +59,7 @@ impl Events {
         }
     }
 
-    /// The time of day of a moment of `CLOCK_MONOTONIC`.
+    /// The time of day at this time of `CLOCK_MONOTONIC`.
     pub(crate) fn clock(&self, monotonic_ns: u64) -> String {
         time_of_day(self.epoch.of(monotonic_ns)).to_string()
     }

@@ -1,11 +1,11 @@
-//! What was lost of the events, and how the observation ended.
+//! How many events were lost, and how the observation ended.
 
 use serde_json::{Value, json};
 
 use crate::output::layout::{plural, time};
 use crate::profile::model::{End, Losses, Run};
 
-/// Fields of what was lost, by where it was.
+/// Numbers of lost events, by where they were lost.
 pub(crate) fn fields(losses: &Losses) -> Value {
     json!({
         "events": losses.events,

@@ -1,8 +1,9 @@
-//! `denet trace` and `denet monitor`: what happens, as it happens.
+//! `denet trace` and `denet monitor`: events are reported as they occur.
 //!
 //! A monitor is a folder here and an entry in [`MONITORS`]: the ABI of its eBPF programs, its model, its rendering
 //! and its arguments. Most observe processes: their programs report single calls, and a
-//! [`Consumer`](crate::profile::stream::Consumer) reports these as [`events`]. `losses` is what they have in common.
+//! [`Consumer`](crate::profile::stream::Consumer) reports these as [`events`]. `losses` reports what was lost, for
+//! all of them. CONTRIBUTING.md lists the files of a new monitor.
 
 pub(crate) mod arguments;
 #[cfg(feature = "ebpf")]

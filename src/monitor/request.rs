@@ -1,4 +1,4 @@
-//! What a monitor is, and what it is asked to do.
+//! The entry of a monitor in the table, and a request to run it.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::process::target::Selection;
 use crate::profile::Limits;
 
-/// A monitor, as its verb is typed and described.
+/// A monitor: its verb, its help and its options.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Monitor {
     /// As typed.
@@ -19,7 +19,7 @@ pub(crate) struct Monitor {
     pub(crate) about: &'static str,
     /// Exit status and examples.
     pub(crate) after_help: &'static str,
-    /// The general options that it takes; groups of ids.
+    /// The general options that it has; groups of ids.
     pub(crate) options: &'static [&'static [&'static str]],
     /// What `--interval` means here.
     pub(crate) interval: &'static str,
@@ -31,12 +31,12 @@ pub(crate) struct Monitor {
     pub(crate) parse: fn(&ArgMatches) -> Result<Request, clap::Error>,
 }
 
-/// What a monitor is asked to do.
+/// What to observe, with the options of one monitor.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// To report what processes do.
+    /// Report events of processes.
     Processes(Selection, Box<dyn ProcessMonitor>),
-    /// To count what arrives at a network interface.
+    /// Count the frames that arrive at a network interface.
     Interface(xdp::Options),
 }
 
@@ -45,7 +45,7 @@ pub(crate) enum Request {
 pub(crate) struct Options {
     /// Descendants of processes too.
     pub(crate) descendants: bool,
-    /// Stop after that long.
+    /// Stop after this time.
     pub(crate) duration: Option<Duration>,
     /// Continue until the last descendant has ended.
     pub(crate) wait_all: bool,
@@ -55,28 +55,28 @@ pub(crate) struct Options {
     pub(crate) output: Output,
     /// Loss is an error.
     pub(crate) strict: bool,
-    /// For tests.
+    /// Limits for tests.
     pub(crate) limits: Limits,
 }
 
 /// A monitor of processes, with its own options.
 #[cfg(feature = "ebpf")]
 pub(crate) trait ProcessMonitor: Debug {
-    /// As in records.
+    /// Its name, as in records.
     fn name(&self) -> &'static str;
 
-    /// What is loaded.
+    /// What to load.
     ///
     /// # Errors
     /// This kernel lacks what it needs.
     fn plan(&self, options: &Options) -> Result<Plan, SessionError>;
 
-    /// The header of the lines for a number of columns, if they have one.
+    /// The header of the lines at this width, if they have one.
     fn header(&self, _columns: usize) -> String {
         String::new()
     }
 
-    /// What reports the records of the programs.
+    /// Reports the records of the eBPF programs.
     fn consumer(self: Box<Self>, events: SharedEvents) -> Box<dyn Consumer>;
 }
 
@@ -87,7 +87,7 @@ use crate::backends::stream::Plan;
 #[cfg(feature = "ebpf")]
 use crate::profile::{options::SessionError, stream::Consumer};
 
-/// A build without eBPF observes no calls.
+/// Without eBPF there are no events of processes.
 #[cfg(not(feature = "ebpf"))]
 pub(crate) trait ProcessMonitor: Debug {}
 

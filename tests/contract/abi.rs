@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
-use denet::bpf::abi::{self, Birth, Control, Event, Sample, Smoke, SpillKey, Task};
+use denet::bpf::abi::{self, Control, Event, Fork, Sample, Smoke, SpillKey, Task};
 use denet::monitor::exec::abi::{self as exec, Exec, ExecBy, ExecCounts};
 use denet::monitor::net::abi::{
     self as net, NetControl, NetEndpoint, NetError, NetEvent, NetKey, NetLocal,
@@ -17,11 +17,11 @@ use denet::monitor::xdp::abi as xdp;
 
 use super::{root, run};
 
-/// A struct as Rust has it.
+/// The layout of a struct in Rust.
 struct Layout {
     c: &'static str,
     size: usize,
-    /// Each with its offset and size.
+    /// The fields, each with its offset and size.
     fields: &'static [(&'static str, usize, usize)],
 }
 
@@ -55,7 +55,7 @@ layouts! {
         tasks_walked wake_on_exit events_lost calls_unmatched tables_full
     }
     denet_event = Event { kind seq thread_start_ns start_ns end_ns tid tgid }
-    denet_birth = Birth { head child_start_ns child_tid child_tgid files _pad comm }
+    denet_birth = Fork { head child_start_ns child_tid child_tgid files _pad comm }
     denet_exec = Exec {
         head cgroup path_address args_bytes result flags ppid uid gid dirfd path_len args_len comm_before
         comm_after data
@@ -88,7 +88,7 @@ layouts! {
     }
 }
 
-/// Constants by how their names begin in C, and the module of their mirrors.
+/// Constants: the prefix of their names in C, and the module of their mirrors.
 macro_rules! constants {
     ($($prefix:literal $module:ident { $($name:ident)+ })+) => {
         const CONSTANTS: &[(&str, u64)] = &[$($((concat!($prefix, stringify!($name)), $module::$name as u64)),+),+];
@@ -118,7 +118,7 @@ constants! {
     }
 }
 
-/// `_Static_assert`s that hold if Rust's sizes and offsets are C's.
+/// `_Static_assert`s that pass if Rust's sizes and offsets equal those of C.
 fn assertions() -> String {
     let mut c = String::from("#include <stddef.h>\n");
     for header in ["abi.h", "exec.h", "net.h", "trace.h", "xdp.h"] {
@@ -139,7 +139,7 @@ fn assertions() -> String {
     c
 }
 
-/// Since C's structs have the same sizes, they have no field that is not listed.
+/// Since the structs in C have the same sizes, they have no field that is not listed.
 #[test]
 fn every_field_is_listed() {
     for Layout { c, size, fields } in LAYOUTS {

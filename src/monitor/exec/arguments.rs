@@ -28,10 +28,10 @@ Examples:
     parse: |matches| Arguments::from_arg_matches(matches).map(Arguments::into_request),
 };
 
-/// What `denet monitor exec` is asked.
+/// The options of `denet monitor exec`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// Executions by this real user alone.
+    /// Only executions by this real user.
     pub(crate) uid: Option<u32>,
     /// Where programs are attached.
     pub(crate) hooking: Hooking,

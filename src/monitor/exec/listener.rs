@@ -1,4 +1,4 @@
-//! Loads the programs that see executions, and reports their records.
+//! The programs that observe executions: what is loaded, and how their records are reported.
 
 use aya::maps::{HashMap, Map, MapData};
 
@@ -19,7 +19,7 @@ use crate::profile::model::Losses;
 use crate::profile::options::SessionError;
 use crate::profile::stream::Consumer;
 
-/// The end of calls before their beginning: no call is taken for one that began before.
+/// Attached in this order: every call whose beginning is seen has its end seen too.
 #[rustfmt::skip]
 const HOOKS: [AttachPoint; 3] = [
     AttachPoint::new("denet_exec_out", "denet_exec_o_t", "raw_syscalls", c"sys_exit"),
@@ -41,7 +41,7 @@ const fn function(
     }
 }
 
-/// What a program calls: `arch/x86/include/asm/syscall_wrapper.h`.
+/// The functions that implement the syscalls: `arch/x86/include/asm/syscall_wrapper.h`.
 #[cfg(target_arch = "x86_64")]
 const FUNCTIONS: [FunctionHook; 8] = [
     function("denet_exec_ret", c"__x64_sys_execve", true, false),
@@ -99,7 +99,7 @@ fn plan(options: &Options) -> Plan {
         typed,
         ring_bytes: EXEC_RING_BYTES,
         slots: None,
-        births: false,
+        reports_forks: false,
         settings: Vec::new(),
     }
 }

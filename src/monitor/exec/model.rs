@@ -1,4 +1,4 @@
-//! What is known of an execution. Pure.
+//! An execution, decoded from its record. Pure.
 
 use std::mem::offset_of;
 use std::time::Duration;
@@ -11,73 +11,73 @@ use crate::bpf::abi::front_of;
 pub(crate) struct Execution {
     /// `CLOCK_MONOTONIC` when the call began.
     pub(crate) start_ns: u64,
-    /// How long it took.
+    /// Its duration.
     pub(crate) took: Duration,
-    /// Number of the event among those of its thread, from 1 on.
+    /// Number of the event within its thread, from 1 on.
     pub(crate) seq: u64,
     /// Ids of the process, and of the thread that called, in the initial pid namespace.
     pub(crate) pid: u32,
-    /// See `pid`. After it succeeded the thread has the process' id.
+    /// See `pid`. After a successful call the thread has the id of the process.
     pub(crate) tid: u32,
-    /// The parent's process id; 0 where the kernel has no types.
+    /// The parent's process id; 0 if the kernel has no types.
     pub(crate) ppid: u32,
     /// Real user.
     pub(crate) uid: u32,
     /// Real group.
     pub(crate) gid: u32,
-    /// Inode number of the cgroup of version 2; 0 where there is none.
+    /// Inode number of the cgroup (version 2); 0 if there is none.
     pub(crate) cgroup: u64,
-    /// The thread's name before and after.
+    /// The thread's name before and after the call.
     pub(crate) command: [Vec<u8>; 2],
     pub(crate) path: Path,
-    /// The descriptor that the path is relative to, of `execveat`.
+    /// The descriptor of `execveat` to which the path is relative.
     pub(crate) dirfd: Option<i32>,
     /// The arguments.
     pub(crate) args: Vec<Vec<u8>>,
-    /// There are more arguments, or the last is longer.
+    /// There are more arguments, or the last one is longer.
     pub(crate) args_cut: bool,
     /// Not all arguments could be read.
     pub(crate) args_fault: bool,
-    /// Of all arguments with their NULs, where the kernel says.
+    /// Length of all arguments with their NULs, if the kernel reports it.
     pub(crate) args_bytes: Option<u64>,
     /// The errno of a call that failed.
     pub(crate) errno: Option<i32>,
-    /// Not everything was read: the process is not the user's.
+    /// Not everything was read: the process belongs to another user.
     pub(crate) private: bool,
     /// Called through the 32-bit entry.
     pub(crate) compat: bool,
 }
 
-/// How often a user and program executed.
+/// How many calls a user made with a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct By {
     /// Real user.
     pub(crate) uid: u32,
     /// The thread's name before.
     pub(crate) command: Vec<u8>,
-    /// Programs that were executed.
+    /// Calls that succeeded.
     pub(crate) succeeded: u64,
     /// Calls that failed.
     pub(crate) failed: u64,
 }
 
-/// A path, as far as it could be read.
+/// The path of a call, as far as it could be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
-    /// As it was given.
+    /// As the caller passed it.
     Given(Vec<u8>),
-    /// It is longer.
+    /// The path is longer than this.
     Cut(Vec<u8>),
-    /// What was given could not be read: as the kernel took it.
+    /// The caller's path could not be read; this is the path that the kernel used.
     Kernels(Vec<u8>),
     /// It could not be read; its address.
     Fault(u64),
-    /// Not read: the process is not the user's.
+    /// Not read: the process belongs to another user.
     Private,
 }
 
 impl Execution {
-    /// Of a record of the ring buffer; `None` if it is none.
+    /// Decodes a record of the ring buffer; `None` if it is malformed.
     pub(crate) fn of(record: &[u8]) -> Option<Self> {
         let raw: Exec = front_of(record, offset_of!(Exec, data))?;
         let has = |flag| raw.flags & flag != 0;
@@ -121,13 +121,13 @@ impl Execution {
     }
 }
 
-/// A name of the kernel's, without the NULs behind it.
+/// A name from the kernel, without trailing NULs.
 pub(crate) fn name(comm: &[u8]) -> Vec<u8> {
     let end = comm.iter().position(|byte| *byte == 0);
     comm[..end.unwrap_or(comm.len())].to_vec()
 }
 
-/// Strings that each end with a NUL; of the last that may be cut off.
+/// Strings that each end with a NUL; the last one may be cut.
 fn strings(bytes: &[u8]) -> Vec<Vec<u8>> {
     if bytes.is_empty() {
         return Vec::new();

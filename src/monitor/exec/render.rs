@@ -1,4 +1,4 @@
-//! Executions, as lines and records.
+//! Executions as lines and records.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::output::layout::{self, grouped, shortened};
 use crate::output::shell::quoted_bytes;
 use crate::sys::epoch::TimeOfDay;
 
-/// Below that there is no room for who it was.
+/// In narrower lines, the columns that identify the process are omitted.
 const NARROW: usize = 110;
 
-/// One execution, no wider than there is room.
+/// One execution, shortened to this width.
 pub(crate) fn line(it: &Execution, time: &TimeOfDay, columns: usize) -> String {
     let result = it.errno.map_or_else(|| "ok".to_owned(), errno_name);
     let by = escaped(&it.command[0]);
@@ -29,7 +29,7 @@ pub(crate) fn line(it: &Execution, time: &TimeOfDay, columns: usize) -> String {
     format!("{front}{}\n", shortened(&what(it), room))
 }
 
-/// Above the lines of that width.
+/// The header of the lines at this width.
 pub(crate) fn header(columns: usize) -> &'static str {
     if columns < NARROW {
         "TIME                 PID  RESULT    WHAT\n"
@@ -46,7 +46,7 @@ fn what(it: &Execution) -> String {
         Path::Private => String::new(),
     };
     let mut words = vec![path];
-    // What the kernel says holds it.
+    // The kernel's path already contains the directory.
     let is_given = !matches!(it.path, Path::Kernels(_));
     if let Some(dirfd) = it
         .dirfd
@@ -144,7 +144,7 @@ pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>)
     record
 }
 
-/// What the summary says of executions.
+/// The part of the summary about executions.
 pub(crate) fn summary(by: &[By]) -> Value {
     let sum = |of: fn(&By) -> u64| by.iter().map(of).sum::<u64>();
     let rows: Vec<_> = by
@@ -165,7 +165,7 @@ pub(crate) fn summary(by: &[By]) -> Value {
     })
 }
 
-/// Who executed how often.
+/// How often each user executed each program.
 pub(crate) fn table(by: &[By], top: usize) -> String {
     if by.is_empty() {
         return "nobody executed anything\n".to_owned();

@@ -4,30 +4,30 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::bpf::abi::Event;
 
-/// First word of something that happened to a socket.
+/// First word of an [`NetEvent`].
 pub const RECORD_SOCKET: u64 = 3;
-/// Syscall numbers of each entry in the table of what they do.
+/// Syscall numbers of each entry in the table of operations.
 pub const NUMBERS: u32 = 512;
-/// Kinds of what is done that are calls.
+/// Number of operations that are calls.
 pub const KINDS: usize = 6;
-/// Bytes of an address: room for the path of a Unix socket, and one more.
+/// Size of an address: the path of a Unix socket and one byte more.
 pub const ADDRESS_BYTES: usize = 112;
-/// Bytes of the local address that each record of a call has.
+/// Bytes of the local address that every record of a call contains.
 pub const SHORT_BYTES: usize = 16;
-/// All of a process for which there was no room.
+/// The sum of everything of a process for which there was no room.
 pub const OTHERS: u16 = 2;
 /// The user may not trace the process: no address is reported.
 pub const PRIVATE: u16 = 4;
 /// The messages of one call went to, or came from, more than one address.
 pub const SEVERAL: u16 = 1;
 
-/// `struct denet_net_key`: whose traffic, through which socket, with whom.
+/// `struct denet_net_key`: a process, a socket and the remote address.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, FromBytes, IntoBytes)]
 pub struct NetKey {
     /// With `tgid`, the process.
     pub process_start_ns: u64,
-    /// Inode number of the socket; 0: the descriptor was none.
+    /// Inode number of the socket; 0: the descriptor was no socket.
     pub inode: u64,
     /// Process id in the initial pid namespace.
     pub tgid: u32,
@@ -35,7 +35,7 @@ pub struct NetKey {
     pub family: u16,
     /// The remote port.
     pub port: u16,
-    /// Bytes of `address` that are in use; 0: there is none, or nobody knows.
+    /// Bytes of `address` that are in use; 0: there is no address, or it is not known.
     pub bytes: u16,
     /// [`SEVERAL`], [`OTHERS`], [`PRIVATE`]
     pub flags: u16,
@@ -46,7 +46,7 @@ pub struct NetKey {
 }
 
 impl NetKey {
-    /// Of all for which there was no room, of the same process.
+    /// The key for everything of the same process for which there was no room.
     pub(crate) fn others(&self) -> Self {
         Self {
             process_start_ns: self.process_start_ns,
@@ -62,7 +62,7 @@ impl NetKey {
     }
 }
 
-/// `struct denet_net_local`: this end.
+/// `struct denet_net_local`: the local end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct NetLocal {
@@ -78,61 +78,61 @@ pub struct NetLocal {
     pub address: [u8; ADDRESS_BYTES],
 }
 
-/// `struct denet_net_endpoint`: what came and went.
+/// `struct denet_net_endpoint`: the traffic and the calls of a key.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct NetEndpoint {
-    /// `CLOCK_MONOTONIC`
+    /// `CLOCK_MONOTONIC` of the first call.
     pub first_ns: u64,
-    /// `CLOCK_MONOTONIC`
+    /// `CLOCK_MONOTONIC` of the last call.
     pub last_ns: u64,
     /// Received.
     pub bytes_in: u64,
     /// Sent.
     pub bytes_out: u64,
-    /// By kind: received, sent, connected, accepted, shut down, closed.
+    /// By operation: receive, send, connect, accept, shutdown, close.
     pub calls: [u64; KINDS],
-    /// Calls that failed, and connections that did later.
+    /// Calls that failed, and connections that failed later.
     pub errors: u64,
-    /// Calls that received without taking anything.
+    /// Calls that received without removing anything (`MSG_PEEK`).
     pub looks: u64,
     /// Connections made.
     pub connected: u64,
-    /// How long that took, together.
+    /// Their total duration.
     pub connect_ns: u64,
-    /// And at most.
+    /// The longest.
     pub connect_max_ns: u64,
-    /// Times that accept made this socket.
+    /// How often `accept` returned this socket.
     pub accepted: u64,
     /// Inode number of a Unix socket's peer.
     pub peer_inode: u64,
-    /// This end.
+    /// The local end.
     pub local: NetLocal,
-    /// Name of the thread that was seen first.
+    /// Name of the first thread that used it.
     pub comm: [u8; 16],
 }
 
-/// `struct denet_net_error`: which error of what.
+/// `struct denet_net_error`: an error of an operation.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct NetError {
-    /// Where.
+    /// Process, socket and remote address.
     pub key: NetKey,
-    /// What was done.
+    /// The operation.
     pub kind: u32,
     /// The errno.
     pub error: u32,
 }
 
-/// `struct denet_net_event`: a call, or the late end of a connect.
+/// `struct denet_net_event`: a call, or the late result of a connect.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct NetEvent {
-    /// Whose and when; `seq` is 0 where it is not a call.
+    /// Which thread, and when; `seq` is 0 if it is not a call.
     pub head: Event,
     /// What the call returned.
     pub result: i64,
-    /// Moved.
+    /// Bytes received or sent.
     pub bytes: u64,
     /// What was done.
     pub kind: u32,
@@ -140,19 +140,19 @@ pub struct NetEvent {
     pub fd: i32,
     /// The syscall's number.
     pub nr: i32,
-    /// 1: of the 32-bit entry.
+    /// 1: through the 32-bit entry.
     pub compat: u32,
     /// Inode number of a Unix socket's peer.
     pub peer_inode: u64,
     /// Name of the thread.
     pub comm: [u8; 16],
-    /// With whom.
+    /// Process, socket and remote address.
     pub key: NetKey,
-    /// This end; a record ends early where its address is no longer than [`SHORT_BYTES`].
+    /// The local end; a record ends early if the address is no longer than [`SHORT_BYTES`].
     pub local: NetLocal,
 }
 
-/// `struct denet_net_control`: what the kernel side keeps account of.
+/// `struct denet_net_control`: counters of the eBPF program.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct NetControl {
@@ -160,16 +160,16 @@ pub struct NetControl {
     pub begun: u64,
     /// Of these, those that returned.
     pub ended: u64,
-    /// Connects that went on when their call had returned.
+    /// Connects that continued after their call had returned.
     pub connects_left: u64,
-    /// Of these, those whose outcome was seen.
+    /// Of these, those whose result was seen.
     pub connects_settled: u64,
-    /// Bytes that were moved, with no room left to say by whom.
+    /// Bytes that were received or sent, with no room left to note by which process.
     pub untracked_bytes: u64,
-    /// Messages that are longer than the program's memory for them, by nobody knows how much.
+    /// Calls with messages longer than the caller's buffers, where it is not known by how much.
     pub lengths_unknown: u64,
-    /// Calls that found no room while they lasted: what they did is not known.
+    /// Calls for which there was no room while they lasted: their effect is not known.
     pub untracked_calls: u64,
-    /// Calls of the 32-bit entry whose arguments were not in memory.
+    /// Calls through the 32-bit entry whose arguments could not be read.
     pub unread_calls: u64,
 }

@@ -29,14 +29,14 @@ Examples:
     parse: |matches| Arguments::from_arg_matches(matches).map(Arguments::into_request),
 };
 
-/// What `denet monitor net` is asked.
+/// The options of `denet monitor net`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
-    /// Each call too, not only the sums.
+    /// Report each call too, not only the sums.
     pub(crate) events: bool,
     /// Where programs are attached.
     pub(crate) hooking: Hooking,
-    /// Rows, and calls at a time, that there is room for, to test what happens beyond.
+    /// For tests: maximum number of rows, and of simultaneous calls.
     pub(crate) max_endpoints: Option<u32>,
 }
 

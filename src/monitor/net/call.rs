@@ -1,4 +1,4 @@
-//! One call, as the ring buffer tells of it. Pure.
+//! A call on a socket, decoded from its record. Pure.
 
 use std::time::Duration;
 
@@ -7,43 +7,43 @@ use crate::bpf::abi;
 use crate::monitor::exec::model::name;
 use crate::monitor::net::abi::{ADDRESS_BYTES, NetEvent, SHORT_BYTES};
 
-/// One call on a socket, or what came of a connect later.
+/// A call on a socket, or the late result of a connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// `CLOCK_MONOTONIC` when it began.
+    /// `CLOCK_MONOTONIC` when the call began.
     pub(crate) start_ns: u64,
-    /// How long it took.
+    /// Its duration.
     pub(crate) took: Duration,
-    /// Number among the events of its thread, from 1 on; `None` where it is no call.
+    /// Number of the event within its thread, from 1 on; `None` if it is no call.
     pub(crate) seq: Option<u64>,
-    /// Ids in the initial pid namespace.
+    /// Ids of the process and the thread in the initial pid namespace.
     pub(crate) pid: u32,
     pub(crate) tid: u32,
     /// Name of the thread.
     pub(crate) command: Vec<u8>,
     /// Number of the syscall, and whether it came through the 32-bit entry.
     pub(crate) syscall: crate::decode::syscalls::Call,
-    /// What it did.
+    /// The operation.
     pub(crate) operation: Operation,
-    /// The descriptor; of a successful `accept` the new one.
+    /// The descriptor; after a successful `accept` the new one.
     pub(crate) fd: i32,
     /// Inode number of the socket.
     pub(crate) inode: u64,
     pub(crate) socket_type: SocketType,
-    /// This end.
+    /// The local end.
     pub(crate) local: Address,
-    /// The other end.
+    /// The remote end.
     pub(crate) remote: Address,
-    /// Inode number of a Unix socket's peer, 0 where it is not known.
+    /// Inode number of a Unix socket's peer, 0 if not known.
     pub(crate) peer_inode: u64,
-    /// Moved.
+    /// Bytes received or sent.
     pub(crate) bytes: u64,
-    /// What it returned, or minus the errno.
+    /// What it returned, or the negative errno.
     pub(crate) result: i64,
 }
 
 impl Call {
-    /// Of a record of the ring buffer; `None` if it is none.
+    /// Decodes a record of the ring buffer; `None` if it is malformed.
     pub(crate) fn of(record: &[u8]) -> Option<Self> {
         let raw: NetEvent =
             abi::front_of(record, size_of::<NetEvent>() - ADDRESS_BYTES + SHORT_BYTES)?;
@@ -76,7 +76,7 @@ impl Call {
         })
     }
 
-    /// The errno of one that failed.
+    /// The errno, if it failed.
     pub(crate) fn errno(&self) -> Option<i32> {
         (self.result < 0).then(|| i32::try_from(-self.result).unwrap_or(i32::MAX))
     }

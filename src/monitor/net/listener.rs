@@ -1,4 +1,4 @@
-//! Loads the programs that see calls of sockets, and reports their records and sums.
+//! The programs that observe calls on sockets: what is loaded, and how their records and sums are reported.
 
 use std::io;
 
@@ -26,8 +26,8 @@ use crate::profile::stream::Consumer;
 
 /// A record of a call is some four hundred bytes: room for eighty thousand of them.
 const RING_BYTES: u32 = 32 << 20;
-/// The end of calls before their beginning, and what tells of connections before the calls that make
-/// them.
+/// Attached in this order: every call whose beginning is seen has its end seen too, and every connection that a call
+/// makes has its states seen.
 #[rustfmt::skip]
 const HOOKS: [AttachPoint; 3] = [
     AttachPoint::new("denet_net_state", "denet_net_sta_t", "sock", c"inet_sock_set_state"),
@@ -35,13 +35,12 @@ const HOOKS: [AttachPoint; 3] = [
     AttachPoint::new("denet_net_in", "denet_net_in_t", "raw_syscalls", c"sys_enter"),
 ];
 
-/// Where memory is taken on demand; where it has to be taken ahead there is room for 8192, and for half
-/// as many errors.
+/// Rows, if maps allocate memory on demand; if it has to be allocated in advance, 8192, and half as many for errors.
 const ENDPOINTS_ON_DEMAND: u32 = 65_536;
-/// Of processes without room for more rows, of calls and of connections at a time; else 1024 and 4096.
+/// Processes without room for more rows, simultaneous calls and simultaneous connections; otherwise 1024 and 4096.
 const AT_A_TIME_ON_DEMAND: u32 = 16_384;
 
-/// Tables that are to have other lengths than in the object.
+/// Maps whose size differs from that in the object.
 fn settings(options: &Options) -> Vec<MapSetting> {
     let asked = options.max_endpoints;
     let (on_demand, most, at_a_time) = if ALLOCATES_SAFELY.is_reached() {
@@ -80,20 +79,20 @@ fn plan(options: &Options, mut constants: Constants) -> Plan {
             NET_RING_BYTES
         },
         slots: None,
-        births: false,
+        reports_forks: false,
         settings: settings(options),
     }
 }
 
 type Endpoints = HashMap<MapData, Plain<NetKey>, Plain<NetEndpoint>>;
 
-/// Maps of the kernel side.
+/// Maps of the eBPF program.
 struct Tables {
     endpoints: Endpoints,
     rest: Endpoints,
     errors: HashMap<MapData, Plain<NetError>, u64>,
     control: Array<MapData, Plain<NetControl>>,
-    // As long as this is open, programs find it.
+    // The program can use this map as long as it is open.
     _operations: Array<MapData, u32>,
 }
 
@@ -236,7 +235,7 @@ impl ProcessMonitor for Options {
     }
 }
 
-/// Without the kernel's types it is not known which descriptors are sockets.
+/// The error without the kernel's types: it is not known which descriptors are sockets.
 fn sockets(options: &request::Options) -> Result<Constants, SessionError> {
     let btf = &options.limits.btf;
     if !btf.exists() {

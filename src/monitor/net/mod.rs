@@ -1,4 +1,4 @@
-//! `denet monitor net`: who talks to whom, how much, and what fails.
+//! `denet monitor net`: which processes communicate through which sockets, how much, and which calls fail.
 
 #[cfg(feature = "ebpf")]
 pub mod abi;

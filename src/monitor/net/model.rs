@@ -1,4 +1,4 @@
-//! What is known of sockets and of what went through them. Pure.
+//! Sockets and the traffic through them. Pure.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,36 +9,36 @@ use crate::monitor::net::abi::{
     NetControl, NetEndpoint, NetError, NetKey, NetLocal, OTHERS, PRIVATE, SEVERAL,
 };
 
-/// What the kernel side added up.
+/// The sums of the eBPF program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// By process, socket and other end.
+    /// By process, socket and remote end.
     pub(crate) endpoints: Vec<Endpoint>,
-    /// What is not in there.
+    /// What is missing in the sums.
     pub(crate) control: NetControl,
 }
 
-/// Address families that have addresses here (`include/linux/socket.h`).
+/// Address families whose addresses are decoded (`include/linux/socket.h`).
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
-/// One end of a socket, in the kernel's own words.
+/// One end of a socket, as the kernel represents it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Address {
-    /// There is none, or it is not known.
+    /// There is no address, or it is not known.
     None,
     /// IPv4 or IPv6, and a port.
     Ip(IpAddr, u16),
     /// A Unix socket with a name in the file system.
     Path(Vec<u8>),
-    /// A Unix socket with a name that is in no file system; without the NUL in front.
+    /// A Unix socket with an abstract name, without the leading NUL.
     Abstract(Vec<u8>),
-    /// The messages of one call went to, or came from, more than one.
+    /// The messages of one call went to, or came from, more than one address.
     Several,
-    /// Not read: the process is not the user's.
+    /// Not read: the process belongs to another user.
     Private,
-    /// All others of the process: there was no room for a row each.
+    /// All others of the process: there was no room for separate rows.
     Others,
 }
 
@@ -81,47 +81,47 @@ impl Address {
     }
 }
 
-/// What a socket is, by the kernel's numbers.
+/// The type of a socket, by the kernel's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SocketType {
-    /// `AF_`; 0 where the descriptor was no socket.
+    /// `AF_`; 0 if the descriptor was no socket.
     pub(crate) family: u16,
     /// `SOCK_`
     pub(crate) kind: u16,
-    /// `IPPROTO_` of internet sockets; others give it their own meaning.
+    /// `IPPROTO_` for internet sockets; for others it has other meanings.
     pub(crate) protocol: u16,
 }
 
 impl SocketType {
-    /// There is one other end for good: `SOCK_STREAM`, `SOCK_SEQPACKET`.
+    /// Once connected, the remote end never changes: `SOCK_STREAM`, `SOCK_SEQPACKET`.
     fn is_connected(self) -> bool {
         matches!(self.kind, 1 | 5)
     }
 }
 
-/// What is done with a socket.
+/// An operation on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
-    /// Bytes are taken from it.
+    /// Bytes are received.
     Receive,
-    /// Bytes are given to it.
+    /// Bytes are sent.
     Send,
-    /// It is connected.
+    /// The socket is connected.
     Connect,
-    /// It accepts.
+    /// A connection is accepted.
     Accept,
     /// `shutdown`
     Shutdown,
     /// The descriptor is closed.
     Close,
-    /// A connect went on when its call had returned: what came of it.
+    /// The late result of a connect that continued after its call had returned.
     ConnectLater,
-    /// The same; the socket was closed before anything came of it.
+    /// The same, but the socket was closed before there was a result.
     GivenUp,
 }
 
 impl Operation {
-    /// As `ebpf/net.h` numbers them.
+    /// Numbered as in `ebpf/net.h`.
     const ALL: [Self; 8] = [
         Self::Receive,
         Self::Send,
@@ -137,7 +137,7 @@ impl Operation {
         Self::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// As in the records.
+    /// Its name in the records.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Receive => "receive",
@@ -152,43 +152,43 @@ impl Operation {
     }
 }
 
-/// A process, which its id alone is not: ids are used again.
+/// The identity of a process: its id alone may be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Process {
     /// Id in the initial pid namespace.
     pub(crate) pid: u32,
-    /// `CLOCK_MONOTONIC`, or when denet first saw it.
+    /// `CLOCK_MONOTONIC` when it was created, or when denet first saw it.
     pub(crate) start_ns: u64,
 }
 
-/// What a process did with another end through a socket.
+/// What a process did through a socket with one remote end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) process: Process,
-    /// Name of the first thread that was seen here.
+    /// Name of the first thread that used it.
     pub(crate) command: Vec<u8>,
     /// Inode number of the socket, as `/proc/net` and `ss` have it; 0: the descriptor was no socket.
     pub(crate) inode: u64,
     pub(crate) socket_type: SocketType,
-    /// This end.
+    /// The local end.
     pub(crate) local: Address,
-    /// The other end.
+    /// The remote end.
     pub(crate) remote: Address,
-    /// Inode number of a Unix socket's peer, 0 where it is not known.
+    /// Inode number of a Unix socket's peer, 0 if not known.
     pub(crate) peer_inode: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    /// Calls, by what they did; failed ones too.
+    /// Calls by operation, failed ones included.
     pub(crate) calls: [u64; 6],
-    /// Of those that received, those that took nothing (`MSG_PEEK`, `MSG_ERRQUEUE`).
+    /// Of the receiving calls, those that removed nothing (`MSG_PEEK`, `MSG_ERRQUEUE`).
     pub(crate) looks: u64,
-    /// Connections made, and how long that took.
+    /// Connections made, and how long connecting took.
     pub(crate) connects: Connects,
-    /// `accept` gave this socket to the process.
+    /// `accept` returned this socket to the process.
     pub(crate) accepted: u64,
-    /// What failed, with which errno, how often.
+    /// Failures by operation and errno.
     pub(crate) errors: BTreeMap<(Operation, u32), u64>,
-    /// Failed as well; there was no room to note with which errno.
+    /// Further failures, for which there was no room to note the errno.
     pub(crate) errors_unnamed: u64,
 }
 
@@ -196,9 +196,9 @@ pub(crate) struct Endpoint {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Connects {
     pub(crate) made: u64,
-    /// How long that took, together.
+    /// The total duration of connecting.
     pub(crate) took: Duration,
-    /// And at most.
+    /// The longest duration.
     pub(crate) longest: Duration,
 }
 
@@ -211,7 +211,7 @@ impl Connects {
 }
 
 impl Endpoint {
-    /// Of the kernel side's table.
+    /// A row of the eBPF program's map.
     pub(crate) fn of(key: &NetKey, seen: &NetEndpoint) -> Self {
         Self {
             process: Process {
@@ -248,19 +248,19 @@ impl Endpoint {
         self.errors_unnamed = self.errors_unnamed.saturating_sub(count);
     }
 
-    /// Of all kinds.
+    /// Calls of all operations.
     pub(crate) fn all_calls(&self) -> u64 {
         self.calls.iter().sum()
     }
 
-    /// Errors of all kinds: calls that failed, and connections that did later.
+    /// All errors: calls that failed, and connections that failed later.
     pub(crate) fn all_errors(&self) -> u64 {
         let counted = |(operation, _): &&(Operation, u32)| *operation != Operation::GivenUp;
         let errors = self.errors.iter().filter(|(what, _)| counted(what));
         errors.map(|(_, count)| count).sum::<u64>() + self.errors_unnamed
     }
 
-    /// Something went through, be it empty messages.
+    /// Whether anything was received or sent, if only empty messages.
     fn has_moved(&self) -> bool {
         let calls = self.calls[Operation::Receive as usize] + self.calls[Operation::Send as usize];
         let moves = |(operation, _): &&(Operation, u32)| {
@@ -270,7 +270,7 @@ impl Endpoint {
         calls > failed.map(|(_, count)| count).sum()
     }
 
-    /// Both: through the same socket of the same process.
+    /// Adds another row of the same socket and process.
     fn absorb(&mut self, other: &Self) {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
@@ -293,11 +293,10 @@ impl Endpoint {
     }
 }
 
-/// Everything that the kernel side added up, as one row for each process, socket and other end.
+/// The sums of the eBPF program, as one row for each process, socket and remote end.
 ///
-/// What a process did with a socket without naming another end (it closed one that no longer was
-/// connected) stands with the only other end that this socket had, if it had one: but not messages,
-/// which may have come from anybody.
+/// Calls without a remote end (such as closing a socket that is no longer connected) are added to the row of the
+/// only remote end that this socket had, if there is exactly one; but not messages, whose sender may be another one.
 pub(crate) fn endpoints(
     seen: &[(NetKey, NetEndpoint)],
     errors: &[(NetError, u64)],
@@ -307,7 +306,7 @@ pub(crate) fn endpoints(
         .map(|(key, it)| (*key, Endpoint::of(key, it)))
         .collect();
     for (error, count) in errors {
-        // Who found no room for a row did find some for the error.
+        // There may have been no room for the row, but room for the error.
         let has_row = rows.contains_key(&error.key);
         let key = if has_row {
             error.key
@@ -356,24 +355,24 @@ fn join(rows: Vec<Endpoint>) -> Vec<Endpoint> {
     with
 }
 
-/// All that a process did.
+/// The sums of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sum {
     pub(crate) process: Process,
     pub(crate) command: Vec<u8>,
-    /// Sockets and other ends.
+    /// Number of rows: sockets and remote ends.
     pub(crate) endpoints: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    /// Of all kinds.
+    /// Calls of all operations.
     pub(crate) calls: u64,
-    /// Of all kinds.
+    /// Errors of all operations.
     pub(crate) errors: u64,
     /// Connections made.
     pub(crate) connects: Connects,
 }
 
-/// By process, the busiest first.
+/// The sums by process, those with the most bytes first.
 pub(crate) fn by_process(endpoints: &[Endpoint]) -> Vec<Sum> {
     let mut sums: BTreeMap<Process, Sum> = BTreeMap::new();
     for it in endpoints {

@@ -1,4 +1,4 @@
-//! Which system calls have to do with sockets, and how. Pure.
+//! The system calls that operate on sockets, and their operations. Pure.
 
 use crate::decode::syscalls::{Abi, Table};
 use crate::monitor::net::abi::NUMBERS;
@@ -35,7 +35,7 @@ const OPERATIONS: [(&str, u32); 28] = [
     ("socketcall", 15),
 ];
 
-/// What each number does, by its place in `denet_net_ops`.
+/// The operation of each syscall number, by its index in `denet_net_ops`.
 pub(crate) fn all() -> Vec<(u32, u32)> {
     let of = |abi: Abi, first: u32| {
         Table::of(abi).entries().filter_map(move |(nr, name, _)| {
@@ -56,7 +56,7 @@ mod tests {
     fn both_tables_are_told() {
         let all = all();
         let of = |place: u32| all.iter().find(|(at, _)| *at == place).map(|(_, it)| *it);
-        // read, socketcall, connect; write and connect of i386; and getpid, which is nothing.
+        // read, socketcall, connect; write and connect of i386; and getpid, which has no operation.
         assert_eq!((of(0), of(42)), (Some(1), Some(11)));
         assert_eq!((of(NUMBERS + 4), of(NUMBERS + 102)), (Some(2), Some(15)));
         assert_eq!((of(NUMBERS + 362), of(39)), (Some(11), None));

@@ -1,8 +1,8 @@
-//! Where this kernel keeps what a descriptor is, and what a socket is connected to.
+//! Offsets in the types of this kernel: from a descriptor to its socket, and to the addresses.
 
 use crate::decode::btf::Btf;
 
-/// A constant of `ebpf/net_socket.h`, and the member of a struct whose offset it is.
+/// A constant of `ebpf/net_socket.h`, and the struct member whose offset it is.
 type Row = (&'static str, &'static str, &'static [&'static str]);
 
 /// Without these no socket is found.
@@ -33,7 +33,7 @@ const NEEDED: [Row; 20] = [
     ("inet_sport_offset", "inet_sock", &["inet_sport"]),
 ];
 
-/// A kernel may be built without; Unix sockets may be a module, of which its own types tell nothing.
+/// Optional: a kernel may lack these, or have Unix sockets in a module, whose types are not among its own.
 const OPTIONAL: [&[Row]; 2] = [
     &[
         (
@@ -55,10 +55,10 @@ const OPTIONAL: [&[Row]; 2] = [
     ],
 ];
 
-/// What `ebpf/net.bpf.c` has to be told, in bytes.
+/// The constants of `ebpf/net.bpf.c`, in bytes.
 ///
 /// # Errors
-/// The member that these types lack, as `struct.member`.
+/// The missing member, as `struct.member`.
 pub(crate) fn offsets(btf: &Btf<'_>) -> Result<Vec<(&'static str, u32)>, String> {
     let offset = |(constant, structure, path): &Row| {
         btf.member_path(structure, path)

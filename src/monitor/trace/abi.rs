@@ -1,4 +1,4 @@
-//! The Rust mirror of `ebpf/trace.h`, held against it by `tests/contract/abi.rs`.
+//! The Rust mirror of `ebpf/trace.h`. `tests/contract/abi.rs` compares every size and offset with clang's.
 
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -6,53 +6,53 @@ use crate::bpf::abi::Event;
 
 /// First word of a call.
 pub const RECORD_CALL: u64 = 2;
-/// Numbers with an entry of their own; those of the 32-bit entry stand behind the others.
+/// Syscall numbers with a specification; those of the 32-bit entry follow the native ones.
 pub const CALL_NRS: usize = 512;
-/// Most pieces of memory of a call.
+/// Maximum number of pieces of memory of a call.
 pub const CALL_PIECES: usize = 4;
-/// Most bytes of one.
+/// Maximum length of a piece.
 pub const CALL_PIECE_BYTES: usize = 1024;
-/// A piece begins no later than here.
+/// Largest offset at which a piece begins.
 pub const CALL_DATA_BYTES: usize = 4096;
 
-/// It is to be shown.
+/// The call is to be shown.
 pub const SPEC_WANTED: u32 = 1;
-/// It never returns.
+/// The call never returns.
 pub const SPEC_NEVER_RETURNS: u32 = 2;
-/// It is told of for what it does to descriptors.
+/// The call is reported only for its effect on descriptors.
 pub const SPEC_SILENT: u32 = 4;
 
-/// Where it succeeds, its arguments are gone.
+/// If it succeeds, the memory of its arguments is gone.
 pub const SPEC_NEW_MEMORY: u32 = 8;
 
-/// Its first piece is a path, and its only one.
+/// Its first piece is its only path.
 pub const SPEC_ONE_PATH: u32 = 16;
 
-/// Up to a NUL.
+/// A string up to its NUL.
 pub const PIECE_STRING: u8 = 1;
-/// As many bytes as are shown at most.
+/// A fixed number of bytes.
 pub const PIECE_BYTES: u8 = 2;
-/// As many units as another argument says.
+/// As many units as another argument specifies.
 pub const PIECE_BY_ARG: u8 = 3;
 /// As many units as the call returned.
 pub const PIECE_BY_RESULT: u8 = 4;
-/// As many bytes as the int says that another argument points to.
+/// As many bytes as specified by the int to which another argument points.
 pub const PIECE_BY_INT_AT: u8 = 5;
 /// A list of pointers to strings.
 pub const PIECE_STRINGS: u8 = 6;
 
-/// It could not be read.
+/// The piece could not be read.
 pub const PIECE_FAULT: u8 = 1;
-/// There is more.
+/// The piece was cut.
 pub const PIECE_CUT: u8 = 2;
-/// It is strings, each with a NUL.
+/// The piece consists of strings, each with a NUL.
 pub const PIECE_LIST: u8 = 4;
 
-/// Came through the 32-bit entry.
+/// The call came through the 32-bit entry.
 pub const CALL_COMPAT: u32 = 1;
-/// Its thread ended in it, or it never returns.
+/// The thread ended during the call, or it never returns.
 pub const CALL_UNFINISHED: u32 = 2;
-/// Not to be shown.
+/// The call is not to be shown.
 pub const CALL_UNSHOWN: u32 = 4;
 /// No arguments are reported: the user may not trace its task.
 pub const CALL_PRIVATE: u32 = 8;
@@ -66,19 +66,19 @@ pub const RECORD_SIGNAL: u64 = 4;
 pub struct PieceSpec {
     /// The argument that points to it.
     pub arg: u8,
-    /// 1: read when the call has returned.
+    /// 1: read after the call has returned.
     pub at_exit: u8,
     /// `PIECE_`; 0: none.
     pub what: u8,
-    /// The other argument.
+    /// Index of the other argument.
     pub by: u8,
-    /// Bytes of a unit.
+    /// Bytes per unit.
     pub unit: u16,
-    /// Most bytes.
+    /// Maximum number of bytes.
     pub max: u16,
 }
 
-/// `struct denet_call_spec`: what is to be told of a call.
+/// `struct denet_call_spec`: what is to be reported about a call.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct CallSpec {
@@ -86,7 +86,7 @@ pub struct CallSpec {
     pub flags: u32,
     /// Padding.
     pub _pad: u32,
-    /// Up to the first without a kind.
+    /// The list ends at the first piece without a kind.
     pub pieces: [PieceSpec; CALL_PIECES],
 }
 
@@ -94,17 +94,17 @@ pub struct CallSpec {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct CallFilter {
-    /// They took at least that long.
+    /// Minimum duration.
     pub least_ns: u64,
     /// A bit for each of 0 to 255; 0 is success.
     pub errnos: [u64; 4],
-    /// 1: `errnos` says.
+    /// 1: compare with `errnos`.
     pub by_errno: u32,
-    /// 1: `path` says.
+    /// 1: compare with `path`.
     pub by_path: u32,
-    /// Their path begins like this.
+    /// The beginning of the path.
     pub path: [u8; 256],
-    /// The bits of `path` that count.
+    /// The bits of `path` that are compared.
     pub path_mask: [u8; 256],
 }
 
@@ -120,19 +120,19 @@ impl CallFilter {
     };
 }
 
-/// `struct denet_piece`: stands before each piece.
+/// `struct denet_piece`: precedes each piece.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
 pub struct PieceHead {
     /// The argument that points to it.
     pub arg: u8,
-    /// 1: read when the call had returned.
+    /// 1: read after the call had returned.
     pub at_exit: u8,
     /// `PIECE_FAULT` and so on.
     pub flags: u8,
     /// Padding.
     pub _pad: u8,
-    /// Bytes that follow, filled up to eight.
+    /// Bytes that follow, padded to a multiple of eight.
     pub len: u32,
 }
 
@@ -140,9 +140,9 @@ pub struct PieceHead {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct RawCall {
-    /// Whose, and when.
+    /// Which thread, and when.
     pub head: Event,
-    /// Whose it is while it lasts, else 0.
+    /// The identity of the caller while the call lasts, else 0.
     pub regs: u64,
     /// Registers.
     pub args: [u64; 6],
@@ -152,35 +152,35 @@ pub struct RawCall {
     pub nr: i32,
     /// `CALL_`
     pub flags: u32,
-    /// Of `data`.
+    /// Bytes used in `data`.
     pub used: u32,
-    /// A bit for each piece that was not in memory at the beginning.
+    /// A bit for each piece that could not be read at the beginning.
     pub faulted: u32,
-    /// Pieces; a record holds those that there are.
+    /// The pieces; a record ends after the last one.
     pub data: [u8; CALL_DATA_BYTES + CALL_PIECE_BYTES + 16],
 }
 
-/// The kernel handed out the code of a signal.
+/// The code of the signal is known.
 pub const SIGNAL_CODE: u32 = 1;
-/// The kernel handed out all of a signal.
+/// All fields of the signal are known.
 pub const SIGNAL_WHOLE: u32 = 2;
 
 /// `struct denet_signal`: a signal that is delivered.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes)]
 pub struct Delivered {
-    /// To whom, and when.
+    /// The receiving thread, and when.
     pub head: Event,
-    /// Which.
+    /// Number of the signal.
     pub signal: i32,
     /// Its `si_code`.
     pub code: i32,
-    /// The sender's process, where there is one.
+    /// Process id of the sender, if there is one.
     pub sender: u32,
-    /// As whom it was sent.
+    /// Real user of the sender.
     pub uid: u32,
-    /// Of a child that ended.
+    /// Exit status or signal of a child, for `SIGCHLD`.
     pub status: i32,
-    /// `SIGNAL_`; 0: no more than its number.
+    /// `SIGNAL_`; 0: only the number is known.
     pub known: u32,
 }

@@ -35,7 +35,7 @@ Examples:
     parse: |matches| Arguments::from_arg_matches(matches).map(Arguments::into_request),
 };
 
-/// What `denet trace` is asked.
+/// The options of `denet trace`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// How much of the arguments is shown.
@@ -47,7 +47,7 @@ pub(crate) struct Options {
 }
 
 #[derive(Args, Debug)]
-#[command(group(ArgGroup::new("whom").args(["pid", "command"]).required(true)))]
+#[command(group(ArgGroup::new("target").args(["pid", "command"]).required(true)))]
 struct Arguments {
     /// A process that runs, and its descendants
     #[arg(short, long, value_name = "PID", value_parser = process_id)]

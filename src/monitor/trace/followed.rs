@@ -1,10 +1,10 @@
-//! Who is followed, and what their descriptors are.
+//! The followed threads, and what the descriptors of their processes refer to.
 
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
-use crate::bpf::abi::{Birth, Event, FILES_SHARED, Task};
+use crate::bpf::abi::{Event, FILES_SHARED, Fork, Task};
 use crate::decode::call::Call;
 use crate::decode::descriptors::Descriptors;
 use crate::decode::descriptors::calls::splits;
@@ -13,7 +13,7 @@ use crate::sys::account;
 /// `O_CLOEXEC`, as `/proc/PID/fdinfo` writes it.
 const CLOSE_ON_EXEC: u32 = libc::O_CLOEXEC as u32;
 
-/// Threads that live, their processes, and what these have open.
+/// Live threads, their processes, and what these have open.
 #[derive(Default)]
 pub(super) struct Followed {
     threads: HashMap<u32, Thread>,
@@ -26,16 +26,16 @@ pub(super) struct Followed {
 #[derive(Clone, Copy)]
 struct Thread {
     tgid: u32,
-    // What the kernel side told of it, told of or lost.
+    // Records that the eBPF program sent for it, with lost ones.
     events: u64,
-    // The same without what is told for its effects only.
-    told: u64,
+    // The same without calls that are sent only for their effect on descriptors.
+    reported: u64,
 }
 
 impl Followed {
-    /// These are followed, whether they were before or not.
+    /// Adds followed tasks; some may be known already.
     pub(super) fn add(&mut self, live: &[Task]) {
-        // The kernel side speaks of the initial namespace's ids.
+        // The eBPF program reports ids of the initial namespace.
         let same_ids = account::in_initial_pid_namespace();
         for task in live {
             let is_new = !self.members.contains_key(&task.tgid);
@@ -46,7 +46,7 @@ impl Followed {
         }
     }
 
-    /// A thread, known or not.
+    /// Adds a thread, unless it is known.
     pub(super) fn meet(&mut self, tid: u32, tgid: u32) {
         if self
             .threads
@@ -59,43 +59,43 @@ impl Followed {
         let thread = Thread {
             tgid,
             events: 0,
-            told: 0,
+            reported: 0,
         };
         self.threads.insert(tid, thread);
         *self.members.entry(tgid).or_default() += 1;
     }
 
-    /// The number of an event among those of its thread that are told of, from 1 on: where there is a gap,
-    /// so many were lost. One that `is_told` not has the number of the one before.
-    pub(super) fn number(&mut self, event: &Event, is_told: bool) -> u64 {
+    /// The number of an event among the reported ones of its thread, from 1 on; a gap in the numbers shows how many
+    /// were lost. An event that is not reported gets the number of the previous one.
+    pub(super) fn number(&mut self, event: &Event, is_reported: bool) -> u64 {
         self.meet(event.tid, event.tgid);
         let Some(thread) = self.threads.get_mut(&event.tid) else {
             return 0;
         };
         let lost = event.seq.saturating_sub(thread.events + 1);
         thread.events = event.seq;
-        thread.told += lost + u64::from(is_told);
-        thread.told
+        thread.reported += lost + u64::from(is_reported);
+        thread.reported
     }
 
     /// A thread or process began.
-    pub(super) fn born(&mut self, birth: &Birth) {
-        let (parent, child) = (birth.head.tgid, birth.child_tgid);
+    pub(super) fn forked(&mut self, fork: &Fork) {
+        let (parent, child) = (fork.head.tgid, fork.child_tgid);
         let was_read_since = self
             .read_ns
             .get(&child)
-            .is_some_and(|read_ns| birth.child_start_ns < *read_ns);
-        self.number(&birth.head, false);
-        if child == birth.child_tid && !was_read_since {
-            // An end that was lost: the number is somebody else's now.
+            .is_some_and(|read_ns| fork.child_start_ns < *read_ns);
+        self.number(&fork.head, false);
+        if child == fork.child_tid && !was_read_since {
+            // The exit of an earlier process was lost, and its id is reused.
             self.forget(child);
             self.descriptors
-                .started(parent, child, birth.files == FILES_SHARED);
+                .started(parent, child, fork.files == FILES_SHARED);
         }
-        self.meet(birth.child_tid, child);
+        self.meet(fork.child_tid, child);
     }
 
-    /// A thread ended; whether it was known.
+    /// A thread ended; returns whether it was known.
     pub(super) fn ended(&mut self, tid: u32) -> bool {
         let thread = self.threads.remove(&tid);
         if let Some(thread) = thread {
@@ -104,7 +104,7 @@ impl Followed {
         thread.is_some()
     }
 
-    /// A thread that executes is its process' only one from then on, and has its number.
+    /// After `execve` the thread is the only one of its process, and has the id of the process.
     pub(super) fn executed(&mut self, tid: u32, tgid: u32) {
         if tid == tgid {
             return;
@@ -127,19 +127,19 @@ impl Followed {
         }
     }
 
-    /// Discards what is known of a process's descriptors.
+    /// Discards what is known about the descriptors of a process.
     pub(super) fn forget(&mut self, process: u32) {
         self.descriptors.ended(process);
         self.read_ns.remove(&process);
     }
 
-    /// What descriptors are, as of when a call began, and to be changed as of when it ended.
+    /// The descriptors as of the beginning of a call, to be changed as of its end.
     pub(super) fn descriptors(&mut self, event: &Event) -> &mut Descriptors {
         self.descriptors.during(event.start_ns, event.end_ns);
         &mut self.descriptors
     }
 
-    /// A call was taken note of: its process may have fallen apart.
+    /// To be called after a call was decoded: descriptors may have stopped being shared.
     pub(super) fn called(&mut self, process: u32, call: &Call<'_>) {
         let has_others = self
             .members
@@ -150,7 +150,7 @@ impl Followed {
         }
     }
 
-    /// As far as they can be read.
+    /// Reads the descriptors of a process, as far as possible.
     fn read_descriptors(&mut self, process: u32) {
         let folder = format!("/proc/{process}");
         let cwd = fs::read_link(format!("{folder}/cwd"));
@@ -165,7 +165,7 @@ impl Followed {
             let info = fs::read_to_string(format!("{folder}/fdinfo/{fd}"));
             open.push((fd, link, info.is_ok_and(|info| closes_on_exec(&info))));
         }
-        // They say nothing of what was before.
+        // They are not valid for calls that began before.
         let now_ns = account::monotonic_ns();
         self.descriptors.during(now_ns, now_ns);
         if let Ok(cwd) = cwd {
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn numbers_have_gaps_where_something_was_lost() {
         let mut followed = Followed::default();
-        let mut number = |seq, is_told| {
+        let mut number = |seq, is_reported| {
             let event = Event {
                 kind: 0,
                 seq,
@@ -228,12 +228,12 @@ mod tests {
                 tid: 5,
                 tgid: 5,
             };
-            followed.number(&event, is_told)
+            followed.number(&event, is_reported)
         };
-        let told: Vec<_> = [(1, true), (2, false), (3, true), (6, true), (7, true)]
-            .map(|(seq, is_told)| number(seq, is_told))
+        let numbers: Vec<_> = [(1, true), (2, false), (3, true), (6, true), (7, true)]
+            .map(|(seq, is_reported)| number(seq, is_reported))
             .into();
-        assert_eq!(told, [1, 1, 2, 5, 6]);
+        assert_eq!(numbers, [1, 1, 2, 5, 6]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Events as lines, as strace writes them.
+//! Events as lines in the format of strace.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,13 @@ use crate::decode::arguments::{Argument, Decoded, Detail, Outcome};
 use crate::decode::names::signals;
 use crate::decode::quote::escaped;
 
-/// Column at which strace puts the result, where the call is shorter.
+/// The column of the result for short calls, as in strace.
 const RESULT_COLUMN: usize = 40;
 
-/// What stands before an event.
+/// The columns in front of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Prefix {
-    /// The task, where more than one is traced.
+    /// The thread id, if more than one thread is traced.
     pub(crate) tid: Option<u32>,
     /// The time of day.
     pub(crate) time: Option<String>,
@@ -31,7 +31,7 @@ impl Prefix {
     }
 }
 
-/// A call that returned, or was seen from enter to exit: `name(arguments) = result <seconds>`.
+/// A complete call: `name(arguments) = result <seconds>`.
 pub(crate) fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
     let has_arguments = !matches!(decoded.detail, Detail::None | Detail::Private);
     if decoded.outcome == Outcome::None && has_arguments {
@@ -46,7 +46,7 @@ pub(crate) fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>)
     ended(start + &arguments, decoded, duration_ns)
 }
 
-/// A call that another task's event interrupts, as it stands when it has been entered.
+/// The first part of a call that another thread's event interrupts.
 pub(crate) fn unfinished(prefix: &Prefix, entered: &Decoded) -> String {
     let (known, rest) = entered.arguments.split_at(known_at_enter(entered));
     let mut line = format!(
@@ -89,7 +89,7 @@ fn ended(mut line: String, decoded: &Decoded, duration_ns: Option<u64>) -> Strin
     line
 }
 
-/// How many arguments are known before the call returns: those in front of the first answer.
+/// How many arguments are known before the call returns: those before the first output argument.
 fn known_at_enter(decoded: &Decoded) -> usize {
     let answer = decoded
         .arguments
@@ -107,31 +107,31 @@ fn joined(decoded: &Decoded, arguments: &[Argument]) -> String {
     arguments.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// What a task did or suffered other than calls.
+/// Events other than calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Happening {
     /// A process or thread began.
     Started {
         pid: u32,
-        /// Its name, empty where it is not known.
+        /// Its name; empty if not known.
         comm: Vec<u8>,
     },
     /// Another program runs in the process.
     Executed {
-        /// The file, as it was given; `None` where that could not be read.
+        /// The path, as the caller passed it; `None` if it could not be read.
         path: Option<Vec<u8>>,
-        /// Not the process' first thread did it, but this one, which has the process' id from now on.
+        /// The thread that executed, if it was not the first one; it has the id of the process from now on.
         former: Option<u32>,
     },
-    /// It ended by itself.
+    /// It exited.
     Exited {
-        /// With that status.
+        /// Its exit status.
         code: i32,
     },
     /// A signal ended it.
     Killed {
         signal: i32,
-        /// It left a core.
+        /// It dumped core.
         core: bool,
     },
     /// A signal was delivered.
@@ -144,9 +144,9 @@ pub(crate) struct Signal {
     pub(crate) signal: i32,
     /// Its `si_code`.
     pub(crate) code: Option<i32>,
-    /// Who sent it.
+    /// Process id of the sender.
     pub(crate) pid: Option<i32>,
-    /// As whom.
+    /// Real user of the sender.
     pub(crate) uid: Option<u32>,
     /// The child's exit status or signal, for `SIGCHLD`.
     pub(crate) status: Option<i32>,
@@ -159,11 +159,11 @@ pub(crate) fn superseded(prefix: &Prefix, by: u32) -> String {
     format!("{}+++ superseded by execve in pid {by} +++", prefix.write())
 }
 
-/// A line for what is no call.
+/// A line for an event that is no call.
 pub(crate) fn happening(prefix: &Prefix, what: &Happening) -> String {
     let start = prefix.write();
     match what {
-        // Of one that has ended already nothing more is known.
+        // Nothing more is known about a thread that has ended already.
         Happening::Started { pid, comm } if comm.is_empty() => {
             format!("{start}+++ started, pid {pid} +++")
         }
@@ -195,7 +195,7 @@ pub(crate) fn happening(prefix: &Prefix, what: &Happening) -> String {
 }
 
 impl Signal {
-    /// Process and user that sent it. A timer has neither: `siginfo_t` has the timer's number there.
+    /// Process and user of the sender. A timer has neither: `siginfo_t` has the timer's number there.
     pub(super) fn sender(&self) -> (Option<i32>, Option<u32>) {
         if self.code == Some(libc::SI_TIMER) {
             return (None, None);
@@ -203,7 +203,7 @@ impl Signal {
         (self.pid, self.uid)
     }
 
-    /// `{si_signo=SIGCHLD, si_code=CLD_EXITED, …}`, of what is known.
+    /// `{si_signo=SIGCHLD, si_code=CLD_EXITED, …}`, with the known fields.
     fn info(&self) -> String {
         let child = self.signal == libc::SIGCHLD;
         let mut fields = vec![format!(

@@ -1,4 +1,4 @@
-//! Loads the programs that see all calls, and reports their records.
+//! The programs that observe all calls: what is loaded, and how their records are reported.
 
 use std::collections::HashSet;
 use std::io;
@@ -22,7 +22,7 @@ use super::records::{self, At};
 use crate::backends::stream::Plan;
 use crate::backends::table::TRACE_SLOTS;
 use crate::bpf::KernelError;
-use crate::bpf::abi::{self, Birth, EXIT_KNOWN, Plain, RECORD_BIRTH, Task};
+use crate::bpf::abi::{self, EXIT_KNOWN, Fork, Plain, RECORD_BIRTH, Task};
 use crate::decode::arguments::{self, Detail, View};
 use crate::decode::call::{Call, PieceData};
 use crate::decode::filter::Filter;
@@ -34,29 +34,29 @@ use crate::profile::stream::Consumer;
 use crate::sys::account;
 use crate::sys::mapping::Mapping;
 
-/// Bytes of buffers that are shown, as strace's `-s` has it.
+/// Bytes of buffers that are shown: the default of strace's `-s`.
 const SHOWN: usize = 32;
 /// A call that lasts longer than this is shown before it returns.
 const LASTING_NS: u64 = 100_000_000;
 
-/// Of `include/uapi/asm-generic/siginfo.h`: the kernel has no more to say of it.
+/// Of `include/uapi/asm-generic/siginfo.h`: sent by the kernel, without further fields.
 const SI_KERNEL: i32 = 0x80;
 
-/// Of threads that have no slot, by their registers' address.
+/// Calls of threads without a slot, by the address of their registers.
 type FarCalls = HashMap<MapData, u64, Plain<RawCall>>;
 
-/// Listens, and tells.
+/// Receives the records and reports them.
 struct Listener {
     events: SharedEvents,
     detail: Detail,
     filter: Filter,
     followed: Followed,
     calls: Option<(FarCalls, Mapping<RawCall>)>,
-    // More than one thread was seen: each line says whose it is.
+    // More than one thread was seen: each line shows the thread id.
     several: bool,
-    // Calls that were shown before they returned, by thread and beginning.
+    // Calls that were shown before they returned, by thread and start time.
     begun: HashSet<(u32, u64)>,
-    // What comes now has not returned.
+    // Calls that are reported from now on have not returned.
     has_finished: bool,
     lines: String,
     records: Vec<u8>,
@@ -80,20 +80,20 @@ impl Listener {
         }
     }
 
-    fn born(&mut self, birth: &Birth) {
+    fn forked(&mut self, fork: &Fork) {
         self.several = true;
-        self.followed.born(birth);
+        self.followed.forked(fork);
         let begins = Happening::Started {
-            pid: birth.child_tgid,
-            comm: birth
+            pid: fork.child_tgid,
+            comm: fork
                 .comm
                 .split(|byte| *byte == 0)
                 .next()
                 .unwrap_or_default()
                 .to_vec(),
         };
-        let (pid, tid) = (birth.child_tgid, birth.child_tid);
-        self.happens(&begins, pid, tid, birth.child_start_ns);
+        let (pid, tid) = (fork.child_tgid, fork.child_tid);
+        self.happens(&begins, pid, tid, fork.child_start_ns);
     }
 
     fn happens(&mut self, what: &Happening, pid: u32, tid: u32, monotonic_ns: u64) {
@@ -124,7 +124,7 @@ impl Listener {
     }
 
     fn record_line(&mut self, record: &impl Serialize) {
-        // Memory takes whatever comes.
+        // Writing to memory does not fail.
         let _ = serde_json::to_writer(&mut self.records, record);
         self.records.push(b'\n');
     }
@@ -164,7 +164,7 @@ impl Listener {
             descriptors: None,
         };
         let decoded = if view.detail == Detail::Private {
-            // How the call changes its descriptors is not known.
+            // How the call changed descriptors is not known.
             self.followed.forget(head.tgid);
             arguments::decode(&call, &view)
         } else {
@@ -192,7 +192,7 @@ impl Listener {
         }
     }
 
-    /// Where the call itself is shown, that line is enough.
+    /// If the call itself is shown, its line is enough.
     fn executed(&mut self, head: &abi::Event, call: &Call<'_>, is_shown: bool) {
         let former = (head.tid != head.tgid).then_some(head.tid);
         self.followed.executed(head.tid, head.tgid);
@@ -215,20 +215,20 @@ impl Listener {
     }
 
     fn signal(&mut self, it: &Delivered) {
-        // One that kills has no origin that the kernel keeps, and each thread of a process that exits gets
-        // one: how it ended is told when it has ended.
-        let is_told = it.signal != libc::SIGKILL;
-        let seq = self.followed.number(&it.head, is_told);
-        if !is_told {
+        // The kernel does not keep the origin of SIGKILL, and sends one to each thread of a process that exits:
+        // how the process ended is reported when it has ended.
+        let is_reported = it.signal != libc::SIGKILL;
+        let seq = self.followed.number(&it.head, is_reported);
+        if !is_reported {
             return;
         }
         let head = it.head;
-        let what = Happening::Signal(told_of(it));
+        let what = Happening::Signal(signal_of(it));
         self.line_of(&what, head.tid, head.end_ns);
         self.record_of(&what, head.tgid, head.tid, head.end_ns, Some(seq));
     }
 
-    /// Calls that are under way, by what their threads' memory says.
+    /// Calls in progress, read from the slots of their threads.
     fn under_way(&self) -> Vec<RawCall> {
         let Some((far, calls)) = &self.calls else {
             return Vec::new();
@@ -242,7 +242,7 @@ impl Listener {
         (0..calls.len())
             .filter(|slot| word(*slot, regs) != 0)
             .map(|slot| (slot, calls.read(slot)))
-            // Not one that made place for the next while it was copied.
+            // Not a call that was replaced by the next one while it was copied.
             .filter(|(slot, call)| word(*slot, start_ns) == call.head.start_ns)
             .map(|(_, call)| call)
             .chain(far.iter().flatten().map(|(_, Plain(call))| call))
@@ -250,7 +250,7 @@ impl Listener {
             .collect()
     }
 
-    /// Calls that last are shown before they return.
+    /// Shows calls that last long before they return.
     fn show_lasting(&mut self) {
         if !self.events.borrow().reporter.shows_lines() || self.filter.asks_for_the_end() {
             return;
@@ -279,8 +279,8 @@ impl Listener {
     }
 }
 
-/// Without a sender the kernel itself is it; what it did not hand out is not known.
-fn told_of(it: &Delivered) -> Signal {
+/// The signal of a record, with the fields that are known. Signals without a sender come from the kernel.
+fn signal_of(it: &Delivered) -> Signal {
     let is_whole = it.known == SIGNAL_WHOLE;
     let of_child = it.signal == libc::SIGCHLD && it.code > 0;
     let sent = is_whole && (it.code <= 0 || of_child);
@@ -298,7 +298,7 @@ fn told_of(it: &Delivered) -> Signal {
         pid: sent.then_some(it.sender as i32),
         uid: sent.then_some(it.uid),
         status: (is_whole && of_child).then_some(it.status),
-        // The same eight bytes.
+        // Shares its eight bytes with the sender.
         address: faulted.then_some(u64::from(it.sender) | u64::from(it.uid) << 32),
     }
 }
@@ -353,7 +353,9 @@ impl Consumer for Listener {
             Some(RECORD_SIGNAL) => {
                 abi::front_of(bytes, size_of::<Delivered>()).map(|it| self.signal(&it))
             }
-            Some(RECORD_BIRTH) => abi::front_of(bytes, size_of::<Birth>()).map(|it| self.born(&it)),
+            Some(RECORD_BIRTH) => {
+                abi::front_of(bytes, size_of::<Fork>()).map(|it| self.forked(&it))
+            }
             _ => None,
         };
         if understood.is_none() {
@@ -408,7 +410,7 @@ impl Consumer for Listener {
         let lives = |call: &RawCall| live.iter().any(|task| task.regs == call.regs);
         for mut raw in self.under_way().into_iter().filter(lives) {
             raw.flags |= CALL_UNFINISHED;
-            // Not told of by the kernel side, and so not numbered there.
+            // Not a record of the eBPF program, and so not numbered by it.
             raw.head.seq = 0;
             self.call(&raw);
         }

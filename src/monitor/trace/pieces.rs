@@ -1,4 +1,4 @@
-//! From a record of the ring buffer to a call that can be read.
+//! Converts records of the ring buffer into calls that can be decoded.
 
 use std::mem::offset_of;
 
@@ -9,13 +9,13 @@ use crate::monitor::trace::abi::{
     CALL_COMPAT, CALL_UNFINISHED, PIECE_CUT, PIECE_FAULT, PIECE_LIST, PieceHead, RawCall,
 };
 
-/// The record, its front at least; `None` if it is none.
+/// The record, which may end within its pieces; `None` if it is malformed.
 pub(super) fn raw(record: &[u8]) -> Option<RawCall> {
     abi::front_of(record, offset_of!(RawCall, data))
 }
 
-/// What was captured of memory, in the order of capture. Where the same was captured again when the call
-/// returned, because it had not been in memory before, that stands instead.
+/// The pieces of memory that were captured, in the order of capture. A piece that could not be read at first and was
+/// captured again when the call returned appears once.
 pub(super) fn pieces(raw: &RawCall) -> Vec<Piece<'_>> {
     let used = (raw.used as usize).min(raw.data.len());
     let mut rest = &raw.data[..used];
@@ -46,8 +46,8 @@ pub(super) fn pieces(raw: &RawCall) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The kernel's own name of a file that is executed by descriptor begins with `/dev/fd/`
-/// (`alloc_bprm` in `fs/exec.c`): what was given stands behind that.
+/// The kernel's own name for a file that is executed by descriptor begins with `/dev/fd/`
+/// (`alloc_bprm` in `fs/exec.c`), followed by the caller's path.
 fn as_given<'a>(raw: &RawCall, data: PieceData<'a>) -> PieceData<'a> {
     let name = Table::of(abi_of(raw)).lookup(raw.nr).map(|(name, _)| name);
     let PieceData::Bytes { data: path, whole } = data else {
@@ -92,7 +92,7 @@ fn piece(bytes: &[u8], flags: u8) -> PieceData<'_> {
     }
 }
 
-/// The call that a record tells of.
+/// The call of a record.
 pub(super) fn call<'a>(raw: &RawCall, pieces: &'a [Piece<'a>]) -> Call<'a> {
     let has = |flag| raw.flags & flag != 0;
     Call {

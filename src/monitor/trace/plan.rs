@@ -1,4 +1,4 @@
-//! What the kernel is to tell of each call.
+//! Which programs are loaded, and what they report about each call.
 
 use super::abi::{
     CALL_NRS, CALL_PIECE_BYTES, CALL_PIECES, CallFilter, CallSpec, PIECE_BY_ARG, PIECE_BY_INT_AT,
@@ -16,10 +16,11 @@ use crate::decode::filter::Filter;
 use crate::decode::syscalls::{Abi, Table};
 use crate::decode::table::Entry;
 
-/// Paths are told whole, as far as there is room.
+/// Paths are reported whole, up to the length of a piece.
 const WHOLE: u16 = CALL_PIECE_BYTES as u16;
 
-/// What ends a thread comes before it is forgotten; the end of calls before their beginning.
+/// Attached in this order: the exit of a thread is seen before the thread is removed, and every call whose beginning
+/// is seen has its end seen too.
 #[rustfmt::skip]
 const HOOKS: [AttachPoint; 5] = [
     AttachPoint::new("denet_call_end", "denet_call_e_t", "sched", c"sched_process_exit").before_following(),
@@ -30,7 +31,7 @@ const HOOKS: [AttachPoint; 5] = [
 ];
 
 pub(super) fn plan(hooking: Hooking, filter: &Filter) -> Plan {
-    let others = tells_of_others(filter);
+    let others = reports_others(filter);
     Plan {
         object: TRACE,
         backends: table::TRACE,
@@ -45,7 +46,7 @@ pub(super) fn plan(hooking: Hooking, filter: &Filter) -> Plan {
         },
         ring_bytes: TRACE_RING_BYTES,
         slots: Some(TRACE_SLOTS),
-        births: true,
+        reports_forks: true,
         settings: vec![MapSetting {
             name: "denet_calls",
             max_entries: Some(TRACE_SLOTS),
@@ -54,7 +55,7 @@ pub(super) fn plan(hooking: Hooking, filter: &Filter) -> Plan {
     }
 }
 
-/// Of every number of both entries, what is to be told of it.
+/// What to report for each syscall number of both entries.
 pub(super) fn specs(detail: Detail, shown: u16, filter: &Filter) -> Vec<(u32, CallSpec)> {
     let reads_memory = detail == Detail::Full || !filter.paths.is_empty();
     let mut specs = Vec::new();
@@ -70,12 +71,12 @@ pub(super) fn specs(detail: Detail, shown: u16, filter: &Filter) -> Vec<(u32, Ca
     specs
 }
 
-/// Numbers that no table knows are told of.
-pub(super) fn tells_of_others(filter: &Filter) -> bool {
+/// Whether calls with unknown numbers are reported.
+pub(super) fn reports_others(filter: &Filter) -> bool {
     filter.keeps_number(Abi::Native, -1) && filter.paths.is_empty()
 }
 
-/// What the kernel side can judge itself of how a call ended. Nothing that [`Filter::keeps`] is left out.
+/// The part of the filter that the eBPF program can evaluate. It excludes nothing that [`Filter::keeps`].
 pub(super) fn conditions(filter: &Filter) -> CallFilter {
     let mut conditions = CallFilter::NONE;
     if let Some(longer_than_ns) = filter.longer_than_ns {
@@ -148,7 +149,7 @@ fn piece(capture: &Capture, shown: u16) -> PieceSpec {
         unit,
         max,
     };
-    // Of buffers as many bytes as are shown, of structures as many as there is room for.
+    // Of buffers only the bytes that are shown, of structures as many as fit.
     let most = |unit: u16| {
         if capture.is_buffer {
             shown
@@ -160,7 +161,7 @@ fn piece(capture: &Capture, shown: u16) -> PieceSpec {
         What::String => of(PIECE_STRING, 0, 1, WHOLE),
         What::Bytes(bytes) => of(PIECE_BYTES, 0, 1, bytes.min(WHOLE)),
         What::BytesByArg { arg, unit } => of(PIECE_BY_ARG, arg, unit, most(unit)),
-        // Where there is room for a buffer, its size follows it.
+        // A buffer is followed by the argument with its size.
         What::BytesByResult { unit } if capture.is_buffer => {
             of(PIECE_BY_RESULT, capture.arg + 1, unit, most(unit))
         }

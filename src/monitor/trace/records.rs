@@ -21,13 +21,13 @@ pub(crate) struct At {
 }
 
 /// A record of kind `call`: `args` in the order of the text, each with its name, the register as
-/// `value`, and what it says as `decoded`. Of a descriptor `value` is its number and `decoded` what it
-/// refers to, null where that is not known. `result` is a number, null where the call failed or
-/// never returned; `result_name` says what it stands for, where it is more than a number. `unfinished` is
-/// true where the call never returned or had not when the trace ended; then there is neither result nor
-/// duration. `seq` is the number of the thread's event. `private` is true where the arguments are left out
-/// because the process is not the user's.
-// Written as it is, field by field: a map for each of a million calls a second takes longer than all else.
+/// `value`, and its meaning as `decoded`. For a descriptor, `value` is its number and `decoded` what it
+/// refers to, null if not known. `result` is a number, null if the call failed or never returned;
+/// `result_name` is its meaning, if it is more than a number. `unfinished` is true if the call never returned
+/// or had not returned when the trace ended; then there is neither result nor duration. `seq` is the number of
+/// the event within its thread. `private` is true if the arguments are omitted because the process belongs to
+/// another user.
+// Written field by field: building a map for each of a million calls per second takes longer than all the rest.
 #[derive(Serialize)]
 pub(crate) struct CallRecord<'a> {
     kind: &'static str,
@@ -83,7 +83,7 @@ fn arguments<S: Serializer>(arguments: &[Argument], to: S) -> Result<S::Ok, S::E
     to.collect_seq(arguments.iter().map(argument))
 }
 
-/// Where nothing is known of it, its value alone.
+/// If nothing is known about it, only its value.
 #[derive(Serialize)]
 struct ArgumentRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +113,7 @@ fn start(kind: &str, at: At) -> Json {
     json!({"kind": kind, "ts_ns": at.unix_ns, "pid": at.pid, "tid": at.tid})
 }
 
-/// A record of what is no call: kind `start`, `exec`, `exit` or `signal`.
+/// A record of an event that is no call: kind `start`, `exec`, `exit` or `signal`.
 pub(crate) fn happening(at: At, what: &Happening) -> Json {
     match what {
         Happening::Started { pid, comm } => {
@@ -153,7 +153,7 @@ fn signal_record(at: At, signal: &Signal) -> Json {
     let mut record = start("signal", at);
     record["signal"] = json!(signals::name(signal.signal as u32 as u64));
     let (sender_pid, sender_uid) = signal.sender();
-    let told = [
+    let fields = [
         ("code", signal.code.map(|code| json!(code))),
         ("sender_pid", sender_pid.map(|pid| json!(pid))),
         ("sender_uid", sender_uid.map(|uid| json!(uid))),
@@ -163,7 +163,7 @@ fn signal_record(at: At, signal: &Signal) -> Json {
             signal.address.map(|address| json!(format!("{address:#x}"))),
         ),
     ];
-    for (name, value) in told {
+    for (name, value) in fields {
         if let Some(value) = value {
             record[name] = value;
         }

@@ -1,7 +1,7 @@
-//! Recorded calls, and what strace said of them: the oracle of [`crate::decode`].
+//! Recorded calls and the output of strace for them: the oracle of [`crate::decode`].
 //!
 //! `tests/data/trace/record.sh` makes the recording: the same program once under strace and once
-//! under `record.c`, which captures what the table asks for.
+//! under `record.c`, which captures what the table requires.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use crate::decode::call::{Call, Piece, PieceData, What, When};
 use crate::decode::syscalls::{Abi, Table};
 use crate::decode::table::Entry;
 
-/// Each with what strace said: many calls with their usual arguments, and flags and constants of
+/// Recordings, each with the output of strace: many calls with their usual arguments, and flags and constants of
 /// all kinds.
 const RECORDINGS: [(&str, &str); 2] = [
     (
@@ -93,7 +93,7 @@ fn recorded(text: &str) -> Vec<Recorded> {
     calls
 }
 
-fn told(call: &Recorded) -> String {
+fn decoded(call: &Recorded) -> String {
     let data = |piece: &RecordedPiece| match piece.data.as_ref() {
         None => PieceDataOwned::Fault,
         Some((strings, _, true)) => PieceDataOwned::Strings(strings.clone()),
@@ -149,15 +149,15 @@ impl PieceDataOwned {
     }
 }
 
-/// Where denet says less than strace on purpose: what vectors point at, the bytes of `mincore` and
-/// what is left of a `ppoll` are not captured; random bytes are not the same twice.
+/// Calls for which denet intentionally shows less than strace: what vectors point at, the bytes of `mincore` and
+/// the remaining time of a `ppoll` are not captured; random bytes differ between two runs.
 fn differs_on_purpose(name: &str) -> bool {
     let vectors = ["readv", "writev", "preadv", "pwritev2", "vmsplice"];
     vectors.contains(&name) || ["mincore", "ppoll", "getrandom", "sethostname"].contains(&name)
 }
 
-/// Families whose protocols stay numbers, and flags that are younger than the strace that was asked,
-/// which shows them as bits.
+/// Families whose protocols remain numbers, and flags that are newer than the recorded strace, which shows them as
+/// bits.
 fn says_more_or_less(line: &str) -> bool {
     const FAMILIES: [&str; 9] = [
         "AX25", "IRDA", "RXRPC", "ISDN", "PHONET", "CAIF", "NFC", "KCM", "SMC",
@@ -187,7 +187,7 @@ fn what_strace_says_of_the_same_calls() {
             .filter(|line| !line.starts_with(['-', '+']))
             .collect();
         assert_eq!(calls.len(), lines.len());
-        // The first is the tracer's own execve of the program.
+        // The first call is the tracer's own execve of the program.
         for (call, line) in calls.iter().zip(lines).skip(1) {
             compare(call, line, &mut differing, &mut compared);
         }
@@ -211,13 +211,13 @@ fn compare<'a>(
         return;
     }
     compared.insert(name);
-    let told = told(call);
-    if told != line {
-        let _ = writeln!(differing, "strace {line}\ndenet  {told}");
+    let decoded = decoded(call);
+    if decoded != line {
+        let _ = writeln!(differing, "strace {line}\ndenet  {decoded}");
     }
 }
 
-/// What `record.c` captured: where that changes the calls have to be recorded again.
+/// What `record.c` captured: if this changes, the calls have to be recorded again.
 #[test]
 fn what_is_captured_is_what_was_recorded() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/trace/captures");

@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, IntoBytes};
 pub struct Count {
     /// How many.
     pub packets: u64,
-    /// Their bytes from the Ethernet header on, without the checksum behind them.
+    /// Their bytes from the Ethernet header on, without the checksum at the end.
     pub bytes: u64,
 }
 
@@ -18,13 +18,13 @@ pub struct Count {
 pub struct Counts {
     /// Each frame is one of the first four.
     pub ipv4: Count,
-    /// Behind the Ethernet header and its tags.
+    /// By the type after the Ethernet header and its tags.
     pub ipv6: Count,
-    /// Requests and answers.
+    /// Requests and replies.
     pub arp: Count,
-    /// What else there is, and frames that end before they say.
+    /// Any other type, and frames that end before their type.
     pub other: Count,
-    /// Each IP packet is one of these five, unless the way there is truncated or malformed.
+    /// Each IP packet is one of these five, unless a header before is truncated or malformed.
     pub tcp: Count,
     /// Datagrams.
     pub udp: Count,
@@ -32,13 +32,13 @@ pub struct Counts {
     pub icmp: Count,
     /// Another protocol.
     pub other_transport: Count,
-    /// Of a packet in fragments the first alone has a header of its transport.
+    /// Fragments after the first one, which have no transport header.
     pub later_fragment: Count,
-    /// Besides: with a tag.
+    /// Counted in addition: with a VLAN tag.
     pub vlan: Count,
-    /// With more than one.
+    /// Counted in addition: with more than one tag.
     pub qinq: Count,
-    /// Besides, one of these at most: it ends before a header does, or before the packet says.
+    /// Counted in addition, this or the next: the frame ends within a header, or before the length of the packet.
     pub truncated: Count,
     /// A header contradicts itself or another.
     pub malformed: Count,

@@ -1,4 +1,4 @@
-//! The program at the interface, and its counters.
+//! Attaches the program to the interface, and reads its counters.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -24,7 +24,7 @@ use crate::sys::{account, capabilities};
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
 const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
 
-/// A program that counts.
+/// An attached program.
 pub(crate) struct Attached {
     pub(crate) about: About,
     link: OwnedFd,
@@ -34,7 +34,7 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
-    /// Attaches, or goes on with what was pinned.
+    /// Attaches, or continues with what was pinned.
     pub(crate) fn new(options: &Options) -> Result<Self, StartError> {
         let interface = find(&options.interface)?;
         let place = match options.pin.as_deref().map(Place::open).transpose()? {
@@ -99,7 +99,7 @@ impl Attached {
         })
     }
 
-    /// What the counters were when this run began: all 0 where it made them, so that no frame is missed.
+    /// The counters when this run began: all 0 if it created them, so that no frame is missed.
     pub(crate) fn first(&self) -> Reading {
         Reading {
             elapsed: Duration::ZERO,
@@ -107,7 +107,7 @@ impl Attached {
         }
     }
 
-    /// What was counted so far. Other CPUs go on counting meanwhile.
+    /// The counts so far. Other CPUs continue to count meanwhile.
     pub(crate) fn read(&self) -> Result<Reading, StartError> {
         Ok(Reading {
             elapsed: self.started.elapsed(),
@@ -115,17 +115,17 @@ impl Attached {
         })
     }
 
-    /// Whether the program is at its interface still.
+    /// Whether the program is still attached to its interface.
     pub(crate) fn is_attached(&self) -> io::Result<bool> {
         let link = pins::xdp_link(&self.link)?;
         Ok(link.is_some_and(|link| link.interface != 0))
     }
 
-    /// Takes the program off, unless it is pinned, and reads for the last time.
+    /// Detaches the program, unless it is pinned, and reads for the last time.
     pub(crate) fn finish(self) -> Result<Reading, StartError> {
         let elapsed = self.started.elapsed();
         drop(self.link);
-        // What was called before the program was taken off may run still.
+        // Runs that began before the program was detached may not have ended.
         let _ = account::kernel_barrier();
         Ok(Reading {
             elapsed,
@@ -161,14 +161,14 @@ pub(crate) fn exists(index: u32) -> Result<bool, StartError> {
     Ok(interfaces()?.iter().any(|it| it.index == index))
 }
 
-/// Takes off and removes what is pinned.
+/// Detaches the pinned program and removes the pins.
 pub(crate) fn remove(options: &Options, place: &Path) -> Result<Removed, StartError> {
     let interfaces = interfaces()?;
     let found = interfaces.iter().find(|it| it.name == options.interface);
     pin::remove(place, found)
 }
 
-/// Attaches in the mode that is wanted, or the best there is; with it, why not natively.
+/// Attaches in the requested mode, or the best possible one; also returns why not natively.
 fn put(
     program: BorrowedFd<'_>,
     interface: u32,
@@ -192,7 +192,8 @@ fn put(
     }
 }
 
-/// Drivers give many reasons (no support, the MTU, too few queues); these are not theirs.
+/// Whether the driver refused. Drivers have many reasons (no support, the MTU, too few queues); the errors listed
+/// here are not among them.
 fn is_of_the_driver(error: &KernelError) -> bool {
     let others = [
         libc::EBUSY,
@@ -208,7 +209,7 @@ fn is_of_the_driver(error: &KernelError) -> bool {
 fn why_not(error: &KernelError, interface: &Interface, mode: Mode) -> StartError {
     match error.source.raw_os_error() {
         Some(libc::EBUSY | libc::EEXIST) => {
-            // Somebody was faster.
+            // Another process has attached a program meanwhile.
             let now = find(&interface.name).ok().and_then(|now| taken(&now));
             now.map_or_else(|| refused(error), |it| StartError::Refused(Box::new(it)))
         }
@@ -226,12 +227,12 @@ fn in_words(error: &io::Error) -> String {
     errno.map_or_else(|| error.to_string(), |errno| errno.to_string())
 }
 
-/// The finding that names who is on the interface.
+/// The finding with the program that is attached to the interface.
 fn taken(interface: &Interface) -> Option<Finding> {
     let programs = match &interface.xdp {
         Fact::Known(programs) if programs.is_empty() => return None,
         Fact::Known(programs) => programs.as_slice(),
-        // The kernel says that there is one and not which (before Linux 4.13).
+        // There is one, but the kernel does not report which (before Linux 4.13).
         Fact::Failed(_) => &[],
         Fact::Absent | Fact::Denied(_) => return None,
     };
@@ -263,7 +264,7 @@ fn named(interface: &Interface, of: &XdpProgram) -> String {
     )
 }
 
-/// What the kernel says of the attached program.
+/// What the kernel reports about the attached program.
 fn about(interface: Interface, program: &OwnedFd) -> Result<About, StartError> {
     let of = |error| StartError::Failed(format!("cannot look at the program: {error}"));
     let info = pins::program(program).map_err(of)?;

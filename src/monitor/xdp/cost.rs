@@ -1,6 +1,6 @@
-//! What counting costs a frame, beside a program that only lets it pass.
+//! The cost of counting a frame, compared with a program that only lets it pass.
 //!
-//! For `benches/`: all run by hand by turns, so that each sees every mood of the machine.
+//! For `benches/`: all programs take turns, so that each runs under the same conditions.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -18,24 +18,24 @@ use crate::bpf::trial;
 /// `enum xdp_action`
 const XDP_PASS: i32 = 2;
 
-/// Runs of a program in one go: so many that putting it into the kernel's dispatcher does not show.
+/// Runs of a program per measurement: enough to hide the cost of adding it to the kernel's dispatcher.
 const TIMES: u32 = 200_000;
 
 /// Nanoseconds of one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Round {
-    /// Of a program that returns XDP_PASS at once.
+    /// A program that returns XDP_PASS at once.
     pub pass: f64,
-    /// Of denet's.
+    /// denet's program.
     pub counted: f64,
-    /// Of denet's for who lacks CAP_PERFMON; `None` before Linux 5.18.
+    /// denet's program for users without CAP_PERFMON; `None` before Linux 5.18.
     pub by_helpers: Option<f64>,
 }
 
-/// Measures so many rounds with a frame.
+/// Measures a number of rounds with a frame.
 ///
 /// # Errors
-/// Where eBPF cannot be used.
+/// Why eBPF cannot be used.
 pub fn rounds(frame: &[u8], rounds: usize) -> Result<Vec<Round>, KernelError> {
     let pass = Assembly::default().finish_with(XDP_PASS);
     let pass = kernel::load_program("denet_pass", Kind::Xdp, c"Dual MIT/GPL", &pass)?;

@@ -1,4 +1,4 @@
-//! What the CPUs counted, added up, and how fast it grows. Pure.
+//! The counts of all CPUs, added up, and their rates. Pure.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use std::time::Duration;
 pub struct Count {
     /// How many.
     pub packets: u64,
-    /// Their bytes from the Ethernet header on, without the checksum behind them.
+    /// Their bytes from the Ethernet header on, without the checksum at the end.
     pub bytes: u64,
 }
 
-/// What a frame is counted as.
+/// The kinds of frames that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Behind the Ethernet header and its tags: each frame is one of the first four.
+    /// By the type after the Ethernet header and its tags: each frame is one of the first four.
     Ipv4,
     /// The same.
     Ipv6,
     /// The same.
     Arp,
-    /// Anything else, and a frame that ends before it says.
+    /// Any other type, and frames that end before their type.
     Other,
-    /// Behind the IP header: each packet is one of these five, unless the way there is truncated or
+    /// By the protocol in the IP header: each packet is one of these five, unless a header before is truncated or
     /// malformed.
     Tcp,
     /// The same.
@@ -31,20 +31,20 @@ pub enum Kind {
     Icmp,
     /// Another protocol.
     OtherTransport,
-    /// Not the first fragment of a packet: only that has a header of its transport.
+    /// Fragments after the first one, which have no transport header.
     LaterFragment,
-    /// Besides: with a tag that is in the frame.
+    /// Counted in addition: with a VLAN tag in the frame.
     Vlan,
-    /// Besides: with more than one.
+    /// Counted in addition: with more than one tag.
     Qinq,
-    /// Besides: it ends before a header does, or before the packet says that it ends.
+    /// Counted in addition: the frame ends within a header, or before the length of the packet.
     Truncated,
-    /// Besides: a header contradicts itself or another one; never together with truncated.
+    /// Counted in addition: a header contradicts itself or another one; never together with truncated.
     Malformed,
 }
 
 impl Kind {
-    /// All, in the order of `struct denet_xdp`.
+    /// All kinds, in the order of `struct denet_xdp`.
     pub const ALL: [Self; 13] = [
         Self::Ipv4,
         Self::Ipv6,
@@ -84,7 +84,7 @@ impl Kind {
     }
 }
 
-/// Of every kind, in the order of [`Kind::ALL`].
+/// The counts of every kind, in the order of [`Kind::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts(pub [Count; Kind::ALL.len()]);
 
@@ -107,14 +107,14 @@ impl Count {
 }
 
 impl Counts {
-    /// Of all CPUs together.
+    /// The sum over all CPUs.
     pub(crate) fn sum<'a>(cpus: impl IntoIterator<Item = &'a Self>) -> Self {
         cpus.into_iter().fold(Self::default(), |sum, cpu| {
             Self(std::array::from_fn(|at| sum.0[at].and(cpu.0[at])))
         })
     }
 
-    /// Those of a kind.
+    /// The count of a kind.
     pub(crate) fn of(&self, kind: Kind) -> Count {
         self.0[kind as usize]
     }
@@ -132,7 +132,7 @@ impl Counts {
     }
 }
 
-/// How fast something grows.
+/// A rate per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Rate {
     /// Frames.
@@ -142,7 +142,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// `None` over no time.
+    /// `None` if no time has passed.
     pub(crate) fn of(added: Count, over: Duration) -> Option<Self> {
         let seconds = over.as_secs_f64();
         (seconds > 0.0).then(|| Self {

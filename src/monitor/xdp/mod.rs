@@ -1,9 +1,9 @@
 //! `denet monitor xdp`: how many frames of which kind arrive at an interface. Nothing is dropped or
 //! changed.
 //!
-//! `attach` puts the program there and reads its counters, `pin` keeps both beyond the process, `watch` observes
-//! until the end: those have effects. `counters` adds up, `model` has the types, `render` and `records` are how
-//! they are shown.
+//! `program` loads, `attach` attaches the program and reads its counters, `pin` keeps both after denet ends, `watch`
+//! observes until the end: these have effects. `counters` adds up, `model` has the types, `render` and `records`
+//! show them.
 
 #[cfg(feature = "ebpf")]
 pub mod abi;
@@ -42,7 +42,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// Whether a program that runs there will do.
+    /// Whether this mode of a program satisfies the request.
     pub(crate) fn allows(self, mode: XdpMode) -> bool {
         match self {
             Self::Auto => true,
@@ -58,18 +58,18 @@ pub(crate) struct Options {
     pub(crate) interface: String,
     /// Where the program is to run.
     pub(crate) mode: Mode,
-    /// Keep program and counters in this directory of a bpffs, or go on with those there.
+    /// Keep program and counters in this directory of a bpffs, or continue with those that are pinned there.
     pub(crate) pin: Option<PathBuf>,
-    /// Take the program off and remove what is in this directory, and nothing else.
+    /// Only detach the program that is pinned in this directory, and remove the pins.
     pub(crate) unpin: Option<PathBuf>,
 }
 
 /// Why nothing is counted.
 #[derive(Debug)]
 pub(crate) enum StartError {
-    /// eBPF cannot be used there.
+    /// eBPF cannot be used for this interface.
     Refused(Box<Finding>),
-    /// Something else is in the way, in words; names in it may be hostile.
+    /// Any other reason, as a sentence; names in it may contain control characters.
     Failed(String),
 }
 

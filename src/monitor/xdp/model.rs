@@ -1,4 +1,4 @@
-//! What is told of a watched interface.
+//! What is reported about an interface.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,46 +6,46 @@ use std::time::Duration;
 use super::counters::{Count, Counts};
 use crate::facts::interfaces::XdpMode;
 
-/// What is watched, and how.
+/// The interface, and how frames are counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     /// Name of the interface when counting began.
     pub interface: String,
     /// Its number.
     pub index: u32,
-    /// It was brought up.
+    /// Whether it is up.
     pub up: bool,
-    /// Where the program runs, as the kernel says.
+    /// Where the program runs, as the kernel reports it.
     pub mode: XdpMode,
-    /// Why not in the driver, where that was tried.
+    /// Why not in the driver, if that was tried.
     pub not_native: Option<String>,
     /// Id of the program.
     pub program: u32,
-    /// Which one: `denet_xdp`, or for who lacks CAP_PERFMON `denet_xdp_copy`.
+    /// Its name: `denet_xdp`, or `denet_xdp_copy` for users without CAP_PERFMON.
     pub program_name: String,
-    /// Where it is pinned, and stays.
+    /// Where it is pinned, if it stays attached.
     pub pinned: Option<PathBuf>,
-    /// What had been counted when this run began: an earlier one pinned the counters.
+    /// The counts when this run began, if an earlier one pinned the counters.
     pub resumed: Option<Count>,
 }
 
-/// What was read at once.
+/// A reading of the counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// After the start of this run.
+    /// Time since the start of this run.
     pub elapsed: Duration,
-    /// Of each possible CPU, in their order.
+    /// The counts of each possible CPU, in order.
     pub cpus: Vec<Counts>,
 }
 
 impl Reading {
-    /// Of all CPUs.
+    /// The sum over all CPUs.
     pub(crate) fn sum(&self) -> Counts {
         Counts::sum(&self.cpus)
     }
 }
 
-/// Two readings, the later one to be shown.
+/// The interval between two readings.
 #[derive(Clone, Copy, Debug)]
 pub struct Interval<'a> {
     /// The earlier one.
@@ -55,12 +55,12 @@ pub struct Interval<'a> {
 }
 
 impl Interval<'_> {
-    /// What came in between.
+    /// The frames in between.
     pub(crate) fn added(&self) -> Counts {
         self.now.sum().since(&self.before.sum())
     }
 
-    /// The time between.
+    /// The time in between.
     pub(crate) fn length(&self) -> Duration {
         self.now.elapsed.saturating_sub(self.before.elapsed)
     }
@@ -71,13 +71,13 @@ impl Interval<'_> {
 pub enum End {
     /// `--duration` is over.
     Duration,
-    /// A signal asked for it.
+    /// A signal.
     Interrupted(i32),
     /// The interface is gone.
     InterfaceGone,
-    /// Somebody took the program off.
+    /// Another process detached the program.
     TakenOff,
-    /// Nobody reads the records any more, and nothing else is told.
+    /// The reader closed the pipe of the records, and there is no other output.
     Unread,
 }
 
@@ -93,7 +93,7 @@ impl End {
         }
     }
 
-    /// What is pinned goes on counting.
+    /// Whether the pinned program continues to count.
     pub(crate) fn leaves_pinned(self) -> bool {
         !matches!(self, Self::InterfaceGone | Self::TakenOff)
     }
@@ -104,19 +104,19 @@ impl End {
 pub struct Whole {
     /// The counters when it began.
     pub first: Reading,
-    /// Once nothing counts any more, or where the program stays, at last.
+    /// The counters at the end, after the program was detached unless it stays attached.
     pub last: Reading,
     /// Why it ended.
     pub end: End,
 }
 
 impl Whole {
-    /// What came in this run.
+    /// The frames of this run.
     pub(crate) fn added(&self) -> Counts {
         self.last.sum().since(&self.first.sum())
     }
 
-    /// The frames of each CPU that took any in this run, by its number.
+    /// The frames of each CPU that received any in this run, by its number.
     pub(crate) fn cpus_added(&self) -> impl Iterator<Item = (usize, Count)> {
         let pairs = self.last.cpus.iter().zip(&self.first.cpus);
         let frames = pairs.map(|(last, first)| last.frames().since(first.frames()));
@@ -124,13 +124,13 @@ impl Whole {
     }
 }
 
-/// What became of something that was pinned.
+/// The result of removing pins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
-    /// What each possible CPU had counted; `None` where no counters were pinned.
+    /// The counts of each possible CPU; `None` if no counters were pinned.
     pub counted: Option<Vec<Counts>>,
-    /// The program was attached until now.
+    /// Whether the program was attached until then.
     pub was_attached: bool,
-    /// What could not be removed, and why, if anything.
+    /// What could not be removed and why, if anything.
     pub left: Option<String>,
 }

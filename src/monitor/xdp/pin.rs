@@ -1,4 +1,4 @@
-//! Program, link and counters in a directory of a bpffs, where they outlive denet.
+//! Pins program, link and counters in a directory of a bpffs, so that they outlive denet.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -17,17 +17,17 @@ use crate::sys::account;
 use crate::sys::mounts;
 use crate::sys::root::Root;
 
-/// What the three are called there.
+/// Their names in the directory.
 const LINK: &str = "link";
 const PROGRAM: &str = "program";
 const MAP: &str = "counters";
 const NAMES: [&str; 3] = [LINK, PROGRAM, MAP];
 
-/// A directory that was asked for.
+/// The requested directory.
 pub(super) enum Place {
-    /// Nothing is there.
+    /// Nothing is pinned there.
     Free(Free),
-    /// All three are.
+    /// All three are pinned.
     Kept(Kept),
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Free {
     exists: bool,
 }
 
-/// The three, opened, and made by denet.
+/// The three, opened; denet created them.
 pub(super) struct Kept {
     pub(super) link: OwnedFd,
     pub(super) program: OwnedFd,
@@ -45,7 +45,7 @@ pub(super) struct Kept {
     hangs: XdpLinkInfo,
 }
 
-/// As far as they are there.
+/// Those of the three that are pinned.
 #[derive(Default)]
 struct Found {
     link: Option<(OwnedFd, XdpLinkInfo)>,
@@ -54,7 +54,7 @@ struct Found {
 }
 
 impl Place {
-    /// Looks into the directory.
+    /// Examines the directory.
     pub(super) fn open(at: &Path) -> Result<Self, StartError> {
         let Some(found) = Found::open(at)? else {
             let at = at.to_owned();
@@ -88,7 +88,7 @@ impl Place {
 }
 
 impl Found {
-    /// `None` where there is no such directory, but one can be made.
+    /// `None` if there is no such directory, but it can be created.
     fn open(at: &Path) -> Result<Option<Self>, StartError> {
         let failed = |error: io::Error| not_opened_at(at, &error);
         let root = Root::default();
@@ -100,8 +100,8 @@ impl Found {
             entries => entries.map_err(failed)?,
         };
         in_bpffs(at)?;
-        let stranger = |name: &&std::ffi::OsString| NAMES.iter().all(|ours| ***name != **ours);
-        if let Some(name) = entries.iter().find(stranger) {
+        let is_foreign = |name: &&std::ffi::OsString| NAMES.iter().all(|own| ***name != **own);
+        if let Some(name) = entries.iter().find(is_foreign) {
             return Err(StartError::Failed(format!(
                 "{} holds something else: {}",
                 at.display(),
@@ -122,7 +122,7 @@ impl Found {
         Ok(Some(found))
     }
 
-    /// Whoever may write to the directory can put there what is not denet's.
+    /// Refuses objects of others: users who may write to the directory can pin anything there.
     fn take(&mut self, name: &str, kind: ObjectKind, fd: OwnedFd) -> io::Result<()> {
         let foreign = || Err(io::Error::other("it is not what denet pins"));
         match (name, kind) {
@@ -174,8 +174,8 @@ impl Found {
 }
 
 impl Kept {
-    /// Whether it counts at this interface: numbers of interfaces are those of a network namespace, so the
-    /// program on it decides.
+    /// Whether the program counts at this interface. Numbers of interfaces are unique only within a network namespace,
+    /// so the program at the interface is compared.
     pub(super) fn counts_at(&self, interface: &Interface) -> Result<(), StartError> {
         if self.hangs.interface == 0 {
             return Err(StartError::Failed(
@@ -201,7 +201,7 @@ fn is_at(link: XdpLinkInfo, interface: &Interface) -> Result<(), StartError> {
 }
 
 impl Free {
-    /// Pins program and counters; until [`Pinning::done`] they go again.
+    /// Pins program and counters; they are removed again unless [`Pinning::done`] is called.
     pub(super) fn keep(
         self,
         program: BorrowedFd<'_>,
@@ -223,7 +223,7 @@ impl Free {
     }
 }
 
-/// What was pinned, and goes again if not all of it was.
+/// The pins so far, which are removed again unless all succeed.
 pub(super) struct Pinning {
     at: PathBuf,
     made: bool,
@@ -237,12 +237,12 @@ impl Pinning {
         Ok(())
     }
 
-    /// With the link the program stays attached.
+    /// Pins the link, which keeps the program attached.
     pub(super) fn keep_link(&mut self, link: BorrowedFd<'_>) -> Result<(), StartError> {
         self.pin(LINK, link)
     }
 
-    /// Leaves it there.
+    /// Keeps the pins.
     pub(super) fn done(mut self) {
         self.names.clear();
         self.made = false;
@@ -260,8 +260,7 @@ impl Drop for Pinning {
     }
 }
 
-/// Takes the program off and removes what is pinned; `interface` where there is one of the name that was
-/// asked for.
+/// Detaches the program and removes the pins; `interface` is the one with the requested name, if there is one.
 pub(super) fn remove(at: &Path, interface: Option<&Interface>) -> Result<Removed, StartError> {
     let nothing = || StartError::Failed(format!("nothing is pinned in {}", at.display()));
     let found = Found::open(at)?.ok_or_else(nothing)?;
@@ -297,7 +296,7 @@ pub(super) fn remove(at: &Path, interface: Option<&Interface>) -> Result<Removed
             left = Some(format!("{}: {error}", path.display()));
         }
     }
-    // It may have been there before, and where denet may not make it, it may not remove it either.
+    // The directory may have existed before; and if denet may not create it, it may not remove it either.
     let _ = std::fs::remove_dir(at);
     Ok(Removed {
         counted,
@@ -326,7 +325,7 @@ fn in_bpffs(at: &Path) -> Result<(), StartError> {
     }
 }
 
-/// A bpffs keeps dots in names for later (`bpf_lookup`, kernel/bpf/inode.c).
+/// bpffs reserves dots in names for future use (`bpf_lookup`, kernel/bpf/inode.c).
 fn not_opened_at(at: &Path, error: &io::Error) -> StartError {
     let dotted = at
         .file_name()

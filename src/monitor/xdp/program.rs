@@ -10,12 +10,12 @@ use crate::bpf::kernel::Kind;
 use crate::bpf::object::{self, Maps, Program, Request};
 use crate::bpf::{KernelError, XDP, pins};
 
-/// The map of ebpf/xdp.bpf.c; it goes by the version of its layout.
+/// The map of ebpf/xdp.bpf.c; its name has the version of its layout.
 pub(super) const COUNTERS: &str = "denet_xdp_v1";
-/// Its programs, the faster first: the second does without CAP_PERFMON.
+/// Its programs, the faster one first; the second does not need CAP_PERFMON.
 pub(super) const PROGRAMS: [&str; 2] = ["denet_xdp", "denet_xdp_copy"];
 
-/// Of each possible CPU.
+/// The counters of each possible CPU.
 pub(super) fn read(counters: &OwnedFd) -> Result<Vec<Counts>, StartError> {
     let cpus: Vec<abi::Counts> = pins::per_cpu(counters.as_fd())
         .map_err(|error| StartError::Failed(format!("cannot read the counters: {error}")))?;
@@ -48,7 +48,7 @@ impl From<&abi::Counts> for Counts {
             truncated,
             malformed,
         } = *counts;
-        // As Kind::ALL.
+        // In the order of Kind::ALL.
         let all = [
             ipv4,
             ipv6,

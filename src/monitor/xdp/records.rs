@@ -1,4 +1,4 @@
-//! What `denet monitor xdp` writes for scripts.
+//! The records of `denet monitor xdp`.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 use super::counters::{Count, Counts, Kind, Rate};
 use super::model::{About, Interval, Removed, Whole};
 
-/// Of the records.
+/// The version of the records.
 const SCHEMA: u32 = 1;
 
 fn tool() -> Value {
     json!({"name": "denet", "version": env!("CARGO_PKG_VERSION")})
 }
 
-/// The first line.
+/// The first record.
 pub fn metadata(about: &About, t0_ms: u64) -> Value {
     json!({
         "kind": "metadata",
@@ -31,7 +31,7 @@ pub fn metadata(about: &About, t0_ms: u64) -> Value {
     })
 }
 
-/// What was counted since the program was attached, and how fast since the record before.
+/// The counts since the program was attached, and the rates since the previous record.
 pub fn interval(interval: &Interval<'_>, ts_ms: u64) -> Value {
     let (sum, added) = (interval.now.sum(), interval.added());
     let rates = Kind::ALL.into_iter().filter_map(|kind| {
@@ -51,7 +51,7 @@ pub fn interval(interval: &Interval<'_>, ts_ms: u64) -> Value {
     })
 }
 
-/// The last line: what was counted in this run, and in all.
+/// The last record: the counts of this run, and in total.
 pub fn summary(about: &About, whole: &Whole) -> Value {
     let (added, sum) = (whole.added(), whole.last.sum());
     json!({
@@ -68,7 +68,7 @@ pub fn summary(about: &About, whole: &Whole) -> Value {
     })
 }
 
-/// The only line where something was removed.
+/// The only record of `--unpin`.
 pub fn removed(interface: &str, place: &Path, removed: &Removed) -> Value {
     let sum = removed.counted.as_ref().map(Counts::sum);
     json!({
@@ -100,7 +100,7 @@ fn counts(counts: &Counts) -> Value {
     Value::Object(each.collect())
 }
 
-/// Those that took frames; on a machine with hundreds most do not.
+/// Only CPUs that received frames; on a machine with hundreds, most receive none.
 fn cpus(all: &[Counts], by_kind: bool) -> Vec<Value> {
     let busy = all.iter().enumerate();
     let busy = busy.filter(|(_, cpu)| cpu.frames().packets > 0);

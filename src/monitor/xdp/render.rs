@@ -1,4 +1,4 @@
-//! What `denet monitor xdp` shows to people.
+//! The text output of `denet monitor xdp`.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::output::layout::{WIDEST, bytes, grouped, heading, lines, plural, sign
 const NAMES: usize = 19;
 const NUMBERS: usize = 14;
 
-/// What is watched, and how.
+/// The interface, and how frames are counted.
 ///
 /// # Errors
-/// What writing answers.
+/// Writing failed.
 pub(crate) fn header(to: &mut dyn Write, about: &About, columns: usize) -> io::Result<()> {
     let width = columns.clamp(40, WIDEST);
     heading(to, &about.interface)?;
@@ -48,10 +48,10 @@ pub(crate) fn header(to: &mut dyn Write, about: &About, columns: usize) -> io::R
     Ok(())
 }
 
-/// The table that is drawn again and again: rates since the reading before, and counts.
+/// The table that is redrawn: rates since the previous reading, and counts.
 ///
 /// # Errors
-/// What writing answers.
+/// Writing failed.
 pub(crate) fn table(
     to: &mut dyn Write,
     about: &About,
@@ -65,10 +65,10 @@ pub(crate) fn table(
     rows(to, &interval.now.sum(), Some(&rate))
 }
 
-/// One line of what came since the reading before.
+/// One line about the frames since the previous reading.
 ///
 /// # Errors
-/// What writing answers.
+/// Writing failed.
 pub(crate) fn line(to: &mut dyn Write, interval: &Interval<'_>) -> io::Result<()> {
     let added = interval.added();
     let rate = Rate::of(added.frames(), interval.length()).unwrap_or_default();
@@ -88,10 +88,10 @@ pub(crate) fn line(to: &mut dyn Write, interval: &Interval<'_>) -> io::Result<()
     writeln!(to)
 }
 
-/// The end: how, and all that was counted in this run.
+/// The report: why the run ended, and all its counts.
 ///
 /// # Errors
-/// What writing answers.
+/// Writing failed.
 pub(crate) fn report(
     to: &mut dyn Write,
     about: &About,
@@ -125,10 +125,10 @@ pub(crate) fn report(
     Ok(())
 }
 
-/// What was removed, and what it had counted.
+/// The result of `--unpin`: what was removed, and its counts.
 ///
 /// # Errors
-/// What writing answers.
+/// Writing failed.
 pub(crate) fn removed(
     to: &mut dyn Write,
     interface: &str,
@@ -149,7 +149,7 @@ pub(crate) fn removed(
     }
 }
 
-/// All of them, or those of a kind.
+/// The count of all frames, or of a kind.
 fn kind_of(counts: &Counts, kind: Option<Kind>) -> Count {
     kind.map_or_else(|| counts.frames(), |kind| counts.of(kind))
 }
@@ -172,8 +172,8 @@ fn label(kind: Kind) -> &'static str {
     }
 }
 
-/// In the order in which people look: each frame is in one row of the first block, each packet of IP in one of
-/// the second, and the third says more of some.
+/// The rows in three blocks: each frame is in one row of the first, each IP packet in one of the second; the third has
+/// further properties.
 const ROWS: [&[Option<Kind>]; 3] = [
     &[
         None,
@@ -197,7 +197,7 @@ const ROWS: [&[Option<Kind>]; 3] = [
     ],
 ];
 
-/// Rates stand in front, where there are any.
+/// Rates come first, if there are any.
 fn rows(
     to: &mut dyn Write,
     counts: &Counts,
@@ -249,7 +249,7 @@ fn row(to: &mut dyn Write, kind: Option<Kind>, count: Count, rate: Option<Rate>)
     writeln!(to, "{row}")
 }
 
-/// Whole where that is precise enough.
+/// Without decimals if that is precise enough.
 fn per_sec(rate: f64) -> String {
     match rate {
         none if none <= 0.0 => "0".to_owned(),
@@ -258,7 +258,7 @@ fn per_sec(rate: f64) -> String {
     }
 }
 
-/// Which CPUs took the frames.
+/// The frames by CPU.
 fn cpus(to: &mut dyn Write, whole: &Whole) -> io::Result<()> {
     let added: Vec<(usize, Count)> = whole.cpus_added().collect();
     for (cpu, count) in &added {

@@ -14,7 +14,7 @@ use crate::profile::event_loop::{self, Failure, Observation};
 use crate::sys::clock::now_ms;
 use crate::sys::signals::Signals;
 
-/// How often denet checks whether the program is still at its interface.
+/// How often denet checks whether the program is still attached to its interface.
 const CHECKED_EVERY: Duration = Duration::from_secs(1);
 
 impl From<Failure> for StartError {
@@ -23,16 +23,16 @@ impl From<Failure> for StartError {
     }
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Finished {
     /// Frames were counted until then.
     Counted(End),
-    /// What was pinned was removed, but for this.
+    /// Pins were removed, except for this.
     Removed(Option<String>),
 }
 
-/// Counts and reports, or removes what is pinned. Also returns whether everything could be written.
+/// Counts and reports, or removes pins. Also returns whether everything could be written.
 ///
 /// # Errors
 /// Why nothing is counted or removed.
@@ -67,7 +67,7 @@ fn unpin(
 }
 
 fn watch(options: &Options, general: &request::Options) -> Result<(Finished, bool), StartError> {
-    // Before anything is attached: what is attached from now on is detached in order.
+    // Before anything is attached, so that a signal ends the run with everything detached.
     let signals = Signals::watch().map_err(|error| ("cannot watch signals", error))?;
     let mut reporter = open(general)?;
     let attached = Attached::new(options)?;
@@ -172,7 +172,7 @@ impl Observation for ObservedInterface {
     }
 }
 
-/// At regular times, without making up for those that were missed.
+/// The next regular time; missed ones are skipped.
 fn next(due: Instant, interval: Duration) -> Instant {
     let now = Instant::now();
     let mut next = due + interval;

@@ -1,3 +1,5 @@
+//! Tests of the sums by socket and process.
+
 use super::*;
 use crate::monitor::net::abi::ADDRESS_BYTES;
 
@@ -24,7 +26,7 @@ fn key(inode: u64, port: u16) -> NetKey {
     }
 }
 
-/// Of that type, with so many bytes received, and calls of each kind.
+/// A row with this socket type, bytes received, and calls by operation.
 fn seen(kind: u16, bytes_in: u64, calls: [u64; 6], errors: u64) -> NetEndpoint {
     NetEndpoint {
         first_ns: 0,
@@ -68,7 +70,7 @@ fn what_had_no_name_any_more_belongs_to_the_only_other_end() {
     for (kind, nameless, rows) in [
         (STREAM, seen(STREAM, 5, RECEIVED, 0), 1),
         (DGRAM, seen(DGRAM, 0, CLOSED, 0), 1),
-        // Somebody sent this, perhaps nothing: nobody knows who.
+        // The sender of this message, which may be empty, is not known.
         (DGRAM, seen(DGRAM, 5, RECEIVED, 0), 2),
         (DGRAM, seen(DGRAM, 0, RECEIVED, 0), 2),
     ] {
@@ -100,7 +102,7 @@ fn errors_without_a_row_or_a_name_are_counted() {
     assert_eq!(all[0].remote, Address::Others);
     assert_eq!(all[0].errors[&(Operation::Connect, ECONNREFUSED)], 2);
     assert_eq!((all[0].errors_unnamed, all[0].all_errors()), (1, 3));
-    // Given up is no error, though it has been counted among them.
+    // A connect that was given up is no error, although the program counts it as one.
     let row = (key(9, 80), seen(STREAM, 0, CLOSED, 1));
     let given_up = (error(key(9, 80), Operation::ConnectLater, 0), 1);
     let all = endpoints(&[row], &[given_up]);

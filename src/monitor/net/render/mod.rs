@@ -1,4 +1,4 @@
-//! Sockets and what goes through them, as lines, tables and records.
+//! Sockets and their traffic, as lines, tables and records.
 
 mod table;
 
@@ -22,7 +22,7 @@ pub(crate) use table::table;
 /// Terminals narrower than this get narrower columns.
 const WIDE: usize = 110;
 
-/// Above the lines.
+/// The header of the lines.
 pub(crate) fn header(columns: usize) -> String {
     front(["TIME", "PID", "BY", "CALL", "RESULT"], columns) + "SOCKET\n"
 }
@@ -42,8 +42,7 @@ const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
-/// Signals interrupt calls with errors that only the kernel sees: it makes the call again, or returns
-/// `EINTR`.
+/// Errors of interrupted calls that are internal to the kernel: it restarts the call, or returns `EINTR`.
 fn errno_name(errno: i32) -> String {
     errors::named(errno).map_or_else(|| format!("errno {errno}"), |(name, _)| name.to_owned())
 }
@@ -93,7 +92,7 @@ fn known(table: &[(u16, &'static str)], number: u16) -> Option<&'static str> {
     found.map(|(_, name)| *name)
 }
 
-/// What people call it: `tcp`, `unix dgram`.
+/// The usual name: `tcp`, `unix dgram`.
 fn socket_type(it: SocketType) -> String {
     if it.family == 0 {
         return "no socket".to_owned();
@@ -115,7 +114,7 @@ fn socket_type(it: SocketType) -> String {
     format!("{family} {kind}")
 }
 
-/// As `ss` writes it; names escaped.
+/// An address as `ss` writes it; names are escaped.
 fn address(address: &Address) -> String {
     match address {
         Address::None => "-".to_owned(),
@@ -128,7 +127,7 @@ fn address(address: &Address) -> String {
     }
 }
 
-/// The other end; of a Unix socket without a name its number.
+/// The remote end; for a Unix socket without a name, the inode number of the peer.
 fn remote(remote: &Address, peer_inode: u64) -> String {
     match remote {
         Address::None if peer_inode != 0 => format!("(inode {peer_inode})"),
@@ -136,7 +135,7 @@ fn remote(remote: &Address, peer_inode: u64) -> String {
     }
 }
 
-/// A call, no wider than there is room.
+/// A call, shortened to the width.
 pub(crate) fn line(it: &Call, when: &TimeOfDay, columns: usize) -> String {
     let name = match it.operation {
         Operation::ConnectLater => "…connect".to_owned(),
@@ -153,7 +152,7 @@ pub(crate) fn line(it: &Call, when: &TimeOfDay, columns: usize) -> String {
     let (local, remote) = (address(&it.local), remote(&it.remote, it.peer_inode));
     let what = socket_type(it.socket_type);
     let room = columns.saturating_sub(front.width()).max(20);
-    // The other end is what is asked for most.
+    // The remote end matters most to readers.
     let socket = [
         format!("fd {} {what} {local} {direction} {remote}", it.fd),
         format!("{what} {direction} {remote}"),
@@ -177,7 +176,7 @@ fn address_value(address: &Address) -> Value {
     }
 }
 
-/// What it is, in names where there are any, else in numbers.
+/// Adds the socket type to a record, by name if there is one, else by number.
 fn describe(record: &mut Value, it: SocketType) {
     let name = |table: &[(u16, &'static str)], number: u16| {
         known(table, number).map_or_else(|| Value::from(number), Value::from)
@@ -241,7 +240,7 @@ fn connects(it: &Connects) -> Value {
     })
 }
 
-/// A row of what was added up as a record.
+/// A row of the sums as a record.
 pub(crate) fn endpoint(it: &Endpoint) -> Value {
     let mut record = json!({
         "kind": "endpoint",
@@ -274,7 +273,7 @@ pub(crate) fn endpoint(it: &Endpoint) -> Value {
     record
 }
 
-/// By what was done, then by errno.
+/// Errors by operation, then by errno.
 fn errors(it: &Endpoint) -> Value {
     let mut errors = Map::new();
     for ((operation, errno), count) in &it.errors {
@@ -304,7 +303,7 @@ fn process(sum: &Sum) -> Value {
     })
 }
 
-/// The summary's own part; empty where nothing could be read.
+/// The part of the summary about sockets; empty if the maps could not be read.
 pub(crate) fn summary(seen: Option<&Seen>) -> Value {
     let Some(seen) = seen else {
         return json!({});

@@ -1,4 +1,4 @@
-//! What was added up, as a table.
+//! The sums as a table.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use crate::output::layout::{self, grouped, shortened, time};
 const HEADER: [&str; 10] = [
     "IN", "OUT", "CALLS", "ERRORS", "PID", "BY", "SOCKET", "LOCAL", "REMOTE", "NOTES",
 ];
-/// Of these, how many are numbers, and how many stand in front of what may be long.
+/// How many of these are numbers, and how many precede the columns of variable length.
 const NUMBERS: usize = 5;
 const FRONT: usize = 7;
-/// Columns in front of what stands below.
+/// Indentation of further lines of a row.
 const INDENT: usize = 4;
 
-/// Who moved how much to and from whom.
+/// How much each process sent and received, by socket and remote end.
 ///
-/// `columns` is the width of the terminal; none is as wide as it takes.
+/// `columns` is the width of the terminal; `None`: as wide as necessary.
 pub(crate) fn table(seen: Option<&Seen>, top: usize, columns: Option<usize>) -> String {
     let Some(seen) = seen else {
         return "what was added up could not be read\n".to_owned();
@@ -42,7 +42,7 @@ pub(crate) fn table(seen: Option<&Seen>, top: usize, columns: Option<usize>) -> 
     out + &total(seen) + "\n"
 }
 
-/// Each row on two lines or more, where one is too long for the terminal.
+/// Each row on two or more lines, if one line is too long for the terminal.
 fn folded(rows: &[Vec<String>], columns: usize) -> String {
     let fronts: Vec<_> = rows.iter().map(|row| row[..FRONT].to_vec()).collect();
     let fronts = layout::table(&HEADER[..FRONT], &fronts, NUMBERS);
@@ -60,7 +60,7 @@ fn folded(rows: &[Vec<String>], columns: usize) -> String {
     out
 }
 
-/// Lines of words, which stay whole.
+/// Words broken into lines.
 fn filled(words: &[String], columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
@@ -90,7 +90,7 @@ fn row(it: &Endpoint) -> Vec<String> {
     ]
 }
 
-/// On the same machine connections take microseconds.
+/// A duration; connecting on the same machine takes microseconds.
 fn latency(took: Duration) -> String {
     if took < Duration::from_millis(1) {
         format!("{} µs", took.as_micros())
@@ -99,7 +99,7 @@ fn latency(took: Duration) -> String {
     }
 }
 
-/// Connections, and which errors.
+/// Notes on connections and errors.
 fn notes(it: &Endpoint) -> String {
     let mut notes = Vec::new();
     if it.connects.made == 1 {
@@ -142,7 +142,7 @@ fn total(seen: &Seen) -> String {
         sum(|it| it.bytes_out),
         sum(Endpoint::all_calls)
     );
-    let doubts = [
+    let warnings = [
         (in_progress(&seen.control), "calls have not returned"),
         (connecting(&seen.control), "connects are not decided"),
         (seen.control.untracked_bytes, "bytes have no row: too many"),
@@ -156,7 +156,7 @@ fn total(seen: &Seen) -> String {
         ),
         (seen.control.unread_calls, "calls could not be read"),
     ];
-    for (count, what) in doubts.iter().filter(|(count, _)| *count > 0) {
+    for (count, what) in warnings.iter().filter(|(count, _)| *count > 0) {
         out += &format!("{} {what}\n", grouped(*count));
     }
     out
