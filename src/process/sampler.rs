@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// Bytes and page faults from the processes' own start.
     pub(crate) since_process_start: bool,
     /// The kernel tells of each end ([`Sampler::told_of`]): what is noticed here is late, and not all.
-    pub(crate) ends_are_told: bool,
+    pub(crate) exits_are_reported: bool,
 }
 
 /// One process, as long as it is seen.
@@ -118,7 +118,7 @@ impl Sampler {
             unread_io: HashMap::new(),
             context,
             busiest: Busiest::default(),
-            ends: Ends::new(options.ends_are_told),
+            ends: Ends::new(options.exits_are_reported),
             unseen_orphans: 0,
             sums: Sums::default(),
             options,
@@ -183,7 +183,7 @@ impl Sampler {
 
     /// denet waited for this process: it is gone, and this is how it ended.
     pub(crate) fn reaped(&mut self, ended: Ended, ts_ms: u64) {
-        if self.options.ends_are_told {
+        if self.options.exits_are_reported {
             self.ends.learnt(&ended);
             return;
         }
@@ -219,7 +219,7 @@ impl Sampler {
 
     /// The kernel tells of ends, by the ids of `/proc`.
     pub(crate) fn is_told_of_ends(&self) -> bool {
-        self.options.ends_are_told
+        self.options.exits_are_reported
     }
 
     /// Processes that lived when last looked at.

@@ -1,4 +1,4 @@
-//! What to observe.
+//! The target: which processes to observe.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

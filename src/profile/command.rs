@@ -9,14 +9,14 @@ use nix::unistd::Pid;
 use crate::process::ends;
 use crate::sys::account::{self, Ended, Reaped};
 
-/// SIGTERM is followed by SIGKILL if the command does not end for this long.
+/// If the command has not ended this long after SIGTERM, denet sends SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How far denet has gone to end the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Termination {
     None,
-    /// SIGTERM was sent then.
+    /// SIGTERM was sent at this time.
     Requested(Instant),
     /// SIGKILL was sent.
     Forced,
@@ -28,7 +28,7 @@ pub(super) struct Command {
     termination: Termination,
     /// How it ended, once it has.
     pub(super) ended: Option<Ended>,
-    /// Followed descendants were alive when it ended: what they use is not accounted to it.
+    /// Followed descendants were alive when it ended: their later usage is not accounted to it.
     pub(super) has_survivors: bool,
     /// Other children of denet may be alive (only if denet adopts orphans).
     pub(super) has_orphans: bool,
@@ -45,7 +45,7 @@ impl Command {
         }
     }
 
-    /// When something has to be done about its end; `deadline` is when it has to have ended.
+    /// When the next step to end it is due; `deadline` is when it has to end.
     pub(super) fn due(&self, deadline: Option<Instant>) -> Option<Instant> {
         match self.termination {
             Termination::None => deadline,
@@ -54,15 +54,15 @@ impl Command {
         }
     }
 
-    /// denet ended it.
+    /// Whether denet ended it.
     pub(super) fn was_terminated(&self) -> bool {
         self.termination != Termination::None
     }
 
-    /// Waits for the next child that has ended; `before` is called while it can still be examined.
+    /// Reaps the next child that has ended; `before` is called while it can still be examined.
     pub(super) fn reap(&mut self, before: impl FnOnce(u32)) -> io::Result<Option<ends::Ended>> {
         let next = account::next_ended();
-        // Its name goes when it is waited for.
+        // Its name is lost when it is reaped.
         let last = next.and_then(|pid| ends::last_words(pid.as_raw() as u32));
         if let Some(pid) = next {
             before(pid.as_raw() as u32);
@@ -91,7 +91,7 @@ impl Command {
         Ok(Some(child))
     }
 
-    /// Ends it: SIGTERM first, SIGKILL if it does not end.
+    /// Ends it: SIGTERM first, then SIGKILL if it does not end.
     pub(super) fn terminate(&mut self) {
         match self.termination {
             Termination::None => {

@@ -11,10 +11,10 @@ use nix::sys::signal::Signal;
 
 use crate::sys::signals::{Arrived, Signals};
 
-/// What failed, and how.
+/// What failed, and the error.
 pub(crate) type Failure = (&'static str, io::Error);
 
-/// Something that is observed until it ends.
+/// An observation, which lasts until its end.
 pub(crate) trait Observation {
     /// Why it ended.
     type End;
@@ -29,12 +29,12 @@ pub(crate) trait Observation {
     /// When something is due, whether or not a descriptor becomes readable.
     fn due(&self) -> Option<Instant>;
 
-    /// Handles a signal; returns it if it asks denet to stop.
+    /// Handles a signal; returns it if it is one that stops denet.
     fn signal(&mut self, arrived: Arrived) -> Result<Option<Signal>, Self::Error> {
         Ok(Some(arrived.signal).filter(|_| arrived.asks_to_stop()))
     }
 
-    /// Does what is due; returns the reason if this was the end. `stop` is a signal that asks denet to stop.
+    /// Does what is due; returns the reason if this was the end. `stop` is a signal that stops denet.
     fn step(&mut self, stop: Option<Signal>) -> Result<Option<Self::End>, Self::Error>;
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn until_end<O: Observation>(
     }
 }
 
-/// A signal that asks denet to stop, if one has arrived.
+/// A signal that stops denet, if one has arrived.
 pub(super) fn interruption(signals: &Signals) -> Result<Option<Signal>, Failure> {
     while let Some(arrived) = next(signals)? {
         if arrived.asks_to_stop() {

@@ -3,8 +3,8 @@
 //! A `session` has `options`. It starts a command or attaches to running processes (`open`), and these are
 //! `observed` in the `event_loop` of all verbs. `command` is the command that denet started, `sampling` samples
 //! processes, `follow` runs the eBPF side, `stream` is for programs that report single calls instead of counting
-//! them, `access` is whose processes may be observed. Those have effects. What is
-//! made of their data is pure: `model` has the types, `tally` adds up, `analyse` draws conclusions.
+//! them, `access` decides which processes the user may observe. These have effects. The rest is pure: `model` has
+//! the types, `tally` adds up, `analyse` draws conclusions.
 
 pub(crate) mod access;
 pub(crate) mod analyse;

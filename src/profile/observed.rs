@@ -1,4 +1,4 @@
-//! What is observed, until it ends.
+//! The processes of a session, while they are observed.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -20,15 +20,15 @@ use crate::process::sums::Sums;
 use crate::sys::gate::Gate;
 use crate::sys::signals::Arrived;
 
-/// The process whose end is the end of the session.
+/// The process with which the session ends.
 pub(super) enum Root {
-    /// A command that has not been released yet; its file.
+    /// A stopped command and its file.
     Stopped(Gate, PathBuf),
     /// A command.
     Command(Command),
     /// A process that denet did not start.
     Process { pidfd: OwnedFd, has_ended: bool },
-    /// A cgroup without samples, which would find new members; its directory.
+    /// A cgroup and its directory, if no sampler finds its new members.
     Members(PathBuf),
     /// None.
     None,
@@ -39,7 +39,7 @@ pub(super) fn has_ended(pidfd: &OwnedFd) -> bool {
     matches!(poll(&mut source, PollTimeout::ZERO), Ok(1))
 }
 
-/// What is observed, while it is.
+/// The state of a running session.
 pub(super) struct Observed<'a> {
     pub(super) root: Root,
     pub(super) follower: Option<Follower>,
@@ -50,7 +50,7 @@ pub(super) struct Observed<'a> {
 }
 
 impl Observed<'_> {
-    /// Waits for all children that have ended.
+    /// Reaps all children that have ended.
     fn reap(&mut self) -> io::Result<()> {
         let Root::Command(command) = &mut self.root else {
             return Ok(());
@@ -68,7 +68,7 @@ impl Observed<'_> {
         }
     }
 
-    /// Lets the follower work, which also follows new members of a cgroup.
+    /// Processes pending events of the follower, which also follows new members of a cgroup.
     fn follow(&mut self) {
         let Some(follower) = &mut self.follower else {
             return;
@@ -82,7 +82,7 @@ impl Observed<'_> {
         }
     }
 
-    /// Descendants are alive that the session waits for.
+    /// Whether the session waits for descendants that are alive.
     fn waits_for_others(&self) -> bool {
         let is_alive = match (&self.follower, &self.root) {
             (None, Root::Command(command)) => command.has_orphans,
@@ -108,7 +108,7 @@ impl Observed<'_> {
             Root::Command(command) => (
                 false,
                 command.ended.map(|ended| ended.exit),
-                // It cannot be told apart from the usage of descendants.
+                // It cannot be distinguished from the usage of descendants.
                 command
                     .ended
                     .map(|ended| ended.usage)
@@ -215,14 +215,14 @@ impl Observation for Observed<'_> {
 }
 
 impl Root {
-    /// Looks whether the process has ended.
+    /// Checks whether the process has ended.
     fn check(&mut self) {
         if let Self::Process { pidfd, has_ended } = self {
             *has_ended = *has_ended || self::has_ended(pidfd);
         }
     }
 
-    /// The process has ended; never if there is none.
+    /// Whether the process has ended; false if there is none.
     fn has_ended(&self) -> bool {
         match self {
             Self::Command(command) => command.ended.is_some(),
@@ -232,7 +232,7 @@ impl Root {
     }
 }
 
-/// Follows members of a cgroup that no other member started.
+/// Follows new members of a cgroup that were not started by other members.
 fn follow_members(folder: &Path, follower: &mut Follower) {
     let Ok(mut members) = cgroup::members(folder) else {
         return;

@@ -1,4 +1,4 @@
-//! Starts a command, stopped, or finds running processes, and attaches to them.
+//! Starts a command in stopped state, or finds running processes, and attaches to them.
 
 use std::ffi::OsString;
 use std::io;
@@ -31,7 +31,7 @@ pub(super) struct Opened {
     pub(super) inherited: Option<Inherited>,
 }
 
-/// Starts a command, stopped, with everything attached to it.
+/// Starts a command in stopped state, with everything attached to it.
 pub(super) fn open_command(
     command: &[OsString],
     options: &Options,
@@ -127,7 +127,7 @@ pub(super) fn attach(options: &Options, stream: Option<Stream>) -> Result<Opened
     })
 }
 
-/// Finds what is to be attached to.
+/// Finds the processes to attach to.
 fn find(options: &Options) -> Result<(Subject, Root), SessionError> {
     match &options.target.selection {
         Selection::Process(pid) => {

@@ -1,4 +1,4 @@
-//! What a session is asked to observe, and why there was none.
+//! The options of a session, and the errors that prevent it.
 
 use std::io;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::checks::scope::NOT_YOURS;
 use crate::process::program::Unrunnable;
 use crate::process::target::Target;
 
-/// Whether the syscall profile is wanted.
+/// Whether syscalls are profiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ebpf {
     /// No.
     Off,
-    /// If it is possible.
+    /// If possible.
     Auto,
-    /// If it is not possible, nothing is started.
+    /// Required: if it is not possible, nothing is started.
     Require,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Options {
     pub(crate) target: Target,
     /// The syscall profile.
     pub(crate) ebpf: Ebpf,
-    /// Stop after that long; a command is ended.
+    /// Stop after this time; a command is ended.
     pub(crate) duration: Option<Duration>,
     /// Continue until the last descendant has ended.
     pub(crate) wait_all: bool,
@@ -45,16 +45,16 @@ pub(crate) enum SessionError {
     /// There is no such command, or it cannot be executed.
     #[error(transparent)]
     Unrunnable(#[from] Unrunnable),
-    /// The kernel knows the file, but not how to execute it.
+    /// The file exists, but the kernel cannot execute it.
     #[error("{0}: {1}")]
     Exec(String, io::Error),
-    /// eBPF was required; the finding says what is missing.
+    /// eBPF was required; the finding explains what is missing.
     #[error("eBPF is required and cannot be used here")]
     Refused(Box<Finding>),
-    /// The user may not observe the target; the finding says why.
+    /// The user may not observe the target; the finding explains why.
     #[error("you may not observe this target")]
     NotYours(Box<Finding>),
-    /// There is no such process or cgroup; why.
+    /// There is no such process or cgroup; the reason.
     #[error("{0}")]
     NoTarget(String),
     /// A signal came before the command was started.

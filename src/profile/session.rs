@@ -69,18 +69,18 @@ impl Session {
             context,
             inherited,
         } = opened;
-        // In another pid namespace the kernel's ids are not those of /proc.
-        let ends_are_told =
+        // In another pid namespace the kernel's ids differ from those in /proc.
+        let exits_are_reported =
             follower.is_some() && options.limits.ends && account::in_initial_pid_namespace();
         let adopts = matches!(root, Root::Stopped(..))
-            && adopt_orphans(&options, follower.as_ref(), ends_are_told)?;
+            && adopt_orphans(&options, follower.as_ref(), exits_are_reported)?;
         let sampled = sampler::Options {
             target: options.target.clone(),
             root: subject.pid,
             adopts,
             threads: options.sampling.threads,
             since_process_start: options.sampling.since_process_start,
-            ends_are_told,
+            exits_are_reported,
         };
         let mut sampler =
             Sampler::new(sampled, context, inherited).map_err(|error| unsampled(&root, error))?;
@@ -142,18 +142,18 @@ impl Session {
     }
 }
 
-/// Makes denet the parent of orphans if their ends and usage would not be known otherwise.
+/// Makes denet the parent of orphans if their exits and usage would not be known otherwise.
 fn adopt_orphans(
     options: &Options,
     follower: Option<&Follower>,
-    ends_are_told: bool,
+    exits_are_reported: bool,
 ) -> Result<bool, SessionError> {
     let may_miss_ends = follower.is_none_or(Follower::may_miss_ends);
-    // A stream shows no usage, and changes no process' parent.
+    // A stream shows no usage, so it changes no process's parent.
     let streams = follower.is_some_and(|follower| follower.due().is_some());
     let needs_usage = options.target.descendants && !streams;
     let adopts =
-        may_miss_ends && options.wait_all || needs_usage && (may_miss_ends || !ends_are_told);
+        may_miss_ends && options.wait_all || needs_usage && (may_miss_ends || !exits_are_reported);
     if adopts {
         account::become_subreaper()
             .map_err(|error| SessionError::Failed("cannot wait for descendants", error))?;

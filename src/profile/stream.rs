@@ -1,4 +1,4 @@
-//! Who listens to programs that report single calls.
+//! A stream: eBPF programs that report single calls, and the consumer of their records.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use crate::backends::stream::Plan;
 use crate::bpf::KernelError;
 use crate::bpf::abi::Task;
 
-/// Who listens.
+/// Receives the records of a stream.
 pub(crate) trait Consumer {
-    /// Everything is loaded: the maps that only this stream's programs know can be had by name.
+    /// Everything is loaded; `take` returns maps that only the programs of this stream use, by name.
     fn begin(&mut self, take: &mut dyn FnMut(&str) -> Option<MapData>) -> Result<(), KernelError>;
-    /// Those are followed who did not begin as somebody's child meanwhile: told again with all who live
-    /// where others join them.
+    /// The followed tasks, except those that were forked by followed tasks meanwhile. Called again with all live
+    /// tasks when others are added.
     fn following(&mut self, _live: &[Task]) {}
-    /// A record as the program wrote it, its head included.
+    /// A record as the eBPF program wrote it, including its head.
     fn record(&mut self, bytes: &[u8]);
-    /// A thread that was followed has ended.
+    /// A followed thread has ended.
     fn ended(&mut self, task: &Task);
-    /// What waited has been handed over.
+    /// All pending records have been passed on.
     fn drained(&mut self) {}
-    /// Whoever was told is gone.
+    /// Whether all readers have closed their pipes.
     fn is_unread(&self) -> bool;
     /// An interval is over.
     fn tick(&mut self, losses: &Losses);
-    /// Nothing more comes. Those who are still followed are handed over.
+    /// No more records follow; `live` are the tasks that are still followed.
     fn finish(&mut self, losses: &Losses, live: &[Task]);
 }
 
@@ -34,6 +34,6 @@ pub(crate) trait Consumer {
 pub(crate) struct Stream {
     pub(crate) plan: Plan,
     pub(crate) consumer: Box<dyn Consumer>,
-    /// Between two ticks: also what is in the ring buffer waits no longer than that.
+    /// Time between two ticks. Records in the ring buffer are not delayed longer than that.
     pub(crate) interval: Duration,
 }
