@@ -1,4 +1,4 @@
-//! Whose processes denet shows. Root, and users whose capabilities come from sudo or the ambient set, may
+//! Which users' processes denet shows. Root, and users whose capabilities come from sudo or the ambient set, may
 //! observe the whole machine without denet. If the capabilities come from denet's file, every user who executes
 //! it has them: denet then shows only what ptrace(2) would, unless the administrator allows more.
 
@@ -17,10 +17,10 @@ use crate::sys::root::Root;
 /// The administrator's configuration.
 pub(crate) const CONFIG: &str = "/etc/denet.toml";
 
-/// Largest configuration file that is read; a usual one has a line or two.
+/// Largest configuration file that is read; usual ones have one or two lines.
 const LONGEST: usize = 64 << 10;
 
-/// Whose processes denet shows if it gets its privileges from its file.
+/// Which users' processes denet shows if it gets its privileges from its file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scope {
@@ -32,7 +32,7 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    /// As it is written in [`CONFIG`].
+    /// Its name in [`CONFIG`].
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -44,7 +44,7 @@ impl Scope {
 /// What denet may show if it gets its privileges from its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Granted {
-    /// Whose processes.
+    /// Which users' processes.
     pub(crate) scope: Scope,
     /// Why the administrator's configuration is ignored, if it is.
     pub(crate) ignored: Option<String>,
@@ -57,7 +57,7 @@ struct Config {
 }
 
 /// What denet may show with privileges from its file. `None` for root, for users who have the privileges
-/// themselves, and if there are none. Determined at the first call, which has to be made while they are held.
+/// themselves, and if there are none. Determined by the first call, which must be made before they are dropped.
 pub(crate) fn granted() -> Option<&'static Granted> {
     static GRANTED: OnceLock<Option<Granted>> = OnceLock::new();
     let decide = || {

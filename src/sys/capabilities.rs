@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::release::Release;
 
-/// A set of capabilities, a bit each; saved as `/proc` writes it.
+/// A set of capabilities, one bit each; serialised as in `/proc`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct CapSet(pub u64);
 
-/// A capability that matters for eBPF, or for the files that are read on the way.
+/// A capability that matters for eBPF, or for the files that denet reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cap {
@@ -21,17 +21,17 @@ pub enum Cap {
     Bpf,
     /// Tracing programs and perf events (Linux 5.8).
     Perfmon,
-    /// Programs and maps of the network.
+    /// Network programs and maps.
     NetAdmin,
-    /// Stands for the first two, and for the third when loading.
+    /// Includes the first two, and for loading the third.
     SysAdmin,
     /// Addresses of kernel symbols, and the kernel log.
     Syslog,
-    /// Limits beyond the hard ones.
+    /// Raising hard limits.
     SysResource,
-    /// Permissions of all files are ignored.
+    /// Bypassing the permissions of all files.
     DacOverride,
-    /// Every file may be read.
+    /// Reading all files.
     DacReadSearch,
 }
 
@@ -49,13 +49,13 @@ impl Cap {
         }
     }
 
-    /// As `setcap(8)` writes it.
+    /// Its name, as `setcap(8)` writes it.
     pub(crate) fn name(self) -> &'static str {
         &NAMES[self.known() as usize]
     }
 }
 
-/// The name of each bit, as `setcap(8)` takes it; the number of those that have none yet.
+/// The name of each bit, as `setcap(8)` accepts it; the number for bits that have no name yet.
 static NAMES: LazyLock<[String; 64]> = LazyLock::new(|| {
     let mut names = std::array::from_fn(|number| number.to_string());
     for known in caps::all() {
@@ -65,7 +65,7 @@ static NAMES: LazyLock<[String; 64]> = LazyLock::new(|| {
 });
 
 impl CapSet {
-    /// The set of one.
+    /// The set with one capability.
     pub fn of(cap: Cap) -> Self {
         Self(cap.known().bitmask())
     }
@@ -75,12 +75,12 @@ impl CapSet {
         Self(u64::MAX >> 63_u32.saturating_sub(last))
     }
 
-    /// Is it in the set?
+    /// Whether the set contains it.
     pub(crate) fn has(self, cap: Cap) -> bool {
         self.0 & cap.known().bitmask() != 0
     }
 
-    /// There is none in it.
+    /// Whether the set is empty.
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -100,14 +100,14 @@ impl CapSet {
         Self(self.0 & !other.0)
     }
 
-    /// The name of each, as `setcap(8)` takes it; the number of those that have none yet.
+    /// The name of each, as `setcap(8)` accepts it; the number for those that have no name yet.
     pub(crate) fn names(self) -> Vec<String> {
         let bits = NAMES.iter().enumerate();
         let held = bits.filter(|(number, _)| self.0 & (1 << number) != 0);
         held.map(|(_, name)| name.clone()).collect()
     }
 
-    /// What a set must hold for the syscall profile, and this one does not.
+    /// The capabilities that the syscall profile needs and this set lacks.
     pub(crate) fn lacks_for_tracing(self) -> Vec<Cap> {
         let needed = [Cap::Bpf, Cap::Perfmon].into_iter();
         needed
@@ -136,11 +136,11 @@ impl TryFrom<String> for CapSet {
     }
 }
 
-/// Kernels from here on ask for CAP_BPF only to make maps and to load programs, not to read maps.
+/// Since this version the kernel requires CAP_BPF only for creating maps and loading programs, not for reading maps.
 const READS_UNPRIVILEGED: Release = Release(5, 19);
 
-/// Once everything is attached, descriptors and mapped memory are enough, except on kernels that ask for
-/// CAP_BPF to read maps. Root keeps its capabilities: it could get them back.
+/// Once everything is attached, descriptors and mapped memory are enough, except on kernels that require
+/// CAP_BPF for reading maps. Root keeps its capabilities: it could get them back.
 pub(crate) fn give_up() {
     if nix::unistd::geteuid().is_root() {
         return;
@@ -153,11 +153,11 @@ pub(crate) fn give_up() {
     tracing::debug!(%kept, error = ?given_up.err(), "capabilities given up");
 }
 
-/// Gives up every capability of the calling thread but these, for good. Those that are not held stay so, those
-/// that have no name yet are given up.
+/// Permanently drops all capabilities of the calling thread except these, including those that have no name yet.
+/// Capabilities that the thread does not have are not added.
 ///
 /// # Errors
-/// What `capget(2)` or `capset(2)` answers, as text only.
+/// The error of `capget(2)` or `capset(2)`, as text only.
 pub fn keep_only(kept: CapSet) -> io::Result<()> {
     use caps::CapSet::{Effective, Inheritable, Permitted};
     let failed = |error: caps::errors::CapsError| io::Error::other(error.to_string());
@@ -168,8 +168,8 @@ pub fn keep_only(kept: CapSet) -> io::Result<()> {
     caps::clear(None, Inheritable).map_err(failed)
 }
 
-/// The permitted capabilities of a process, within its own user namespace. Not read by `caps`, which would leave
-/// out those that have no name yet, and the error number.
+/// The permitted capabilities of a process, within its own user namespace. The crate `caps` is not used: it
+/// omits those that have no name yet, and the error number.
 ///
 /// # Errors
 /// ESRCH if there is no such process.
@@ -179,10 +179,10 @@ pub(crate) fn permitted(pid: u32) -> io::Result<CapSet> {
     Ok(CapSet(sets.permitted.bits()))
 }
 
-/// How this process' capabilities behave (`capabilities(7)`, securebits).
+/// The flags that control how this process's capabilities behave (`capabilities(7)`, securebits).
 ///
 /// # Errors
-/// What `prctl(2)` answers.
+/// The error of `prctl(2)`.
 pub(crate) fn securebits() -> io::Result<u32> {
     Ok(rustix::thread::capabilities_secure_bits()?.bits())
 }

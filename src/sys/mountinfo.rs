@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Mount {
     /// Where it is mounted.
     pub(crate) point: String,
-    /// Which of its directories is.
+    /// Which directory of the file system is mounted.
     pub(crate) root: String,
     /// Type of the file system.
     pub(crate) kind: String,
@@ -20,7 +20,7 @@ pub(crate) struct Mount {
 }
 
 impl Mount {
-    /// Is this option set, of the mount?
+    /// Whether the mount has this option.
     pub(crate) fn has(&self, option: &str) -> bool {
         self.options.iter().any(|set| set == option)
     }
@@ -32,21 +32,21 @@ impl Mount {
     }
 }
 
-/// The mount that a file without symbolic links lies in: of those that lead to it the longest, and of
-/// these the one mounted last.
+/// The mount that contains a file (a path without symbolic links): the one with the longest mount point, and of
+/// those the one mounted last.
 pub(crate) fn holding<'a>(table: &'a [Mount], file: &Path) -> Option<&'a Mount> {
     let leading = table.iter().filter(|mount| file.starts_with(&mount.point));
     leading.max_by_key(|mount| Path::new(&mount.point).components().count())
 }
 
 /// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG…] - TYPE SOURCE SUPER-OPTIONS`; an error is the
-/// first line that is not.
+/// first line of another form.
 pub(crate) fn parse(text: &str) -> Result<Vec<Mount>, &str> {
     let placed = parse_placed(text)?;
     Ok(placed.into_iter().map(|placed| placed.mount).collect())
 }
 
-/// A mount, with what is another one at each boot.
+/// A mount, with the numbers that differ between boots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {
     /// The number of the mount.
@@ -66,7 +66,7 @@ pub(crate) fn parse_placed(text: &str) -> Result<Vec<Placed>, &str> {
         .collect()
 }
 
-/// Not by procfs-core, which leaves `\040` in paths and reads no file with a byte that is not UTF-8.
+/// procfs-core is not used: it leaves `\040` in paths, and rejects a file with a byte that is not UTF-8.
 fn parse_line(line: &str) -> Option<Placed> {
     let (mount, system) = line.split_once(" - ")?;
     let mut mount = mount.split(' ');
@@ -79,7 +79,7 @@ fn parse_line(line: &str) -> Option<Placed> {
         point: unescape(mount.next()?),
         options: list(mount.next()?),
         kind: system.next()?.to_owned(),
-        // A source may be empty or hold spaces; the options are the last word.
+        // A source may be empty or contain spaces; the options are the last word.
         super_options: list(system.next_back()?),
     };
     PathBuf::from(&mount.point)

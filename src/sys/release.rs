@@ -4,19 +4,19 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Major and minor number, by which features are told apart. Distributions backport: if a feature can be
-/// tried, trying decides.
+/// Major and minor number, which indicate the features of a kernel. Distributions backport: a feature that can be
+/// tried is tried instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Release(pub u32, pub u32);
 
 impl Release {
-    /// That of the running kernel; `None` if it cannot be read.
+    /// The release of the running kernel; `None` if it cannot be read.
     pub(crate) fn running() -> Option<Self> {
         let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
         Self::parse(text.trim())
     }
 
-    /// The running kernel is this one or newer. One whose version is not known counts as old.
+    /// Whether the running kernel is this one or newer; false if its version is not known.
     pub fn is_reached(self) -> bool {
         Self::running().is_some_and(|running| running >= self)
     }
@@ -35,7 +35,7 @@ impl fmt::Display for Release {
     }
 }
 
-/// The number that a text begins with.
+/// The number at the beginning of a text.
 pub(crate) fn leading_number(text: &str) -> Option<u32> {
     let end = text.find(|c: char| !c.is_ascii_digit());
     text[..end.unwrap_or(text.len())].parse().ok()

@@ -9,7 +9,7 @@ use sysctl::{Ctl, Sysctl as _, SysctlError};
 /// The value in a file below `/proc/sys`; `None` if there is no such file.
 ///
 /// # Errors
-/// What `open(2)` or `read(2)` answers, and InvalidInput if part of the name has a dot.
+/// The error of `open(2)` or `read(2)`; InvalidInput if part of the name has a dot.
 pub(crate) fn read(file: &Path) -> io::Result<Option<String>> {
     match open(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -20,14 +20,14 @@ pub(crate) fn read(file: &Path) -> io::Result<Option<String>> {
 /// Writes a value into a file below `/proc/sys`.
 ///
 /// # Errors
-/// What `open(2)` or `write(2)` answers, and InvalidInput if part of the name has a dot.
+/// The error of `open(2)` or `write(2)`; InvalidInput if part of the name has a dot.
 pub(crate) fn write(file: &Path, value: &str) -> io::Result<()> {
     let ctl = open(file)?;
     ctl.set_value_string(value).map(drop).map_err(failed)
 }
 
-/// The crate takes any failure to open the file for NotFound, so that is tried before, and a dot in a name for a
-/// separator.
+/// The crate reports every failure to open the file as NotFound, so the file is opened first; and it takes a dot in a
+/// name for a separator.
 fn open(file: &Path) -> io::Result<Ctl> {
     let path = Path::new("/proc/sys").join(file);
     File::open(&path)?;
