@@ -12,15 +12,15 @@ use aya_obj::generated::{
     bpf_attach_type, bpf_attr, bpf_cmd, bpf_insn, bpf_prog_info, bpf_prog_type,
 };
 
-/// A `bpf(2)` command, or the making of a map, that the kernel refused.
+/// A `bpf(2)` command that the kernel refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {source}")]
 pub struct KernelError {
     /// The command and what it was for, e.g. `BPF_PROG_LOAD denet_count`.
     pub(crate) operation: String,
-    /// The kernel's answer.
+    /// The error.
     pub(crate) source: io::Error,
-    /// What the verifier said, where it said anything.
+    /// The log of the verifier, if there is one.
     pub(crate) log: Option<String>,
 }
 
@@ -59,21 +59,21 @@ pub(super) fn bpf(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<c_long> {
 pub(super) fn bpf_fd(cmd: bpf_cmd, attr: &mut bpf_attr) -> io::Result<OwnedFd> {
     let fd = bpf(cmd, attr)?;
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel just made this descriptor for us, with O_CLOEXEC.
+    // SAFETY: the kernel has just created this descriptor for us, with O_CLOEXEC.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Bytes of verifier log that are fetched after a refusal.
 const LOG_BYTES: usize = 1 << 20;
 
-/// What a program for a tracepoint is, and so what it is given.
+/// The type of a program, which determines its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The tracepoint's arguments as numbers (`raw_tp`).
     Raw,
     /// With the types of the kernel's BTF (`tp_btf`); the id of the tracepoint's `btf_trace_` typedef.
     Typed(u32),
-    /// A walk over the kernel's objects (`iter`); the id of the function that it is named by.
+    /// A walk over objects of the kernel (`iter`); the id of the function that names it.
     Iterator(u32),
     /// The record of a perf event (`tp`), which is never preempted; the event's id in tracefs.
     Event(u64),
@@ -83,14 +83,14 @@ pub(crate) enum Kind {
     Xdp,
 }
 
-/// What a program is, as the kernel numbers it.
+/// The type of a program, by the kernel's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProgramType {
     /// `enum bpf_prog_type`
     pub(crate) number: u32,
     /// `enum bpf_attach_type`
     pub(crate) attach: u32,
-    /// Of the kernel's type that it is attached by.
+    /// The id of the kernel's type that determines the attach point.
     pub(crate) btf_id: u32,
 }
 
@@ -122,7 +122,7 @@ impl From<Kind> for ProgramType {
     }
 }
 
-/// Loads a program; after a refusal once more, for the verifier's words.
+/// Loads a program; if the kernel refuses, once more for the log of the verifier.
 pub(crate) fn load_program(
     name: &str,
     kind: impl Into<ProgramType>,
@@ -148,7 +148,7 @@ pub(crate) fn load_program(
         }
         loop {
             match bpf_fd(bpf_cmd::BPF_PROG_LOAD, &mut attr) {
-                // The verifier gives way to a pending signal; the signal itself is ours to handle.
+                // The verifier stops for a pending signal; the signal itself is handled elsewhere.
                 Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
                 result => return result,
             }
@@ -172,7 +172,7 @@ fn set_name(to: &mut [libc::c_char; 16], name: &str) {
     }
 }
 
-/// What a map is to be.
+/// The properties of a new map.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Shape<'a> {
     /// `enum bpf_map_type`
@@ -181,11 +181,11 @@ pub(crate) struct Shape<'a> {
     pub(crate) value_bytes: u32,
     pub(crate) max_entries: u32,
     pub(crate) flags: u32,
-    /// Loaded types, and which of them key and value are.
+    /// Loaded types, with the ids of the types of key and value.
     pub(crate) types: Option<(BorrowedFd<'a>, u32, u32)>,
 }
 
-/// Makes a map.
+/// Creates a map.
 pub(crate) fn create_map(name: &str, shape: &Shape<'_>) -> Result<OwnedFd, KernelError> {
     let mut attr = zeroed();
     // SAFETY: writing plain fields of the union's map-create variant.
@@ -216,8 +216,8 @@ pub(crate) fn load_btf(types: &[u8]) -> Result<OwnedFd, KernelError> {
         .map_err(|source| KernelError::new("BPF_BTF_LOAD", source))
 }
 
-/// Attaches a program to a raw tracepoint, or where its type names that already, without a name; the
-/// link lasts as long as the descriptor.
+/// Attaches a program to a raw tracepoint; the name is omitted if the type of the program determines it. The link
+/// lasts as long as the descriptor.
 pub(crate) fn open_raw_tracepoint(
     program: BorrowedFd<'_>,
     tracepoint: Option<&CStr>,
@@ -231,12 +231,12 @@ pub(crate) fn open_raw_tracepoint(
     })
 }
 
-/// Puts an XDP program on a network interface for as long as the link is open; `flags` are
-/// `XDP_FLAGS_`, the mode among them.
+/// Attaches an XDP program to a network interface for as long as the link is open; `flags` are `XDP_FLAGS_`,
+/// including the mode.
 ///
 /// # Errors
-/// EINVAL before Linux 5.9, EBUSY or EEXIST where another program is, EOPNOTSUPP for a mode that the
-/// driver lacks (`bpf_xdp_link_attach`, net/core/dev.c).
+/// EINVAL before Linux 5.9, EBUSY or EEXIST if there is another program, EOPNOTSUPP for a mode that the
+/// driver does not support (`bpf_xdp_link_attach`, net/core/dev.c).
 pub(crate) fn link_xdp(
     program: BorrowedFd<'_>,
     interface: u32,
@@ -251,10 +251,10 @@ pub(crate) fn link_xdp(
         .map_err(|source| KernelError::new("BPF_LINK_CREATE BPF_XDP", source))
 }
 
-/// Takes a program off, whoever else holds the link.
+/// Detaches a program, even if other processes have the link open.
 ///
 /// # Errors
-/// What `bpf_xdp_link_detach` answers (Linux 5.9).
+/// The error of `bpf_xdp_link_detach` (Linux 5.9).
 pub(crate) fn detach(link: &OwnedFd) -> Result<(), KernelError> {
     let mut attr = zeroed();
     attr.link_detach.link_fd = link.as_raw_fd() as u32;
@@ -263,10 +263,10 @@ pub(crate) fn detach(link: &OwnedFd) -> Result<(), KernelError> {
         .map_err(|source| KernelError::new("BPF_LINK_DETACH", source))
 }
 
-/// A walk that can be made as often as [`walk`] is called for it.
+/// Attaches a walk, which each call of [`walk`] performs once.
 ///
 /// # Errors
-/// What `bpf_link_create` answers: EINVAL before Linux 5.8.
+/// The error of `bpf_link_create`: EINVAL before Linux 5.8.
 pub(crate) fn link_iterator(program: BorrowedFd<'_>) -> Result<OwnedFd, KernelError> {
     let mut attr = zeroed();
     attr.link_create.__bindgen_anon_1.prog_fd = program.as_raw_fd() as u32;
@@ -278,13 +278,13 @@ pub(crate) fn link_iterator(program: BorrowedFd<'_>) -> Result<OwnedFd, KernelEr
 /// Walks once, from the first object to the last.
 ///
 /// # Errors
-/// What `BPF_ITER_CREATE` or reading answers.
+/// The error of `BPF_ITER_CREATE` or of reading.
 pub(crate) fn walk(link: BorrowedFd<'_>) -> Result<(), KernelError> {
     let failed = |source| KernelError::new("BPF_ITER_CREATE", source);
     let mut attr = zeroed();
     attr.iter_create.link_fd = link.as_raw_fd() as u32;
     let walk = bpf_fd(bpf_cmd::BPF_ITER_CREATE, &mut attr).map_err(failed)?;
-    // The programs write nothing: the first read goes to the end.
+    // The programs write nothing: the first read walks to the end.
     io::copy(&mut std::fs::File::from(walk), &mut io::sink()).map_err(failed)?;
     Ok(())
 }
@@ -320,7 +320,7 @@ pub(crate) fn close_copy(fd: RawFd) -> io::Result<()> {
 
 /// How often the kernel skipped a program because another ran on the same CPU (≥ 5.12, else 0).
 pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
-    // SAFETY: bpf_prog_info consists of integers; no buffers are asked for.
+    // SAFETY: bpf_prog_info consists of integers; no buffers are requested.
     let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
     let mut attr = zeroed();
     attr.info.bpf_fd = program.as_raw_fd() as u32;
@@ -342,7 +342,7 @@ pub(crate) fn fill_array(map: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
     bpf(bpf_cmd::BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
 }
 
-/// Makes a map read-only for user space, so that the verifier takes its values for constants.
+/// Makes a map read-only for user space, so that the verifier treats its values as constants.
 pub(crate) fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
     let mut attr = zeroed();
     attr.__bindgen_anon_2.map_fd = map.as_raw_fd() as u32;

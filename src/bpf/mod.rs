@@ -1,7 +1,7 @@
-//! The eBPF programs and what it takes to run them: embedded objects, a loader, the maps' layout.
+//! The eBPF programs, and the code to run them: embedded objects, a loader, the layout of the maps.
 //!
-//! `ebpf/*.bpf.c` is compiled ahead by `ebpf/build`; the objects are part of this binary, so nothing
-//! is ever loaded from a path that somebody else can write.
+//! `ebpf/*.bpf.c` is compiled in advance by `ebpf/build`; the objects are part of this binary, so nothing
+//! is ever loaded from a path that another user can write.
 #![expect(
     unsafe_code,
     reason = "bpf(2) takes pointers; the kernel fills plain structures"
@@ -24,7 +24,7 @@ pub(crate) mod types_access;
 
 pub(crate) use kernel::KernelError;
 
-/// The compiled objects, aligned as their ELF structures need it, and the table of them.
+/// The compiled objects, aligned as their ELF structures require, and a table of them.
 macro_rules! objects {
     ($($constant:ident $name:literal)+) => {
         $(pub(crate) static $constant: &[u8] =
