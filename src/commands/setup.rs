@@ -179,13 +179,13 @@ fn change(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupE
     }
     let mut boundaries = Boundaries::new(options.die_at);
     let (to, json, columns) = (out.to, out.json, out.columns);
-    let mut told = Ok(());
+    let mut reported = Ok(());
     let found = apply(system, &options.plan, &mut boundaries, |item| {
-        if !json && told.is_ok() {
-            told = render::doing(to, item, columns);
+        if !json && reported.is_ok() {
+            reported = render::doing(to, item, columns);
         }
     })?;
-    written(told)?;
+    written(reported)?;
     let proofs = prove(system, options.plan.user.as_deref(), &options.plan.prefix);
     written(if json {
         object(to, &render::applied_json(&found, &proofs))

@@ -1,4 +1,4 @@
-//! Which module may use which: the order is that of docs/design.md, and no files use each other in a cycle.
+//! Modules use each other in the order of docs/design.md, and no files use each other in a cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,13 +9,13 @@ use super::{files, root};
 /// A file of a crate, as a module.
 struct Module {
     file: PathBuf,
-    /// Below the root of the crate; empty for the root itself.
+    /// Path from the root of the crate; empty for the root itself.
     path: Vec<String>,
-    /// What it uses, with the number of the line.
+    /// The modules that it uses, with line numbers.
     uses: Vec<(usize, Vec<String>)>,
 }
 
-/// The modules of a crate by their path. Those that only tests have may use any other.
+/// The modules of a crate by their path, without those for tests, which may use any other.
 fn modules(folder: &Path) -> BTreeMap<Vec<String>, Module> {
     let texts: Vec<_> = files(folder, "rs")
         .into_iter()
@@ -97,7 +97,7 @@ fn used_by(path: &[String], text: &str) -> Vec<(usize, Vec<String>)> {
     for start in ["crate::", "super::", "self::"] {
         for (at, _) in code.match_indices(start) {
             let before = code[..at].chars().next_back();
-            // Within a longer path, or a name.
+            // Part of a longer path or name.
             if before.is_some_and(|c| c == ':' || c.is_alphanumeric() || c == '_' || c == '$') {
                 continue;
             }
@@ -133,7 +133,7 @@ fn expanded(text: &str) -> Vec<Vec<String>> {
     joined.collect()
 }
 
-/// What is between commas, up to the brace that closes the list.
+/// The parts between commas, up to the brace that closes the list.
 fn branches(list: &str) -> Vec<String> {
     let mut branches = vec![String::new()];
     let mut depth = 0;
@@ -153,7 +153,7 @@ fn branches(list: &str) -> Vec<String> {
         .collect()
 }
 
-/// From the root of the crate on; `None` if it leads out of it.
+/// The path from the root of the crate; `None` if it leads out of the crate.
 fn absolute(path: &[String], named: &[String]) -> Option<Vec<String>> {
     let supers = named.iter().take_while(|part| *part == "super").count();
     match named.first()?.as_str() {
