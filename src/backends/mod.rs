@@ -19,4 +19,4 @@ pub(crate) mod requirement;
 pub(crate) mod stream;
 #[cfg(feature = "ebpf")]
 mod streaming;
-pub(crate) mod table;
+pub mod table;

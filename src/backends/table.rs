@@ -1,4 +1,4 @@
-//! The backends, best first for each use, and what each requires.
+//! The backends, best first for each use, and what each requires; the goals that they serve.
 //!
 //! A row lists what the command needs, in the order in which it is loaded; sizes are those of its maps.
 
@@ -246,6 +246,48 @@ pub(crate) const CLASSIC_TRACEPOINTS: &[Backend] = &[row(
     Mechanism::Other,
     &[EVENT, TracepointEvent],
 )];
+
+/// Something that eBPF is wanted for.
+#[derive(Debug)]
+pub struct Goal {
+    /// Stable name.
+    pub id: &'static str,
+    /// For people.
+    pub(crate) title: &'static str,
+    /// Best first.
+    pub(crate) backends: &'static [Backend],
+    /// Checks that block the goal whichever backend is available: limits that denet sets itself.
+    pub(crate) limits: &'static [&'static str],
+}
+
+const fn goal(id: &'static str, title: &'static str, backends: &'static [Backend]) -> Goal {
+    Goal {
+        id,
+        title,
+        backends,
+        limits: &[],
+    }
+}
+
+/// What the doctor reports, in this order.
+pub const GOALS: &[Goal] = &[
+    goal("syscall-profiling", "syscall profiling", PROFILE),
+    goal("exec-monitor", "exec monitor", EXEC),
+    goal("network-monitor", "network monitor", NET),
+    goal("syscall-trace", "syscall trace", TRACE),
+    goal("xdp-counters", "XDP counters", XDP),
+    goal("kernel-stacks", "kernel stacks", KERNEL_STACKS),
+    goal("hardware-counters", "hardware counters", HARDWARE_COUNTERS),
+    goal(
+        "classic-tracepoints",
+        "classic tracepoints",
+        CLASSIC_TRACEPOINTS,
+    ),
+    Goal {
+        limits: &["not-yours"],
+        ..goal("other-processes", "others' processes", PROFILE)
+    },
+];
 
 /// How calls are counted by a backend of [`PROFILE`].
 #[cfg(feature = "ebpf")]

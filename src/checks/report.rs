@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::scope::NOT_YOURS;
+use crate::backends::table::GOALS;
 use crate::checks::answers::told;
 use crate::checks::finding::Finding;
-use crate::checks::goals::{self, GOALS, Outcome, Shown, Status};
+use crate::checks::goals::{self, Outcome, Shown, Status};
 use crate::checks::object::Requirements;
 use crate::checks::step::Step;
 use crate::checks::verdict::{Evidence, Judged};

@@ -4,10 +4,9 @@ use std::ffi::OsString;
 
 use clap::{Args, ColorChoice, ValueEnum as _};
 
+use crate::monitor::MONITORS;
+use crate::monitor::arguments::FOLLOWING;
 use crate::output::colour;
-
-/// Verbs of denet after which a command may follow without `--`.
-const STARTING: [&str; 4] = ["run", "trace", "exec", "net"];
 
 /// Whether text is coloured.
 #[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +36,7 @@ impl Color {
             if let Some(color) = color {
                 return Some(Self { color });
             }
-            starting |= STARTING.contains(&word);
+            starting |= starts_a_command(word);
         }
         None
     }
@@ -50,6 +49,13 @@ impl Color {
             ColorChoice::Never => colour::ColorChoice::Never,
         });
     }
+}
+
+/// A command may follow this verb without `--`.
+fn starts_a_command(verb: &str) -> bool {
+    let mut monitors = MONITORS.iter();
+    ["run", "trace"].contains(&verb)
+        || monitors.any(|monitor| monitor.name == verb && monitor.options.contains(&FOLLOWING))
 }
 
 impl Default for Color {

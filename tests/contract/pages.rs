@@ -73,7 +73,9 @@ fn every_finding_has_a_page_and_every_page_is_for_one() {
     }
     for literal in sources.split("id: \"").skip(1) {
         let id = literal.split('"').next().unwrap_or_default();
-        let goal = denet::checks::goals::GOALS.iter().any(|goal| goal.id == id);
+        let goal = denet::backends::table::GOALS
+            .iter()
+            .any(|goal| goal.id == id);
         assert!(
             has_page(id) || goal || id == "x" || id == "object",
             "no page: {id}"

@@ -12,58 +12,12 @@ mod requirements;
 use requirements::{applies, opens_events, operation};
 
 use crate::backends::requirement::Requirement;
-use crate::backends::table::{self, Backend};
+use crate::backends::table::{Backend, Goal};
 use crate::checks::predict::{Conditions, Prediction, first_refusal};
 use crate::checks::verdict::{Judged, Verdict};
 use crate::facts::Facts;
 use crate::facts::exec::ExecError;
 use crate::facts::probes::{Outcome as Answer, Probe};
-
-/// Something that eBPF is wanted for.
-#[derive(Debug)]
-pub struct Goal {
-    /// Stable name.
-    pub id: &'static str,
-    /// For people.
-    pub(crate) title: &'static str,
-    /// Best first.
-    pub(crate) backends: &'static [Backend],
-    /// Checks that block the goal whichever backend is available: limits that denet sets itself.
-    pub(crate) limits: &'static [&'static str],
-}
-
-const fn goal(id: &'static str, title: &'static str, backends: &'static [Backend]) -> Goal {
-    Goal {
-        id,
-        title,
-        backends,
-        limits: &[],
-    }
-}
-
-/// In the order in which they are reported.
-pub const GOALS: &[Goal] = &[
-    goal("syscall-profiling", "syscall profiling", table::PROFILE),
-    goal("exec-monitor", "exec monitor", table::EXEC),
-    goal("network-monitor", "network monitor", table::NET),
-    goal("syscall-trace", "syscall trace", table::TRACE),
-    goal("xdp-counters", "XDP counters", table::XDP),
-    goal("kernel-stacks", "kernel stacks", table::KERNEL_STACKS),
-    goal(
-        "hardware-counters",
-        "hardware counters",
-        table::HARDWARE_COUNTERS,
-    ),
-    goal(
-        "classic-tracepoints",
-        "classic tracepoints",
-        table::CLASSIC_TRACEPOINTS,
-    ),
-    Goal {
-        limits: &["not-yours"],
-        ..goal("other-processes", "others' processes", table::PROFILE)
-    },
-];
 
 impl Goal {
     /// The backends that apply here: denet uses others on other kernels.
