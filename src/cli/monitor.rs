@@ -43,10 +43,10 @@ impl FromArgMatches for Monitored {
 impl Subcommand for Monitored {
     fn augment_subcommands(command: Command) -> Command {
         let of = |monitor: &Monitor| {
-            let command = Command::new(monitor.name)
+            // Arguments that are flattened bring their own description.
+            (monitor.arguments)(Command::new(monitor.name))
                 .about(monitor.about)
-                .after_help(monitor.after_help);
-            (monitor.arguments)(command)
+                .after_help(monitor.after_help)
         };
         command
             .subcommands(MONITORS.iter().map(of))
@@ -81,8 +81,9 @@ impl FromArgMatches for Traced {
 impl Args for Traced {
     fn augment_args(command: Command) -> Command {
         let monitor = &trace::arguments::MONITOR;
-        let command = command.about(monitor.about).after_help(monitor.after_help);
         (monitor.arguments)(command)
+            .about(monitor.about)
+            .after_help(monitor.after_help)
     }
 
     fn augment_args_for_update(command: Command) -> Command {

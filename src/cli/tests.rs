@@ -23,6 +23,21 @@ fn command(words: &[&str]) -> Selection {
 }
 
 #[test]
+fn each_monitor_describes_itself() {
+    let command = Cli::command();
+    let monitor = command.find_subcommand("monitor").unwrap();
+    let about = |command: &clap::Command| command.get_about().unwrap().to_string();
+    for it in crate::monitor::MONITORS {
+        assert_eq!(about(monitor.find_subcommand(it.name).unwrap()), it.about);
+    }
+    let trace = command.find_subcommand("trace").unwrap();
+    assert_eq!(
+        about(trace),
+        crate::monitor::trace::arguments::MONITOR.about
+    );
+}
+
+#[test]
 fn the_parser_is_consistent() {
     Cli::command().debug_assert();
 }

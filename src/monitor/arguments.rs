@@ -63,12 +63,12 @@ impl Processes {
 /// Where programs can be attached, for monitors that do not offer kernel functions.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum CallHook {
-    /// What suits this kernel.
+    // What suits this kernel.
     Auto,
-    /// Raw tracepoints.
+    // Raw tracepoints.
     #[value(name = "raw_tp")]
     RawTp,
-    /// Perf events of tracepoints.
+    // Perf events of tracepoints.
     Tracepoint,
 }
 
