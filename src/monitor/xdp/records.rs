@@ -6,9 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::counters::{Count, Counts, Kind, Rate};
 use super::model::{About, Interval, Removed, Whole};
-
-/// The version of the records.
-const SCHEMA: u32 = 1;
+use crate::output::schema::SCHEMA;
 
 fn tool() -> Value {
     json!({"name": "denet", "version": env!("CARGO_PKG_VERSION")})
