@@ -4,6 +4,8 @@ pub(crate) mod attach;
 pub mod diagnose;
 pub mod exit;
 pub(crate) mod monitor;
+#[cfg(feature = "ebpf")]
+mod processes;
 mod profiling;
 mod refusal;
 pub(crate) mod run;
