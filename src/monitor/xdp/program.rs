@@ -3,10 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use super::counters::{Count, Counts};
+use super::counters::{Count, Counts, Kind};
 use super::{StartError, abi};
 use crate::backends::table::{self, Mechanism};
-use crate::bpf::kernel::Kind;
+use crate::bpf::kernel;
 use crate::bpf::object::{self, Maps, Program, Request};
 use crate::bpf::{KernelError, XDP, pins};
 
@@ -33,37 +33,8 @@ impl From<abi::Count> for Count {
 
 impl From<&abi::Counts> for Counts {
     fn from(counts: &abi::Counts) -> Self {
-        let abi::Counts {
-            ipv4,
-            ipv6,
-            arp,
-            other,
-            tcp,
-            udp,
-            icmp,
-            other_transport,
-            later_fragment,
-            vlan,
-            qinq,
-            truncated,
-            malformed,
-        } = *counts;
-        // In the order of Kind::ALL.
-        let all = [
-            ipv4,
-            ipv6,
-            arp,
-            other,
-            tcp,
-            udp,
-            icmp,
-            other_transport,
-            later_fragment,
-            vlan,
-            qinq,
-            truncated,
-            malformed,
-        ];
+        // The fields are in the order of Kind::ALL.
+        let all: [abi::Count; Kind::ALL.len()] = zerocopy::transmute!(*counts);
         Self(all.map(Count::from))
     }
 }
@@ -98,7 +69,7 @@ fn none() -> KernelError {
 pub(super) fn load_one(name: &str, maps: &mut Maps) -> Result<Program, KernelError> {
     let request = Request {
         bytes: XDP,
-        programs: &[(name, Kind::Xdp)],
+        programs: &[(name, kernel::Kind::Xdp)],
         with_types: false,
         constants: &[],
         functions: &[],
@@ -115,4 +86,47 @@ pub(super) fn counters(mut maps: Maps) -> Result<OwnedFd, StartError> {
     let map = map.ok_or_else(|| StartError::Failed(format!("no map {COUNTERS}")))?;
     let fd = map.fd().as_fd().try_clone_to_owned();
     fd.map_err(|error| StartError::Failed(format!("cannot keep {COUNTERS}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_count_is_of_its_kind() {
+        let count = |packets| abi::Count { packets, bytes: 0 };
+        let counts = Counts::from(&abi::Counts {
+            ipv4: count(1),
+            ipv6: count(2),
+            arp: count(3),
+            other: count(4),
+            tcp: count(5),
+            udp: count(6),
+            icmp: count(7),
+            other_transport: count(8),
+            later_fragment: count(9),
+            vlan: count(10),
+            qinq: count(11),
+            truncated: count(12),
+            malformed: count(13),
+        });
+        let kinds = [
+            (Kind::Ipv4, 1),
+            (Kind::Ipv6, 2),
+            (Kind::Arp, 3),
+            (Kind::Other, 4),
+            (Kind::Tcp, 5),
+            (Kind::Udp, 6),
+            (Kind::Icmp, 7),
+            (Kind::OtherTransport, 8),
+            (Kind::LaterFragment, 9),
+            (Kind::Vlan, 10),
+            (Kind::Qinq, 11),
+            (Kind::Truncated, 12),
+            (Kind::Malformed, 13),
+        ];
+        for (kind, packets) in kinds {
+            assert_eq!(counts.of(kind).packets, packets, "{kind:?}");
+        }
+    }
 }
