@@ -19,7 +19,7 @@ pub(crate) trait Consumer {
     /// A record as the eBPF program wrote it, including its head.
     fn record(&mut self, bytes: &[u8]);
     /// A followed thread has ended.
-    fn ended(&mut self, task: &Task);
+    fn ended(&mut self, _task: &Task) {}
     /// All pending records have been passed on.
     fn drained(&mut self) {}
     /// Whether all readers have closed their pipes.

@@ -176,8 +176,6 @@ impl Consumer for Listener {
         );
     }
 
-    fn ended(&mut self, _: &Task) {}
-
     fn is_unread(&self) -> bool {
         self.events.borrow().reporter.is_unread()
     }
