@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Single calls: what is to be told of them, and how. Mirrored by src/monitor/trace/abi.rs. */
+/* Single calls: what is reported of them, and how. Mirrored by src/monitor/trace/abi.rs. */
 #ifndef DENET_TRACE_H
 #define DENET_TRACE_H
 

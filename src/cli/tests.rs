@@ -98,7 +98,7 @@ fn interfaces_are_watched_each_second_unless_asked_otherwise() {
 fn a_command_needs_no_dashes_before_it() {
     let of = |line: &str| match parse(line).unwrap().into_asked() {
         Asked::Monitor(Request::Processes(selection, _), _) => selection,
-        _ => panic!("{line} watches nobody"),
+        _ => panic!("{line} is not a monitor of processes"),
     };
     let command = command(&["ls", "-q"]);
     for verb in ["trace", "monitor exec", "monitor net"] {
@@ -140,16 +140,16 @@ fn records_go_where_they_were_asked_for() {
 
 #[test]
 fn who_is_attached_to() {
-    let whom = |line| match parse(line).unwrap().into_asked() {
+    let selection = |line| match parse(line).unwrap().into_asked() {
         Asked::Attach(options, _) => options.target.selection,
-        _ => panic!("{line} attaches to nobody"),
+        _ => panic!("{line} attaches to nothing"),
     };
-    assert_eq!(whom("denet attach 7"), Selection::Process(7));
+    assert_eq!(selection("denet attach 7"), Selection::Process(7));
     assert_eq!(
-        whom("denet attach --cgroup /a"),
+        selection("denet attach --cgroup /a"),
         Selection::Cgroup("/a".into())
     );
-    assert_eq!(whom("denet attach --all"), Selection::Machine);
+    assert_eq!(selection("denet attach --all"), Selection::Machine);
 }
 
 #[test]

@@ -169,7 +169,7 @@ fn change(system: &System, options: &Options, out: Out<'_>) -> Result<u8, SetupE
         .filter(|item| item.standing == Standing::ToDo)
         .count();
     if todo > 0 && !options.yes && options.json {
-        return Err(nobody_to_ask(system));
+        return Err(no_terminal(system));
     }
     if todo > 0 && !options.yes {
         written(render::plan(out.to, &before, &options.plan, out.columns))?;
@@ -224,7 +224,7 @@ fn set_up_for(lines: &[Line]) -> (Option<&str>, Option<&Path>) {
     (user, prefix)
 }
 
-fn nobody_to_ask(system: &System) -> SetupError {
+fn no_terminal(system: &System) -> SetupError {
     let setup = command(system.image());
     SetupError::Refused(format!(
         "nobody can be asked here; say --yes, after reading what `{setup}` lists"
@@ -233,7 +233,7 @@ fn nobody_to_ask(system: &System) -> SetupError {
 
 fn agreed(system: &System, todo: usize) -> Result<bool, SetupError> {
     if !io::stdin().is_terminal() {
-        return Err(nobody_to_ask(system));
+        return Err(no_terminal(system));
     }
     let mut stderr = anstream::stderr();
     let _ = write!(stderr, "Make these {todo} changes? [y/N] ");

@@ -95,7 +95,7 @@ fn in_a_terminal(command: &mut Command) -> Vec<u8> {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     drop(pair.slave);
     let mut text = Vec::new();
-    // EIO when nobody has the other end any more.
+    // EIO once the other end is closed.
     let _ = File::from(pair.master).read_to_end(&mut text);
     child.wait().expect("it ends");
     text
