@@ -22,7 +22,6 @@
 #define DENET_EXIT_KNOWN 1
 #define DENET_EXIT_OF_GROUP 2 /* of the whole process, whichever thread this is */
 #define DENET_EXIT_LAST 4 /* no thread of the process is left */
-#define DENET_EXIT_ORPHAN 8 /* nobody who is followed is its parent */
 /* Also set while the task runs: the user may not trace it, so its memory is not read. */
 #define DENET_EXIT_PRIVATE 16
 /* It is denet's own child, which waits to execute the command: the arguments that it passes are the user's. */
@@ -56,6 +55,27 @@ struct denet_spill_key {
 	__u32 _pad;
 };
 
+/* What a task used. */
+struct denet_usage {
+	__u64 cpu_ns; /* by the scheduler's clock */
+	__u64 user_ns; /* by ticks on most kernels: together with system_ns, in which proportion cpu_ns divides */
+	__u64 system_ns;
+	__u64 minor_faults;
+	__u64 major_faults;
+	__u64 read_by_calls; /* bytes */
+	__u64 written_by_calls;
+	__u64 read_from_storage;
+	__u64 written_to_storage;
+};
+
+/* A followed task whose usage is reported when the kernel frees it. */
+struct denet_ending {
+	__u64 process_start_ns; /* as in denet_task */
+	__u32 tid;
+	__u32 tgid;
+	struct denet_usage before; /* it was followed */
+};
+
 /* One entry, written by the kernel side alone but for wake_on_exit. */
 struct denet_control {
 	__u64 tasks_started;
@@ -70,6 +90,8 @@ struct denet_control {
 	__u64 events_lost; /* of a stream: they found no room in the ring buffer */
 	__u64 calls_unmatched; /* of a stream: no memory for what is known at their beginning */
 	__u64 tables_full; /* of a stream: not added up, because a table was full */
+	__u64 usages_reported; /* tasks that were freed, and a record says what they used */
+	__u64 usages_lost; /* ended tasks of which no record will say that */
 };
 
 /* What a record of the ring buffer is. An ended task has its identity there, which is an address. */
@@ -78,6 +100,7 @@ struct denet_control {
 #define DENET_RECORD_CALL 2
 #define DENET_RECORD_SOCKET 3
 #define DENET_RECORD_BIRTH 5
+#define DENET_RECORD_USAGE 6
 #define DENET_RECORD_KINDS 4096
 
 /* What each record of a stream begins with. */
@@ -89,6 +112,16 @@ struct denet_event {
 	__u64 end_ns;
 	__u32 tid; /* in the initial pid namespace, when the call began */
 	__u32 tgid;
+};
+
+/* What a followed task used until it was freed. */
+struct denet_freed {
+	__u64 kind; /* DENET_RECORD_USAGE */
+	__u64 process_start_ns;
+	__u32 tid;
+	__u32 tgid;
+	struct denet_usage used; /* since it was followed */
+	struct denet_usage before;
 };
 
 #define DENET_FILES_COPIED 1

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "access.h"
+#include "usage.h"
 
 /* Processes that are to be followed although nobody who is followed started them. */
 struct {
@@ -28,7 +29,6 @@ const volatile __u32 ancestor_offset = 0;
 /* Of a task's end, by BTF; 0 where there is none, or nobody wants to know. */
 const volatile __u32 task_exit_code_offset = 0;
 const volatile __u32 task_signal_offset = 0;
-const volatile __u32 task_parent_offset = 0;
 const volatile __u32 task_leader_offset = 0;
 const volatile __u32 signal_flags_offset = 0;
 const volatile __u32 signal_live_offset = 0;
@@ -186,7 +186,7 @@ static __always_inline __u32 compact(struct denet_task *task)
 /* What wait(2) will tell of it. A process' status is that of its leader, unless all ended together. */
 static __always_inline void describe_end(struct denet_task *ended, const void *task)
 {
-	const void *signal, *parent, *leader;
+	const void *signal, *leader;
 	__u32 flags = DENET_EXIT_KNOWN | (ended->exit_flags & DENET_EXIT_PRIVATE);
 
 	if (!task_exit_code_offset || !task)
@@ -205,9 +205,6 @@ static __always_inline void describe_end(struct denet_task *ended, const void *t
 		/* The leader may have ended before anybody was followed. */
 		ended->exit_status = word_at(flags & DENET_EXIT_LAST ? leader : task, task_exit_code_offset);
 	}
-	parent = pointer_at(task, task_parent_offset);
-	if (parent && !find_task(regs_of(parent)))
-		flags |= DENET_EXIT_ORPHAN;
 	ended->exit_flags = flags;
 }
 
@@ -320,6 +317,7 @@ static __always_inline int on_exit(const void *ended, __u64 regs)
 		return 0;
 	if (home->regs == regs) {
 		report(home, ended);
+		await_usage(home, ended);
 		/* All but what belongs to the slot. */
 		home->regs = 0;
 		home->end_ns = 0;
@@ -328,9 +326,11 @@ static __always_inline int on_exit(const void *ended, __u64 regs)
 		bpf_map_delete_elem(&denet_claims, &slot);
 	} else if (home->displaced && (task = bpf_map_lookup_elem(&denet_overflow, &regs))) {
 		report(task, ended);
+		await_usage(task, ended);
 		bpf_map_delete_elem(&denet_overflow, &regs);
 		__sync_fetch_and_add(&home->displaced, -1);
 	} else if (home->displaced && bpf_map_delete_elem(&denet_uncounted, &regs) == 0) {
+		await_usage(0, ended);
 		__sync_fetch_and_add(&home->displaced, -1);
 	} else {
 		return 0;
@@ -355,6 +355,12 @@ SEC("raw_tp/sched_process_exit")
 int denet_exit(__u64 *ctx)
 {
 	return on_exit((const void *)ctx[0], regs_of((const void *)ctx[0]));
+}
+
+SEC("raw_tp/sched_process_free")
+int denet_free(__u64 *ctx)
+{
+	return report_usage((const void *)ctx[0]);
 }
 
 /*
@@ -463,7 +469,15 @@ int denet_walk(__u64 *ctx)
 		it.process_start_ns = follows->process_start_ns;
 	if (access_is_limited && !credentials_of_users(task))
 		it.is_private = DENET_EXIT_PRIVATE;
-	if (enroll(&it))
+	if (enroll(&it)) {
+		struct denet_ending identity = {
+			.process_start_ns = it.process_start_ns,
+			.tid = it.tid,
+			.tgid = it.tgid,
+		};
+
+		note_usage_before(task, &identity);
 		count_in_control(tasks_walked, 1);
+	}
 	return 0;
 }

@@ -280,14 +280,14 @@ impl Attaching {
     pub fn attach(&self) -> Result<Result<f64, String>, Box<dyn Error>> {
         let mut crowd = Command::new(itself()?).arg(work::CROWD).spawn()?;
         sleep(Duration::from_millis(500));
-        let before = denet::sys::processes::usage_of_children().0;
+        let before = denet::sys::account::usage_of_children().cpu().as_nanos() as u64;
         let started = Instant::now();
         let tool = (self.command)(crowd.id())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
         let wall = started.elapsed();
-        let used = denet::sys::processes::usage_of_children().0 - before;
+        let used = denet::sys::account::usage_of_children().cpu().as_nanos() as u64 - before;
         crowd.kill()?;
         crowd.wait()?;
         Ok(match tool {
@@ -369,7 +369,7 @@ struct Throng {
 fn over_throng(pid: u32, seconds: &str) -> Result<Throng, Box<dyn Error>> {
     let scratch = Scratch::new()?;
     let out = scratch.0.join("records");
-    let before = denet::sys::processes::usage_of_children().0;
+    let before = denet::sys::account::usage_of_children().cpu().as_nanos() as u64;
     let mut command = Command::new(DENET);
     command
         .args([
@@ -385,7 +385,7 @@ fn over_throng(pid: u32, seconds: &str) -> Result<Throng, Box<dyn Error>> {
         .arg(&out)
         .args(["attach", &pid.to_string()]);
     let (peak_kb, done) = peak_of(&mut command)?;
-    let cpu_ns = denet::sys::processes::usage_of_children().0 - before;
+    let cpu_ns = denet::sys::account::usage_of_children().cpu().as_nanos() as u64 - before;
     if !done {
         return Err("denet failed".into());
     }

@@ -58,7 +58,7 @@ fn spin(ms: u64) {
 /// Its children, and what it took to start them and to wait for them.
 fn short() {
     (0..100).for_each(|_| wait("burst"));
-    let of_children = denet::sys::processes::usage_of_children().0;
+    let of_children = denet::sys::account::usage_of_children().cpu().as_nanos() as u64;
     tell(denet::sys::account::own_cpu().as_nanos() + u128::from(of_children));
 }
 

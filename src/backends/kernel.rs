@@ -6,7 +6,7 @@ use super::stream::{Constants, Plan};
 use super::table::RING_BYTES;
 use crate::bpf::calibrate::Layout;
 use crate::bpf::tables::slot_shift;
-use crate::bpf::types::{EndTypes, KernelTypes, WalkTypes};
+use crate::bpf::types::{EndTypes, KernelTypes, UsageTypes, WalkTypes};
 use crate::bpf::{KernelError, types, types_access};
 use crate::decode::btf::Btf;
 
@@ -95,6 +95,11 @@ impl Kernel {
     fn walk(&self) -> Option<WalkTypes> {
         self.types?.walk
     }
+
+    /// Without them usage is known from `/proc` alone.
+    pub(super) fn usage(&self) -> Option<UsageTypes> {
+        self.types.filter(|_| self.reports_exits)?.usage
+    }
 }
 
 /// Constants that limit which processes' memory may be read. Without types, no memory is read.
@@ -149,11 +154,25 @@ pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants
         constants.extend([
             ("task_exit_code_offset", ends.exit_code),
             ("task_signal_offset", ends.signal),
-            ("task_parent_offset", ends.real_parent),
             ("task_leader_offset", ends.group_leader),
             ("signal_flags_offset", flags),
             ("signal_live_offset", live),
             ("signal_group_exit_code_offset", group_exit_code),
+        ]);
+    }
+    if let Some(usage) = kernel.usage() {
+        let [cpu, user, system, minor_faults, major_faults] = usage.of_task;
+        let [read_by_calls, written_by_calls, read, written] = usage.of_io;
+        constants.extend([
+            ("task_cpu_offset", cpu),
+            ("task_utime_offset", user),
+            ("task_stime_offset", system),
+            ("task_min_flt_offset", minor_faults),
+            ("task_maj_flt_offset", major_faults),
+            ("task_rchar_offset", read_by_calls),
+            ("task_wchar_offset", written_by_calls),
+            ("task_read_bytes_offset", read),
+            ("task_write_bytes_offset", written),
         ]);
     }
     constants

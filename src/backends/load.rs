@@ -24,7 +24,13 @@ pub(crate) fn load(
         refused: Vec::new(),
     };
     let mut loaded = match plan {
-        None => counting::load(&mut loader, uncopied)?,
+        None => {
+            let usage = loader.usage();
+            Loaded {
+                usage,
+                ..counting::load(&mut loader, uncopied)?
+            }
+        }
         Some(plan) => streaming::load(&mut loader, plan, uncopied)?,
     };
     if let Some(running) = kernel.running {

@@ -35,6 +35,8 @@ pub(crate) struct Loaded {
     pub(crate) refused: Vec<Refused>,
     /// The kernel may skip the run that reports the end of a task.
     pub(crate) may_miss_ends: bool,
+    /// Reports what each task used when the kernel frees it, if the kernel allows that.
+    pub(crate) usage: Option<Hook>,
 }
 
 /// A backend that is not available.
@@ -119,7 +121,31 @@ impl Loader<'_> {
             follow: following(follow),
             refused: std::mem::take(&mut self.refused),
             may_miss_ends,
+            usage: None,
         }
+    }
+
+    /// The program that reports what tasks used, attached; none on a kernel that does not allow it. Also where the
+    /// other programs are at perf events, which do not report the address of a task.
+    pub(super) fn usage(&mut self) -> Option<Hook> {
+        let kernel = self.kernel;
+        let types = kernel.usage()?;
+        let kind = match kernel.layout.typed_only {
+            true => Kind::Typed(types.free),
+            false => Kind::Raw,
+        };
+        let constants = following_constants(kernel, &kernel.layout);
+        let tracepoint = c"sched_process_free";
+        let hook = self.one(LIFECYCLE, ("denet_free", kind), &constants);
+        let hook = hook.and_then(|program| {
+            Ok(Hook {
+                link: Some(program.attach(tracepoint)?),
+                program,
+                tracepoint,
+            })
+        });
+        hook.inspect_err(|error| tracing::debug!(%error, "what tasks used is not reported"))
+            .ok()
     }
 
     pub(super) fn load(&mut self, request: Request<'_>) -> Result<Vec<Program>, KernelError> {

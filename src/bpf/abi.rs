@@ -17,8 +17,6 @@ pub const EXIT_KNOWN: u32 = 1;
 pub const EXIT_OF_GROUP: u32 = 2;
 /// No thread of the process is left.
 pub const EXIT_LAST: u32 = 4;
-/// Its parent is not followed.
-pub const EXIT_ORPHAN: u32 = 8;
 /// The user may not trace it, so its memory is not read.
 pub const EXIT_PRIVATE: u32 = 16;
 /// It is denet's own stopped child, which executes the command: the arguments that it passes are the user's.
@@ -106,12 +104,60 @@ pub struct Control {
     pub calls_unmatched: u64,
     /// Entries that a stream's programs could not add, because a map was full.
     pub tables_full: u64,
+    /// Tasks that were freed and whose usage was reported.
+    pub usages_reported: u64,
+    /// Ended tasks whose usage will not be reported.
+    pub usages_lost: u64,
+}
+
+/// `struct denet_usage`: what a task used.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes)]
+pub struct TaskUsage {
+    /// CPU time by the scheduler's clock.
+    pub cpu_ns: u64,
+    /// CPU time in user mode, on most kernels by ticks: only its proportion to `system_ns` is meaningful.
+    pub user_ns: u64,
+    /// CPU time in the kernel, likewise.
+    pub system_ns: u64,
+    /// Page faults without I/O.
+    pub minor_faults: u64,
+    /// Page faults with I/O.
+    pub major_faults: u64,
+    /// Bytes that calls returned.
+    pub read_by_calls: u64,
+    /// Bytes that calls accepted.
+    pub written_by_calls: u64,
+    /// Bytes read from storage.
+    pub read_from_storage: u64,
+    /// Bytes written to storage.
+    pub written_to_storage: u64,
+}
+
+/// `struct denet_freed`: what a followed task used until the kernel freed it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes)]
+pub struct Freed {
+    /// [`RECORD_USAGE`]
+    pub kind: u64,
+    /// See [`Task::process_start_ns`].
+    pub process_start_ns: u64,
+    /// Thread id.
+    pub tid: u32,
+    /// Its process.
+    pub tgid: u32,
+    /// What it used since it was followed.
+    pub used: TaskUsage,
+    /// What it had used when it was found running; 0 for one that was followed from its start.
+    pub before: TaskUsage,
 }
 
 /// First word of a record that only wakes denet.
 pub const RECORD_LOOK: u64 = 0;
 /// First word of a [`Fork`].
 pub const RECORD_BIRTH: u64 = 5;
+/// First word of a [`Freed`].
+pub const RECORD_USAGE: u64 = 6;
 /// First words below this are kinds of records; others are the identity of an ended [`Task`].
 pub const RECORD_KINDS: u64 = 4096;
 

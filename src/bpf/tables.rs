@@ -8,7 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use aya::maps::{HashMap, Map, MapData, RingBuf};
 
-use super::abi::{Control, EXIT_WAITING, Plain, RECORD_KINDS, RECORD_LOOK, SpillKey, Task};
+use zerocopy::FromBytes as _;
+
+use super::abi::{
+    Control, EXIT_WAITING, Freed, Plain, RECORD_KINDS, RECORD_LOOK, RECORD_USAGE, SpillKey, Task,
+};
 use super::calibrate::KernelTask;
 use super::kernel::KernelError;
 use super::object::Maps;
@@ -44,6 +48,8 @@ pub(crate) struct Tables {
 pub(crate) enum Record<'a> {
     /// A task has ended.
     Ended(&'a Task),
+    /// A task was freed.
+    Freed(&'a Freed),
     /// A stream tells of something; begins with an [`Event`](super::abi::Event).
     Event(&'a [u8]),
 }
@@ -197,6 +203,11 @@ impl Tables {
             let kind = record.first_chunk().map(|word| u64::from_ne_bytes(*word));
             match kind {
                 None | Some(RECORD_LOOK) => {}
+                Some(RECORD_USAGE) => {
+                    if let Ok(freed) = Freed::read_from_bytes(&record) {
+                        each(Record::Freed(&freed));
+                    }
+                }
                 Some(..RECORD_KINDS) => each(Record::Event(&record)),
                 Some(_) => {
                     if let Some(task) = Task::from_bytes(&record) {

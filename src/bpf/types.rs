@@ -27,6 +27,19 @@ pub(crate) struct KernelTypes {
     pub(crate) ends: Option<EndTypes>,
     /// What a walk over all tasks takes.
     pub(crate) walk: Option<WalkTypes>,
+    /// What a freed task used.
+    pub(crate) usage: Option<UsageTypes>,
+}
+
+/// Offsets in `task_struct` of what it used, and what a `tp_btf` program at its end is attached by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UsageTypes {
+    /// Of `se.sum_exec_runtime`, `utime`, `stime`, `min_flt` and `maj_flt`.
+    pub(crate) of_task: [u32; 5],
+    /// Of `rchar`, `wchar`, `read_bytes` and `write_bytes` in `ioac`; 0 if this kernel does not count them.
+    pub(crate) of_io: [u32; 4],
+    /// `btf_trace_sched_process_free`
+    pub(crate) free: u32,
 }
 
 /// Offsets of what tells how a process ended.
@@ -34,7 +47,6 @@ pub(crate) struct KernelTypes {
 pub(crate) struct EndTypes {
     pub(crate) exit_code: u32,
     pub(crate) signal: u32,
-    pub(crate) real_parent: u32,
     pub(crate) group_leader: u32,
     /// In `signal_struct`: `flags`, `live`, `group_exit_code`.
     pub(crate) of_signal: [u32; 3],
@@ -128,6 +140,7 @@ impl KernelTypes {
             events: event_types(&btf),
             ends: end_types(&btf),
             walk: walk_types(&btf),
+            usage: usage_types(&btf),
         })
     }
 }
@@ -138,7 +151,6 @@ fn end_types(btf: &Btf<'_>) -> Option<EndTypes> {
     Some(EndTypes {
         exit_code: of_task("exit_code")?,
         signal: of_task("signal")?,
-        real_parent: of_task("real_parent")?,
         group_leader: of_task("group_leader")?,
         of_signal: [
             of_signal("flags")?,
@@ -158,6 +170,22 @@ fn walk_types(btf: &Btf<'_>) -> Option<WalkTypes> {
         group_leader: offset("group_leader")?,
         real_parent: offset("real_parent")?,
         iterator: btf.find(Kind::Function, "bpf_iter_task")?.0,
+    })
+}
+
+fn usage_types(btf: &Btf<'_>) -> Option<UsageTypes> {
+    let of_task = |path: &[&str]| btf.member_path("task_struct", path);
+    let of_io = |name| of_task(&["ioac", name]).unwrap_or_default();
+    Some(UsageTypes {
+        of_task: [
+            of_task(&["se", "sum_exec_runtime"])?,
+            of_task(&["utime"])?,
+            of_task(&["stime"])?,
+            of_task(&["min_flt"])?,
+            of_task(&["maj_flt"])?,
+        ],
+        of_io: ["rchar", "wchar", "read_bytes", "write_bytes"].map(of_io),
+        free: btf.find(Kind::Typedef, "btf_trace_sched_process_free")?.0,
     })
 }
 

@@ -60,9 +60,14 @@ pub(crate) struct Profile {
     /// Each thread as well
     #[arg(long, global = true)]
     pub(crate) threads: bool,
-    /// Go on until the last descendant has ended, not only the command itself
+    /// Continue until the last descendant has ended, not only the command itself; without eBPF this implies
+    /// --adopt
     #[arg(long, global = true)]
     pub(crate) wait_all: bool,
+    /// Make denet the parent of orphaned descendants, so that their usage is known without eBPF. They see another
+    /// parent than without denet: a daemon that waits until it has been adopted by init does not start
+    #[arg(long, global = true)]
+    pub(crate) adopt: bool,
     /// Form of the records in --out, or on stdout without it: csv has one row for each sample
     #[arg(long, global = true, value_enum, value_name = "FORM", default_value_t = Form::Json, hide_default_value = true)]
     pub(crate) format: Form,
@@ -140,6 +145,7 @@ impl Profile {
             },
             duration: self.duration(),
             wait_all: self.wait_all,
+            adopt: self.adopt,
             sampling: self.sampling(),
             limits: self.limits(),
         }
@@ -176,7 +182,6 @@ impl Profile {
 
     fn limits(&self) -> Limits {
         Limits {
-            ends: !self.no_polling,
             max_tasks: self.max_tasks,
             btf: self.btf.clone(),
         }

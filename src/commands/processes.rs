@@ -67,6 +67,7 @@ fn session_options(selection: Selection, options: &Options) -> options::Options 
         ebpf: Ebpf::Require,
         duration: options.duration,
         wait_all: options.wait_all,
+        adopt: false,
         sampling: SamplingOptions {
             interval: None,
             threads: false,

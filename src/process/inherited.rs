@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 
 use super::ledger::Used;
 use super::stat::Io;
-use crate::sys::{environment, processes};
+use crate::sys::{account, environment};
 
 /// This process as the heir of its children.
 #[derive(Debug)]
@@ -32,12 +32,14 @@ impl Inherited {
     /// What children used that ended and were waited for, theirs included. Without I/O where that may
     /// not be read.
     pub(crate) fn read(&self) -> (Used, bool) {
-        let (cpu_ns, minor_faults, major_faults) = processes::usage_of_children();
+        let usage = account::usage_of_children();
         let io = self.io();
         let used = Used {
-            cpu_ns,
-            minor_faults,
-            major_faults,
+            cpu_ns: usage.cpu().as_nanos() as u64,
+            user_ns: usage.user.as_nanos() as u64,
+            system_ns: usage.system.as_nanos() as u64,
+            minor_faults: usage.minor_faults,
+            major_faults: usage.major_faults,
             io: io.unwrap_or_default(),
         };
         (used, io.is_some())

@@ -15,6 +15,10 @@ use super::stat::Io;
 pub(crate) struct Used {
     /// CPU time.
     pub(crate) cpu_ns: u64,
+    /// CPU time in user mode and in the kernel, on most kernels estimated by ticks: together they say in which
+    /// proportion `cpu_ns` divides.
+    pub(crate) user_ns: u64,
+    pub(crate) system_ns: u64,
     /// Page faults without I/O.
     pub(crate) minor_faults: u64,
     /// Page faults with I/O.
@@ -27,6 +31,8 @@ impl Used {
     fn each(self, other: Self, each: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             cpu_ns: each(self.cpu_ns, other.cpu_ns),
+            user_ns: each(self.user_ns, other.user_ns),
+            system_ns: each(self.system_ns, other.system_ns),
             minor_faults: each(self.minor_faults, other.minor_faults),
             major_faults: each(self.major_faults, other.major_faults),
             io: Io {
@@ -38,12 +44,31 @@ impl Used {
         }
     }
 
+    /// These bytes, and nothing else.
+    pub(crate) fn of_io(io: Io) -> Self {
+        Self {
+            io,
+            ..Self::default()
+        }
+    }
+
     /// CPU time, and nothing else.
     pub(crate) fn cpu_only(self) -> Self {
         Self {
             cpu_ns: self.cpu_ns,
+            user_ns: self.user_ns,
+            system_ns: self.system_ns,
             ..Self::default()
         }
+    }
+
+    /// CPU time in user mode and in the kernel; they add up to `cpu_ns`. As the kernel does it for `getrusage(2)`
+    /// (`cputime_adjust` in `kernel/sched/cputime.c`): the scheduler's exact sum in the proportion of ticks.
+    pub(crate) fn user_and_system(&self) -> (u64, u64) {
+        let ticks = u128::from(self.user_ns) + u128::from(self.system_ns);
+        let system = u128::from(self.cpu_ns) * u128::from(self.system_ns);
+        let system = system.checked_div(ticks).unwrap_or(0) as u64;
+        (self.cpu_ns - system, system)
     }
 
     /// The sum.
@@ -126,6 +151,22 @@ mod tests {
             minor_faults,
             ..Used::default()
         }
+    }
+
+    #[test]
+    fn user_and_system_add_up() {
+        let of = |user_ns, system_ns| {
+            let used = Used {
+                user_ns,
+                system_ns,
+                ..used(1000, 0)
+            };
+            used.user_and_system()
+        };
+        assert_eq!(of(0, 0), (1000, 0));
+        assert_eq!(of(0, 4), (0, 1000));
+        assert_eq!(of(2, 1), (667, 333));
+        assert_eq!(of(u64::MAX, u64::MAX), (500, 500));
     }
 
     #[test]

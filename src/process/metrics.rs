@@ -17,12 +17,15 @@ pub(crate) struct Look {
 }
 
 impl Look {
-    /// What it used itself since it began; its I/O includes that of children it waited for.
-    pub(crate) fn own(&self) -> Used {
+    /// What it used itself since it began; its I/O as it was read.
+    pub(crate) fn own(&self, ticks_ns: u64) -> Used {
+        let stat = &self.raw.stat;
         Used {
             cpu_ns: self.cpu_ns,
-            minor_faults: self.raw.stat.minor_faults,
-            major_faults: self.raw.stat.major_faults,
+            user_ns: stat.ticks.user * ticks_ns,
+            system_ns: stat.ticks.system * ticks_ns,
+            minor_faults: stat.minor_faults,
+            major_faults: stat.major_faults,
             io: self.raw.io.unwrap_or_default(),
         }
     }
@@ -30,12 +33,15 @@ impl Look {
     /// What it and the children that it waited for used since it began.
     pub(crate) fn used(&self, ticks_ns: u64) -> Used {
         let stat = &self.raw.stat;
-        Used {
-            cpu_ns: self.cpu_ns + stat.children_ticks * ticks_ns,
-            minor_faults: stat.minor_faults + stat.children_minor_faults,
-            major_faults: stat.major_faults + stat.children_major_faults,
-            io: self.raw.io.unwrap_or_default(),
-        }
+        let ticks = stat.children_ticks;
+        self.own(ticks_ns).plus(Used {
+            cpu_ns: ticks.sum() * ticks_ns,
+            user_ns: ticks.user * ticks_ns,
+            system_ns: ticks.system * ticks_ns,
+            minor_faults: stat.children_minor_faults,
+            major_faults: stat.children_major_faults,
+            io: Io::default(),
+        })
     }
 }
 
@@ -47,10 +53,11 @@ pub(crate) fn usage(cpu_ns: u64, wall_ns: u64) -> f64 {
     100.0 * cpu_ns as f64 / wall_ns as f64
 }
 
-/// Of one process. `usage` is that since the look before, `baseline` what is not counted.
+/// Of one process. `usage` is that since the look before, `baseline` what is not counted, `io` what is.
 pub(crate) fn of_process(
     look: &Look,
     baseline: &Used,
+    io: Option<Io>,
     usage: Option<f64>,
     since_boot_ns: Option<u64>,
     ticks_ns: u64,
@@ -59,10 +66,7 @@ pub(crate) fn of_process(
     let stat = &look.raw.stat;
     let uptime =
         since_boot_ns.map(|now| now.saturating_sub(stat.start_ticks * ticks_ns) as f64 / 1e9);
-    let io = |field: fn(&Io) -> u64| {
-        let bytes = look.raw.io.as_ref().map(field)?;
-        Some(bytes.saturating_sub(field(&baseline.io)))
-    };
+    let io = |field: fn(&Io) -> u64| io.as_ref().map(field);
     Metrics {
         cpu_usage: usage,
         mem_rss_kb: Some(stat.resident_pages * page_kb),
@@ -117,13 +121,13 @@ pub(crate) fn of_all<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::stat::Stat;
+    use crate::process::stat::{Stat, Ticks};
 
     fn look(cpu_ns: u64, io: Option<Io>) -> Look {
         let stat = Stat {
             minor_faults: 10,
             children_minor_faults: 90,
-            children_ticks: 3,
+            children_ticks: Ticks { user: 1, system: 2 },
             resident_pages: 5,
             virtual_bytes: 8192,
             threads: 2,
@@ -149,6 +153,7 @@ mod tests {
             of_process(
                 &look(7, io),
                 &Used::default(),
+                io,
                 None,
                 Some(2_000_000_000),
                 10_000_000,

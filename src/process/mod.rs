@@ -3,9 +3,10 @@
 //! `sampler` samples a set of processes (`population`; `discovery` finds descendants): `source` keeps the files of a
 //! process open, `threads` those of its threads, `inherited` reads what denet itself inherited from its children,
 //! `system_context` what belongs to no single process. These have effects. The rest is pure: `stat` parses,
-//! `metrics` and `ledger` compute, `ends` reports each exit once, `sums` adds up, `interval` decides when to sample,
+//! `metrics`, `ledger` and `accounts` compute, `ends` reports each exit once, `sums` adds up, `interval` decides when to sample,
 //! `model` has the types of the records. `seen` knows which processes can be observed at all.
 
+pub(crate) mod accounts;
 pub(crate) mod cgroup;
 mod discovery;
 pub(crate) mod ends;

@@ -30,19 +30,12 @@ impl Population {
         }
     }
 
-    /// Those that are not known. `listed` are all that live, where somebody else knows.
+    /// Those that are not known.
     ///
     /// # Errors
     /// `/proc`, or the cgroup, cannot be listed.
-    pub(crate) fn newcomers(
-        &mut self,
-        listed: Option<&[u32]>,
-        is_known: impl Fn(u32) -> bool,
-    ) -> io::Result<Vec<u32>> {
+    pub(crate) fn newcomers(&mut self, is_known: impl Fn(u32) -> bool) -> io::Result<Vec<u32>> {
         let unknown = |pid: &u32| !is_known(*pid);
-        if let Some(listed) = listed {
-            return Ok(listed.iter().copied().filter(unknown).collect());
-        }
         match (&self.target.selection, self.root) {
             (Selection::Command(_) | Selection::Process(_), Some(root)) => {
                 if !self.target.descendants {

@@ -9,7 +9,9 @@ use std::io;
 
 use telling::busy_of;
 
+use super::accounts::{Accounts, Identity, TaskSums};
 use super::cgroup;
+use super::discovery;
 use super::ends::{Ended, Ends};
 use super::inherited::Inherited;
 use super::ledger::{Ledger, Used};
@@ -42,11 +44,40 @@ pub(crate) struct Options {
     pub(crate) since_process_start: bool,
     /// The kernel tells of each end ([`Sampler::told_of`]): what is noticed here is late, and not all.
     pub(crate) exits_are_reported: bool,
+    /// The kernel reports what each task used ([`Sampler::freed`]).
+    pub(crate) usage_is_reported: bool,
+}
+
+/// The kernel's reports of what tasks used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reports {
+    /// All tasks were followed, and no report was lost.
+    pub(crate) all_followed: bool,
+    /// Processes that ended, and of a task of which no report came.
+    pub(crate) missing: u64,
+}
+
+/// How it is known what processes used that have ended.
+#[derive(Debug)]
+enum Books {
+    /// From what their parents inherit when they wait for them.
+    Inherited {
+        inherited: Option<Inherited>,
+        before: Used,
+        ledger: Ledger,
+    },
+    /// From the kernel's reports of each task.
+    Reported {
+        accounts: Accounts,
+        // What is counted although it was used before denet began to look.
+        carried: Used,
+    },
 }
 
 /// One process, as long as it is seen.
 #[derive(Debug)]
 struct Known {
+    identity: Identity,
     source: Source,
     look: Look,
     before: Option<Look>,
@@ -56,6 +87,10 @@ struct Known {
     rested: bool,
     // What it had used when denet began to look.
     baseline: Used,
+    // Bytes that are counted, beside those that were read just now.
+    carried: Io,
+    // Bytes that are counted of it, where they may be read.
+    io: Option<Io>,
     usage: Option<f64>,
     threads: Threads,
     // Its end was told.
@@ -69,9 +104,7 @@ pub(crate) struct Sampler {
     options: Options,
     population: Population,
     known: HashMap<u32, Known>,
-    inherited: Option<Inherited>,
-    inherited_before: Used,
-    ledger: Ledger,
+    books: Books,
     baseline: Used,
     highest: Used,
     at_ns: Option<u64>,
@@ -85,13 +118,17 @@ pub(crate) struct Sampler {
     context: SystemContext,
     busiest: Busiest,
     ends: Ends,
-    unseen_orphans: u64,
+    // The command was read after it had ended, and before it was waited for.
+    root_was_read: bool,
+    // No process or thread began between the start of the command and its end.
+    ran_alone: bool,
     sums: Sums,
 }
 
 impl Sampler {
     /// Takes the first sample: what was used up to now is not counted. `inherited` is given if this process is
-    /// the parent of the command, and the command's children are sampled as well.
+    /// the parent of the command, and the command's children are sampled as well; `listed` as in
+    /// [`Sampler::sample`].
     ///
     /// # Errors
     /// There is no such process.
@@ -99,15 +136,27 @@ impl Sampler {
         options: Options,
         context: SystemContext,
         inherited: Option<Inherited>,
+        listed: Option<&[Identity]>,
     ) -> io::Result<Self> {
         let ticks_ns = 1_000_000_000 / processes::ticks_per_second();
+        let before = inherited.as_ref().map(|inherited| inherited.read().0);
+        let before = before.unwrap_or_default();
+        let is_reported = options.usage_is_reported;
         let mut sampler = Self {
             population: Population::new(options.target.clone(), options.root, options.adopts),
             known: HashMap::new(),
-            inherited,
-            inherited_before: Used::default(),
-            ledger: Ledger::default(),
-            baseline: Used::default(),
+            books: match is_reported {
+                true => Books::Reported {
+                    accounts: Accounts::default(),
+                    carried: Used::default(),
+                },
+                false => Books::Inherited {
+                    inherited,
+                    before,
+                    ledger: Ledger::default(),
+                },
+            },
+            baseline: if is_reported { Used::default() } else { before },
             highest: Used::default(),
             at_ns: None,
             usage: None,
@@ -119,21 +168,18 @@ impl Sampler {
             context,
             busiest: Busiest::default(),
             ends: Ends::new(options.exits_are_reported),
-            unseen_orphans: 0,
+            root_was_read: false,
+            ran_alone: false,
             sums: Sums::default(),
             options,
         };
-        if let Some(inherited) = &sampler.inherited {
-            sampler.inherited_before = inherited.read().0;
-            sampler.baseline = sampler.inherited_before;
-        }
         if let Some(root) = sampler.options.root {
-            sampler.meet(root, true)?;
+            let of_root = listed.and_then(|listed| listed.iter().find(|(pid, _)| *pid == root));
+            sampler.meet(of_root.copied().unwrap_or((root, 0)), true)?;
         }
-        let newcomers = sampler.newcomers(None)?;
-        for pid in newcomers {
+        for process in sampler.newcomers(listed)? {
             // Gone already: then it was not there when denet began to look.
-            let _ = sampler.meet(pid, true);
+            let _ = sampler.meet(process, true);
         }
         sampler.look();
         Ok(sampler)
@@ -156,21 +202,27 @@ impl Sampler {
             written_by_calls: written,
             ..Io::default()
         };
-        let used = Used {
-            io,
-            ..Used::default()
-        };
-        self.baseline = self.baseline.plus(used);
+        let used = Used::of_io(io);
+        match &mut self.books {
+            Books::Inherited { .. } => self.baseline = self.baseline.plus(used),
+            Books::Reported { accounts, .. } => accounts.leave_out(root.identity, used),
+        }
         root.baseline = root.baseline.plus(used);
     }
 
     /// This process has ended and will be waited for next: what it used itself can be read for the last
     /// time.
     pub(crate) fn about_to_be_reaped(&mut self, pid: u32) {
+        let is_root = self.options.root == Some(pid);
+        if is_root {
+            // As long as it is not waited for, no other process gets its id.
+            self.ran_alone = discovery::last_id() == Some(pid);
+        }
+        let is_inherited = matches!(self.books, Books::Inherited { .. });
         let Some(known) = self
             .known
             .get_mut(&pid)
-            .filter(|_| !self.options.target.descendants)
+            .filter(|_| !(is_inherited && self.options.target.descendants))
         else {
             return;
         };
@@ -178,6 +230,11 @@ impl Sampler {
             known.look.cpu_ns = cpu_ns;
             let io = raw.io.or(known.look.raw.io);
             known.look.raw = Raw { io, ..raw };
+            // Without its bytes, those that the kernel reports are waited for.
+            self.root_was_read |= is_root && (known.look.raw.io.is_some() || is_inherited);
+            if let Books::Reported { accounts, .. } = &mut self.books {
+                accounts.seen(known.identity, known.look.own(self.ticks_ns));
+            }
         }
     }
 
@@ -231,18 +288,49 @@ impl Sampler {
         living.count()
     }
 
-    /// A process ended whose parent is nobody that is watched: if it was never seen here, neither is what
-    /// it used.
-    pub(crate) fn orphaned(&mut self, pid: u32) {
-        let root = self.options.root;
-        if !self.known.contains_key(&pid) && root != Some(pid) {
-            self.unseen_orphans += 1;
+    /// The kernel told of an end, whether or not its process was ever seen here.
+    pub(crate) fn told_of(&mut self, exited: Exited, start_ns: u64) {
+        if let Books::Reported { accounts, .. } = &mut self.books {
+            accounts.name((exited.pid, start_ns), &exited.command);
+        }
+        self.ends.told_of(exited);
+    }
+
+    /// The kernel reported what tasks of a process used that are no more.
+    pub(crate) fn freed(&mut self, process: Identity, tasks: TaskSums) {
+        if let Books::Reported { accounts, .. } = &mut self.books {
+            accounts.freed(process, tasks);
+        }
+        // What was read of the command did not contain the bytes of this thread.
+        self.root_was_read &= self.options.root != Some(process.0);
+    }
+
+    /// Whether what was read of a process last contains all that it used. `unfreed` is how many of its tasks
+    /// ended and are not freed.
+    pub(crate) fn has_read(&self, process: Identity, unfreed: u32) -> bool {
+        let known = self.known.get(&process.0);
+        match known.filter(|known| known.identity == process) {
+            // Until it is waited for, the main thread is not freed.
+            Some(known) => unfreed == u32::from(known.look.raw.stat.thread_has_ended()),
+            None => self.options.root == Some(process.0) && self.root_was_read && unfreed <= 1,
         }
     }
 
-    /// The kernel told of an end, whether or not its process was ever seen here.
-    pub(crate) fn told_of(&mut self, exited: Exited) {
-        self.ends.told_of(exited);
+    /// Whether nothing that the processes used can be missing from the sums, as far as the samples show. A process
+    /// that ended between two samples, and which no process waited for, leaves no trace; so all of them are known
+    /// to be there only if none began.
+    fn is_whole(&self) -> bool {
+        let root = self.options.root;
+        let lives = root.and_then(|root| self.known.get(&root));
+        let lives = lives.is_some_and(|known| !known.look.raw.stat.has_ended());
+        match (
+            &self.options.target.selection,
+            self.options.target.descendants,
+        ) {
+            (Selection::Command(_), true) => self.ran_alone,
+            (_, true) => false,
+            (_, false) => self.root_was_read || lives,
+        }
     }
 
     /// Members of a cgroup that were not seen before.
@@ -268,7 +356,11 @@ impl Sampler {
     /// Takes a sample. `listed` are the live processes, if the follower supplied them. The sample's time
     /// `now_ms` is read next to the clock that its CPU usage is computed from, after new processes were
     /// read, which takes longer the more there are.
-    pub(crate) fn sample(&mut self, listed: Option<&[u32]>, now_ms: impl FnOnce() -> u64) -> Tree {
+    pub(crate) fn sample(
+        &mut self,
+        listed: Option<&[Identity]>,
+        now_ms: impl FnOnce() -> u64,
+    ) -> Tree {
         self.meet_newcomers(listed);
         let ts_ms = now_ms();
         self.look_around(ts_ms);
@@ -278,12 +370,24 @@ impl Sampler {
         self.tree(ts_ms)
     }
 
-    /// What it all came to; looks once more. `listed` as in [`Sampler::sample`].
-    pub(crate) fn finish(mut self, listed: Option<&[u32]>, ts_ms: u64) -> (Sums, Vec<Exited>) {
+    /// Looks for the last time. `listed` as in [`Sampler::sample`], with those that have ended and were not waited
+    /// for.
+    pub(crate) fn look_last(&mut self, listed: Option<&[Identity]>, ts_ms: u64) {
         self.meet_newcomers(listed);
-        // Twice: what was handed on while the first look was taken shows in the second.
         self.look_around(ts_ms);
-        self.look_around(ts_ms);
+        if matches!(self.books, Books::Inherited { .. }) {
+            // Twice: what was handed on while the first look was taken shows in the second.
+            self.look_around(ts_ms);
+        }
+    }
+
+    /// What it all came to. `reports` is what is known of the kernel's reports of what tasks used.
+    pub(crate) fn finish(mut self, reports: Reports) -> (Sums, Vec<Exited>) {
+        self.sums.is_whole = match &self.books {
+            Books::Inherited { .. } => self.is_whole(),
+            Books::Reported { .. } => reports.all_followed && reports.missing == 0,
+        };
+        self.sums.unreported = reports.missing;
         let mut known: Vec<_> = std::mem::take(&mut self.known).into_iter().collect();
         known.sort_by_key(|(pid, known)| (known.look.raw.stat.start_ticks, *pid));
         for (pid, known) in known {
@@ -296,10 +400,17 @@ impl Sampler {
             busy.peak_resident_kb = busy.peak_resident_kb.max(high_water);
             let highest = busy.peak_resident_kb.unwrap_or(0);
             self.sums.peak_resident_kb = self.sums.peak_resident_kb.max(highest);
-            self.busiest.add(busy);
+            self.remember(known.identity, busy);
+        }
+        match self.books {
+            Books::Inherited { ledger, .. } => self.sums.disowned = ledger.disowned,
+            Books::Reported { accounts, carried } => {
+                self.highest = self.highest.at_least(accounts.total().plus(carried));
+                self.sums.processes_seen = accounts.count();
+                accounts.into_busy().for_each(|busy| self.busiest.add(busy));
+            }
         }
         self.sums.used = self.highest.beyond(self.baseline);
-        self.sums.disowned = self.ledger.disowned + self.unseen_orphans;
         self.sums.outside = self.context.read();
         self.sums.busiest = std::mem::take(&mut self.busiest).sorted();
         self.sums.io_is_whole = self.unread_io.is_empty();

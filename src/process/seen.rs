@@ -93,15 +93,6 @@ fn unseen(pid: u32, error: &io::Error) -> String {
     }
 }
 
-/// Every thread of a process.
-pub(crate) fn threads(pid: u32) -> Vec<u32> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
-        return Vec::new();
-    };
-    let tid = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-    tasks.flatten().filter_map(tid).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use nix::sys::wait::{Id, WaitPidFlag, waitid};

@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use procfs_core::FromBufRead as _;
 use procfs_core::process::Status;
 
+use super::ledger::Used;
 use super::stat::{self, Io, Stat};
 
 /// Larger than any of them.
@@ -19,14 +20,25 @@ const BUFFER: usize = 4096;
 pub(crate) struct Raw {
     /// Of `stat`.
     pub(crate) stat: Stat,
-    /// Of `io`, where that may be read.
+    /// Of `io`, where that may be read: of the process and the children that it waited for, or of the threads that
+    /// run ([`IoOf`]).
     pub(crate) io: Option<Io>,
+}
+
+/// Whose bytes are read. The kernel adds those of a child to its parent's when the parent waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IoOf {
+    /// The process, with its ended threads and the children that it waited for.
+    Family,
+    /// Its threads that run.
+    Threads,
 }
 
 /// One process.
 #[derive(Debug)]
 pub(crate) struct Source {
     pid: u32,
+    io_of: IoOf,
     start_ticks: u64,
     stat: Option<File>,
     statm: Option<File>,
@@ -43,11 +55,12 @@ impl Source {
     ///
     /// # Errors
     /// There is no such process, or its `stat` may not be read.
-    pub(crate) fn open(pid: u32) -> io::Result<(Self, Raw)> {
+    pub(crate) fn open(pid: u32, io_of: IoOf) -> io::Result<(Self, Raw)> {
         let stat = File::open(path(pid, "stat"))?;
         let first = read_stat(&stat)?;
         let mut source = Self {
             pid,
+            io_of,
             start_ticks: first.start_ticks,
             stat: Some(stat),
             statm: File::open(path(pid, "statm")).ok(),
@@ -100,15 +113,22 @@ impl Source {
             .ok()
             .and_then(|length| stat::resident_pages(&buffer[..length]));
         stat.resident_pages = pages.unwrap_or(stat.resident_pages);
-        let io = self.read_io();
+        let io = match self.io_of {
+            IoOf::Threads if stat.threads > 1 => self.read_io_of_each_thread(),
+            IoOf::Family | IoOf::Threads => self.read_io(),
+        };
         Raw { stat, io }
     }
 
     fn read_io(&mut self) -> Option<Io> {
         let mut buffer = [0; BUFFER];
+        let opened = || match self.io_of {
+            IoOf::Family => File::open(path(self.pid, "io")),
+            IoOf::Threads => File::open(thread_io(self.pid, self.pid)),
+        };
         let read = match &self.io {
             Some(file) => file.read_at(&mut buffer, 0),
-            None => File::open(path(self.pid, "io")).and_then(|file| {
+            None => opened().and_then(|file| {
                 let read = file.read_at(&mut buffer, 0);
                 if self.stat.is_some() {
                     self.io = Some(file);
@@ -119,16 +139,54 @@ impl Source {
         match read {
             Ok(length) => Io::parse(&buffer[..length]),
             Err(error) => {
-                let gone = [libc::ESRCH, libc::ENOENT]
-                    .map(Some)
-                    .contains(&error.raw_os_error());
-                if !gone {
-                    self.io_refused = Some(error.kind());
-                }
+                self.note_refusal(&error);
                 None
             }
         }
     }
+
+    fn read_io_of_each_thread(&mut self) -> Option<Io> {
+        let mut sum = Used::default();
+        for tid in threads(self.pid) {
+            match std::fs::read(thread_io(self.pid, tid)) {
+                Ok(bytes) => sum = sum.plus(Used::of_io(Io::parse(&bytes)?)),
+                Err(error) => {
+                    if self.note_refusal(&error) {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(sum.io)
+    }
+
+    /// Whether the file may not be read; it may also be gone.
+    fn note_refusal(&mut self, error: &io::Error) -> bool {
+        let gone = [libc::ESRCH, libc::ENOENT].map(Some);
+        let is_refused = !gone.contains(&error.raw_os_error());
+        if is_refused {
+            self.io_refused = Some(error.kind());
+        }
+        is_refused
+    }
+}
+
+/// Every thread of a process.
+pub(crate) fn threads(pid: u32) -> Vec<u32> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let tid = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    tasks.flatten().filter_map(tid).collect()
+}
+
+/// What a process read and wrote, with the children that it waited for.
+pub(crate) fn family_io(pid: u32) -> Option<Io> {
+    Io::parse(&std::fs::read(path(pid, "io")).ok()?)
+}
+
+fn thread_io(pid: u32, tid: u32) -> String {
+    format!("/proc/{pid}/task/{tid}/io")
 }
 
 fn path(pid: u32, name: &str) -> String {

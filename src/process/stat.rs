@@ -22,9 +22,9 @@ pub(crate) struct Stat {
     /// Those of ended children.
     pub(crate) children_major_faults: u64,
     /// CPU time of ended children that it waited for, and of theirs, in ticks.
-    pub(crate) children_ticks: u64,
+    pub(crate) children_ticks: Ticks,
     /// Own CPU time in ticks.
-    pub(crate) ticks: u64,
+    pub(crate) ticks: Ticks,
     /// Threads, a leader that ended before the others among them.
     pub(crate) threads: u64,
     /// When it started, in ticks since boot: with the id, its identity.
@@ -37,6 +37,22 @@ pub(crate) struct Stat {
     pub(crate) cpu: u32,
     /// Its wait status, once it has ended, to who may know.
     pub(crate) exit_status: i32,
+}
+
+/// CPU time in ticks, as a rule hundredths of a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ticks {
+    /// In user mode.
+    pub(crate) user: u64,
+    /// In the kernel.
+    pub(crate) system: u64,
+}
+
+impl Ticks {
+    /// In both modes.
+    pub(crate) fn sum(self) -> u64 {
+        self.user + self.system
+    }
 }
 
 impl Stat {
@@ -82,8 +98,14 @@ impl Stat {
             children_minor_faults: number(11)?,
             major_faults: number(12)?,
             children_major_faults: number(13)?,
-            ticks: number(14)? + number(15)?,
-            children_ticks: number(16)? + number(17)?,
+            ticks: Ticks {
+                user: number(14)?,
+                system: number(15)?,
+            },
+            children_ticks: Ticks {
+                user: number(16)?,
+                system: number(17)?,
+            },
             threads: number(20)?,
             start_ticks: number(22)?,
             virtual_bytes: number(23)?,
@@ -194,7 +216,7 @@ mod tests {
         assert_eq!((stat.pid, stat.parent, stat.state), (4242, 17, 'S'));
         assert_eq!((stat.minor_faults, stat.children_minor_faults), (120, 3000));
         assert_eq!((stat.major_faults, stat.children_major_faults), (4, 50));
-        assert_eq!((stat.ticks, stat.children_ticks), (15, 100));
+        assert_eq!((stat.ticks.sum(), stat.children_ticks.sum()), (15, 100));
         assert_eq!((stat.threads, stat.start_ticks, stat.cpu), (3, 5000, 1));
         assert_eq!((stat.virtual_bytes, stat.resident_pages), (8_192_000, 512));
         assert_eq!(stat.exit_status, 256);
@@ -238,8 +260,14 @@ mod tests {
             );
             let children = (ours.children_minor_faults, ours.children_major_faults);
             assert_eq!(children, (theirs.cminflt, theirs.cmajflt));
-            assert_eq!(ours.ticks, theirs.utime + theirs.stime);
-            assert_eq!(ours.children_ticks as i64, theirs.cutime + theirs.cstime);
+            assert_eq!(
+                (ours.ticks.user, ours.ticks.system),
+                (theirs.utime, theirs.stime)
+            );
+            assert_eq!(
+                ours.children_ticks.sum() as i64,
+                theirs.cutime + theirs.cstime
+            );
             assert_eq!(
                 (ours.threads as i64, ours.start_ticks),
                 (theirs.num_threads, theirs.starttime)

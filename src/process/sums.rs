@@ -10,6 +10,10 @@ pub(crate) struct Sums {
     pub(crate) samples: u64,
     /// CPU, page faults and bytes of everybody, those that ended included.
     pub(crate) used: Used,
+    /// Nothing can be missing from `used`.
+    pub(crate) is_whole: bool,
+    /// With eBPF, how many processes ended without a report of what they used to their end.
+    pub(crate) unreported: u64,
     /// Bytes are known of all of them.
     pub(crate) io_is_whole: bool,
     /// Highest `cpu_usage` between two samples.

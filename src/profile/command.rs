@@ -28,10 +28,8 @@ pub(super) struct Command {
     termination: Termination,
     /// How it ended, once it has.
     pub(super) ended: Option<Ended>,
-    /// Followed descendants were alive when it ended: their later usage is not accounted to it.
-    pub(super) has_survivors: bool,
-    /// Other children of denet may be alive (only if denet adopts orphans).
-    pub(super) has_orphans: bool,
+    /// denet may have children that are alive: the command, and orphans if denet adopts them.
+    pub(super) has_children: bool,
 }
 
 impl Command {
@@ -40,8 +38,7 @@ impl Command {
             pid,
             termination: Termination::None,
             ended: None,
-            has_survivors: false,
-            has_orphans: true,
+            has_children: true,
         }
     }
 
@@ -71,7 +68,7 @@ impl Command {
             Reaped::Child(ended) => ended,
             Reaped::NoneYet => return Ok(None),
             Reaped::NoChildren if self.ended.is_some() => {
-                self.has_orphans = false;
+                self.has_children = false;
                 return Ok(None);
             }
             Reaped::NoChildren => return Err(io::Error::from_raw_os_error(libc::ECHILD)),

@@ -39,8 +39,6 @@ use crate::sys::gate::GateError;
 /// Limits of the syscall profile, and what tests set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Report each process that ended, and how.
-    pub(crate) ends: bool,
     /// Follow no more tasks than this.
     pub(crate) max_tasks: Option<u32>,
     /// Look here for the kernel's types.
@@ -50,7 +48,6 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            ends: false,
             max_tasks: None,
             btf: "/sys/kernel/btf/vmlinux".into(),
         }
@@ -68,8 +65,6 @@ pub(crate) struct EndedProcess {
     pub(crate) end_ns: u64,
     /// How it ended, where the kernel lets a program see.
     pub(crate) exit: Option<Exit>,
-    /// Nobody who is followed was its parent.
-    pub(crate) orphan: bool,
 }
 
 /// Syscalls so far.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::checks::finding::Finding;
 use crate::decode::syscalls::{Call, Category};
 use crate::process::sums::Sums;
-use crate::sys::account::{Exit, Usage};
+use crate::sys::account::Exit;
 
 /// One process, for as long as it was followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,10 +202,8 @@ pub(crate) struct Run {
     pub(crate) wall: Duration,
     /// denet did not start what it watched.
     pub(crate) attached: bool,
-    /// What the command and its waited-for descendants used, as the kernel told when it was waited for.
-    pub(crate) usage: Option<Usage>,
-    /// `sums` misses nobody's CPU time.
-    pub(crate) usage_is_whole: bool,
+    /// Peak resident memory in KiB of the largest process that was waited for; 0 if there was none.
+    pub(crate) largest_kb: u64,
     /// What sampling came to.
     pub(crate) sums: Sums,
     /// The syscall profile, where there is one.
@@ -218,8 +216,7 @@ impl Run {
     /// Most resident memory in KiB: of all processes at once, as far as samples saw, and no less than the
     /// kernel says of the largest.
     pub(crate) fn peak_resident_kb(&self) -> u64 {
-        let of_one = self.usage.map_or(0, |usage| usage.max_rss_kb);
-        self.sums.peak_resident_kb.max(of_one)
+        self.sums.peak_resident_kb.max(self.largest_kb)
     }
 
     /// Who lived in the end: the command's descendants as they were followed, else as the last look saw.

@@ -39,6 +39,9 @@ pub(super) fn has_ended(pidfd: &OwnedFd) -> bool {
     matches!(poll(&mut source, PollTimeout::ZERO), Ok(1))
 }
 
+/// How often to look whether processes have ended unnoticed that denet waits for.
+const MISSED: Duration = Duration::from_millis(200);
+
 /// The state of a running session.
 pub(super) struct Observed<'a> {
     pub(super) root: Root,
@@ -56,15 +59,11 @@ impl Observed<'_> {
             return Ok(());
         };
         loop {
-            let was_running = command.ended.is_none();
             let sampling = &mut self.sampling;
             let Some(child) = command.reap(|pid| sampling.about_to_be_reaped(pid))? else {
                 return Ok(());
             };
             sampling.reaped(child, self.sink);
-            if was_running && command.ended.is_some() {
-                command.has_survivors = self.follower.as_ref().is_some_and(|it| it.live() > 0);
-            }
         }
     }
 
@@ -79,17 +78,22 @@ impl Observed<'_> {
         }
         if self.wait_all && self.root.has_ended() {
             follower.wake_on_exit();
+            if follower.may_miss_ends() {
+                follower.forget_the_dead();
+            }
         }
+    }
+
+    fn may_miss_ends(&self) -> bool {
+        let follower = self.follower.as_ref();
+        follower.is_some_and(Follower::may_miss_ends)
     }
 
     /// Whether the session waits for descendants that are alive.
     fn waits_for_others(&self) -> bool {
         let is_alive = match (&self.follower, &self.root) {
-            (None, Root::Command(command)) => command.has_orphans,
+            (None, Root::Command(command)) => command.has_children,
             (None, _) => self.sampling.living() > 0,
-            (Some(follower), Root::Command(command)) if follower.may_miss_ends() => {
-                follower.live() > 0 && command.has_orphans
-            }
             (Some(follower), _) => follower.live() > 0,
         };
         self.wait_all && is_alive
@@ -99,12 +103,11 @@ impl Observed<'_> {
         self,
         end: End,
         wall: Duration,
-        samples_all: bool,
         descendants: bool,
     ) -> Result<(Run, Option<u64>), SessionError> {
         let mut follower = self.follower;
         let (sums, exit) = self.sampling.finish(follower.as_mut(), self.sink);
-        let (attached, exit, usage, is_accounted) = match self.root {
+        let (attached, exit, usage) = match self.root {
             Root::Command(command) => (
                 false,
                 command.ended.map(|ended| ended.exit),
@@ -113,23 +116,20 @@ impl Observed<'_> {
                     .ended
                     .map(|ended| ended.usage)
                     .filter(|_| descendants),
-                samples_all || !command.has_survivors,
             ),
-            root => (true, exit.filter(|_| root.has_ended()), None, true),
+            root => (true, exit.filter(|_| root.has_ended()), None),
         };
-        let usage_is_whole = is_accounted && sums.disowned == 0;
         let in_progress = follower.as_ref().map(|it| it.in_progress().clone());
         let map_bytes = follower.as_ref().and_then(Follower::map_bytes);
         let syscalls = follower
-            .map(|follower| profile(follower, wall, &sums, usage_is_whole))
+            .map(|follower| profile(follower, wall, &sums))
             .transpose()?;
         let run = Run {
             end,
             exit,
             wall,
             attached,
-            usage,
-            usage_is_whole,
+            largest_kb: usage.map_or(0, |usage| usage.max_rss_kb),
             sums,
             syscalls,
             in_progress: in_progress.unwrap_or_default(),
@@ -161,7 +161,8 @@ impl Observation for Observed<'_> {
         };
         let follower = self.follower.as_ref().and_then(Follower::due);
         let due = end.into_iter().chain(self.sampling.due()).chain(follower);
-        due.min()
+        let missed = self.wait_all && self.root.has_ended() && self.may_miss_ends();
+        due.chain(missed.then(|| Instant::now() + MISSED)).min()
     }
 
     fn signal(&mut self, arrived: Arrived) -> Result<Option<Signal>, SessionError> {
@@ -238,7 +239,7 @@ fn follow_members(folder: &Path, follower: &mut Follower) {
         return;
     };
     let live = follower.live_processes();
-    members.retain(|pid| live.binary_search(pid).is_err());
+    members.retain(|pid| live.binary_search_by_key(pid, |(live, _)| *live).is_err());
     if members.is_empty() {
         return;
     }
@@ -251,7 +252,6 @@ fn profile(
     follower: Follower,
     wall: Duration,
     sums: &Sums,
-    usage_is_whole: bool,
 ) -> Result<SyscallProfile, SessionError> {
     follower.log_memory("at the end");
     let (snapshot, ns_per_syscall) = follower
@@ -262,7 +262,7 @@ fn profile(
         snapshot,
         wall,
         cpu,
-        usage_is_whole,
+        sums.is_whole,
         ns_per_syscall,
     ))
 }

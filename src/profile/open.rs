@@ -15,6 +15,7 @@ use crate::process::cgroup;
 use crate::process::inherited::Inherited;
 use crate::process::program;
 use crate::process::seen::{self, Subject};
+use crate::process::source;
 use crate::process::system_context::{Counted, SystemContext};
 use crate::process::target::{Selection, Target};
 use crate::sys::gate::{Execution, Gate, GateError};
@@ -157,11 +158,14 @@ fn find(options: &Options) -> Result<(Subject, Root), SessionError> {
 fn system_context(target: &Target) -> SystemContext {
     match &target.selection {
         Selection::Process(pid) => {
-            SystemContext::of(*pid, None, &Counted::Threads(seen::threads(*pid)))
+            SystemContext::of(*pid, None, &Counted::Threads(source::threads(*pid)))
         }
         Selection::Cgroup(folder) => {
             let members = cgroup::members(folder).unwrap_or_default();
-            let threads = members.iter().flat_map(|pid| seen::threads(*pid)).collect();
+            let threads = members
+                .iter()
+                .flat_map(|pid| source::threads(*pid))
+                .collect();
             let first = members.first().copied().unwrap_or_else(std::process::id);
             SystemContext::of(first, Some(folder), &Counted::Threads(threads))
         }

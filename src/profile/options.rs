@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) duration: Option<Duration>,
     /// Continue until the last descendant has ended.
     pub(crate) wait_all: bool,
+    /// Become the parent of the command's orphans.
+    pub(crate) adopt: bool,
     /// What to sample, and how often.
     pub(crate) sampling: SamplingOptions,
     /// Limits of the syscall profile.

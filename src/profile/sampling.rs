@@ -1,17 +1,24 @@
 //! When to look at the processes, and whom to tell.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::follow::Follower;
 use super::model::SyscallProfile;
 use super::{Counts, analyse};
+use crate::process::accounts::Identity;
 use crate::process::ends::Ended;
 use crate::process::interval::Adaptive;
 use crate::process::model::{Exited, Tree};
-use crate::process::sampler::Sampler;
+use crate::process::sampler::{Reports, Sampler};
 use crate::process::sums::Sums;
 use crate::sys::account::{self, Exit};
 use crate::sys::clock::now_ms;
+
+/// The kernel frees a task after an RCU grace period, as a rule some ten milliseconds after it has ended. On a busy
+/// machine it frees many tasks only bit by bit: as long as it does, more is waited for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+const SETTLING: Duration = Duration::from_millis(1);
 
 /// A sample.
 #[derive(Debug)]
@@ -109,7 +116,7 @@ impl Sampling {
                 None
             }
         };
-        self.take_ended(follower);
+        self.take_reports(follower);
         Sample { tree, syscalls }
     }
 
@@ -135,9 +142,12 @@ impl Sampling {
         analyse::so_far(counts, self.started.elapsed(), cpu)
     }
 
-    /// The kernel told of each end, and how, and when.
-    fn take_ended(&mut self, follower: &mut Follower) {
+    /// The kernel reports each end, how and when, and what was used.
+    fn take_reports(&mut self, follower: &mut Follower) {
         let now_ns = account::monotonic_ns();
+        for (process, tasks) in follower.take_freed() {
+            self.sampler.freed(process, tasks);
+        }
         let ended = follower.take_ended();
         if !self.sampler.is_told_of_ends() {
             return;
@@ -146,9 +156,6 @@ impl Sampling {
             let ago_ms = now_ns.saturating_sub(ended.end_ns) / 1_000_000;
             let lifetime_ms = ended.end_ns.saturating_sub(ended.start_ns) as f64 / 1e6;
             let ts_ms = now_ms().saturating_sub(ago_ms);
-            if ended.orphan {
-                self.sampler.orphaned(ended.pid);
-            }
             let mut exited = Exited {
                 ts_ms,
                 pid: ended.pid,
@@ -157,7 +164,7 @@ impl Sampling {
                 ..Exited::default()
             };
             exited.set_exit(ended.exit);
-            self.sampler.told_of(exited);
+            self.sampler.told_of(exited, ended.start_ns);
         }
     }
 
@@ -192,20 +199,73 @@ impl Sampling {
         self.sampler.living()
     }
 
+    /// Looks for the last time, then waits for the reports of processes that ended before or meanwhile.
+    fn settle(&mut self, follower: &mut Follower) -> Reports {
+        let (mut listed, unfreed) = self.remaining(follower);
+        listed.extend(unfreed.keys());
+        listed.sort_unstable();
+        listed.dedup();
+        self.sampler.look_last(Some(&listed), now_ms());
+        if !follower.reports_usage() {
+            return Reports::default();
+        }
+        listed.retain(|process| {
+            let unfreed = unfreed.get(process).copied().unwrap_or(0);
+            !self.sampler.has_read(*process, unfreed)
+        });
+        let start = Instant::now();
+        let mut last = start;
+        loop {
+            let before = listed.len();
+            let (live, unfreed) = self.remaining(follower);
+            listed.retain(|process| {
+                unfreed.contains_key(process) || live.binary_search(process).is_ok()
+            });
+            if listed.len() < before {
+                last = Instant::now();
+            }
+            if listed.is_empty() || last.elapsed() >= LONGEST_PAUSE {
+                break;
+            }
+            std::thread::sleep(SETTLING);
+        }
+        let took = start.elapsed();
+        tracing::debug!(?took, missing = ?listed, "waited for reports of ended tasks");
+        Reports {
+            all_followed: follower.knows_all_usage(),
+            missing: listed.len() as u64,
+        }
+    }
+
+    /// Takes in all reports. Returns the processes that live, and those with tasks that have ended and are not freed.
+    fn remaining(&mut self, follower: &mut Follower) -> (Vec<Identity>, HashMap<Identity, u32>) {
+        // In this order none is missing that ends meanwhile.
+        let live = follower.live_processes();
+        follower.drain_whole();
+        self.take_reports(follower);
+        (live, follower.unfreed())
+    }
+
     /// What it all came to, and how the root ended, if that could be learnt.
     pub(super) fn finish(
         mut self,
         follower: Option<&mut Follower>,
         tell: Sink<'_>,
     ) -> (Sums, Option<Exit>) {
-        let mut live = None;
-        if let Some(follower) = follower {
-            follower.drain();
-            live = account::in_initial_pid_namespace().then(|| follower.live_processes());
-            self.take_ended(follower);
+        let mut reports = Reports::default();
+        match follower {
+            Some(follower) if account::in_initial_pid_namespace() => {
+                reports = self.settle(follower);
+            }
+            Some(follower) => {
+                follower.drain();
+                self.take_reports(follower);
+                self.sampler.look_last(None, now_ms());
+            }
+            None => self.sampler.look_last(None, now_ms()),
         }
         let root = self.sampler.root();
-        let (sums, exits) = self.sampler.finish(live.as_deref(), now_ms());
+        let (sums, exits) = self.sampler.finish(reports);
         for exited in exits {
             if Some(exited.pid) == root {
                 self.root_exit = exited.exit();

@@ -38,8 +38,6 @@ pub(crate) struct Session {
     follower: Option<Follower>,
     sampler: Sampler,
     started: Instant,
-    // Samples cover all processes whose resource usage belongs to the target.
-    samples_all: bool,
 }
 
 impl Session {
@@ -70,10 +68,16 @@ impl Session {
             inherited,
         } = opened;
         // In another pid namespace the kernel's ids differ from those in /proc.
-        let exits_are_reported =
-            follower.is_some() && options.limits.ends && account::in_initial_pid_namespace();
+        let exits_are_reported = follower.as_ref().is_some_and(Follower::reports_ends)
+            && account::in_initial_pid_namespace();
         let adopts = matches!(root, Root::Stopped(..))
-            && adopt_orphans(&options, follower.as_ref(), exits_are_reported)?;
+            && (options.adopt || options.wait_all && follower.is_none());
+        if adopts {
+            account::become_subreaper()
+                .map_err(|error| SessionError::Failed("cannot adopt orphans", error))?;
+        }
+        let reporter = follower.as_ref().filter(|_| exits_are_reported);
+        let live = reporter.map(Follower::live_processes);
         let sampled = sampler::Options {
             target: options.target.clone(),
             root: subject.pid,
@@ -81,14 +85,14 @@ impl Session {
             threads: options.sampling.threads,
             since_process_start: options.sampling.since_process_start,
             exits_are_reported,
+            usage_is_reported: reporter.is_some_and(Follower::reports_usage),
         };
-        let mut sampler =
-            Sampler::new(sampled, context, inherited).map_err(|error| unsampled(&root, error))?;
+        let mut sampler = Sampler::new(sampled, context, inherited, live.as_deref())
+            .map_err(|error| unsampled(&root, error))?;
         if matches!(root, Root::Stopped(..)) {
             sampler.leave_out_of_root(gate::READS, gate::WRITES);
         }
         Ok(Self {
-            samples_all: options.sampling.interval.is_some() && options.target.descendants,
             options,
             subject,
             refused,
@@ -138,27 +142,8 @@ impl Session {
         };
         let end = event_loop::until_end(&mut observed, &self.signals)?;
         let descendants = self.options.target.descendants;
-        observed.finish(end, started.elapsed(), self.samples_all, descendants)
+        observed.finish(end, started.elapsed(), descendants)
     }
-}
-
-/// Makes denet the parent of orphans if their exits and usage would not be known otherwise.
-fn adopt_orphans(
-    options: &Options,
-    follower: Option<&Follower>,
-    exits_are_reported: bool,
-) -> Result<bool, SessionError> {
-    let may_miss_ends = follower.is_none_or(Follower::may_miss_ends);
-    // A stream shows no usage, so it changes no process's parent.
-    let streams = follower.is_some_and(|follower| follower.due().is_some());
-    let needs_usage = options.target.descendants && !streams;
-    let adopts =
-        may_miss_ends && options.wait_all || needs_usage && (may_miss_ends || !exits_are_reported);
-    if adopts {
-        account::become_subreaper()
-            .map_err(|error| SessionError::Failed("cannot wait for descendants", error))?;
-    }
-    Ok(adopts)
 }
 
 fn unsampled(root: &Root, error: io::Error) -> SessionError {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::EndedProcess;
 use super::model::{Losses, Process, Snapshot};
 use crate::bpf::abi::{
-    CELL_COMPAT, CELL_KEY_BITS, CELL_NR_LIMIT, EXIT_KNOWN, EXIT_LAST, EXIT_OF_GROUP, EXIT_ORPHAN,
-    EXIT_PRIVATE, SpillKey, Task,
+    CELL_COMPAT, CELL_KEY_BITS, CELL_NR_LIMIT, EXIT_KNOWN, EXIT_LAST, EXIT_OF_GROUP, EXIT_PRIVATE,
+    SpillKey, Task,
 };
 use crate::decode::syscalls::{Abi, Call};
 use crate::sys::account::{self, Exit};
@@ -27,8 +27,6 @@ struct Entry {
     exit: Option<Exit>,
     of_group: bool,
     told: bool,
-    /// Nobody who is followed was its parent in the end.
-    orphan: bool,
 }
 
 /// The sum so far.
@@ -62,7 +60,6 @@ impl Tally {
                 start_ns: identity.1,
                 end_ns: entry.end_ns,
                 exit: entry.exit,
-                orphan: entry.orphan,
             })
         });
         described.collect()
@@ -99,7 +96,6 @@ impl Tally {
         // Two that ended at the same moment may both have been the last.
         if self.keeps_ended && !entry.told && is_last(task, leads) {
             entry.told = true;
-            entry.orphan = task.exit_flags & EXIT_ORPHAN != 0;
             self.ended.push((task.tgid, task.process_start_ns));
         }
     }

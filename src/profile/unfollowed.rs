@@ -1,6 +1,6 @@
 //! In a build without the feature `ebpf` nothing is ever followed: there is no value of this type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
@@ -10,6 +10,7 @@ use super::model::{ActiveBackend, Snapshot};
 use super::{Counts, EndedProcess, Limits, StartError};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
+use crate::process::accounts::{Identity, TaskSums};
 use crate::process::target::Target;
 use crate::sys::gate::{Execution, Gate};
 
@@ -54,7 +55,35 @@ impl Follower {
         match *self {}
     }
 
-    pub(crate) fn live_processes(&self) -> Vec<u32> {
+    pub(crate) fn take_freed(&mut self) -> Vec<(Identity, TaskSums)> {
+        match *self {}
+    }
+
+    pub(crate) fn reports_ends(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn reports_usage(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn unfreed(&self) -> HashMap<Identity, u32> {
+        match *self {}
+    }
+
+    pub(crate) fn drain_whole(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn knows_all_usage(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn forget_the_dead(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn live_processes(&self) -> Vec<Identity> {
         match *self {}
     }
 

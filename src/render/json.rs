@@ -165,23 +165,22 @@ fn tagged(kind: &'static str, record: &impl Serialize) -> Value {
 pub(crate) fn summary(run: &Run, top: usize) -> Value {
     let (sums, wall) = (&run.sums, run.wall.as_secs_f64());
     let cpu = sums.used.cpu_ns as f64 / 1e9;
+    let (user, system) = sums.used.user_and_system();
     let mut line = json!({
         "kind": "summary",
         "total_time_secs": wall,
         "exit": exit_status(run.exit),
         "ended_by": ended_by(run.end),
         "sample_count": sums.samples,
-        "usage_complete": run.usage_is_whole,
+        "usage_complete": sums.is_whole,
         "cpu_secs": cpu,
+        "cpu_user_secs": user as f64 / 1e9,
+        "cpu_system_secs": system as f64 / 1e9,
         "avg_cpu_usage": if wall > 0.0 { 100.0 * cpu / wall } else { 0.0 },
         "peak_mem_rss_kb": run.peak_resident_kb(),
         "page_faults_cached": sums.used.minor_faults,
         "page_faults_disk": sums.used.major_faults,
     });
-    if let Some(usage) = &run.usage {
-        line["cpu_user_secs"] = usage.user.as_secs_f64().into();
-        line["cpu_system_secs"] = usage.system.as_secs_f64().into();
-    }
     if sums.io_is_whole {
         line["disk_read_bytes"] = sums.used.io.read_from_storage.into();
         line["disk_write_bytes"] = sums.used.io.written_to_storage.into();
@@ -203,6 +202,7 @@ pub(crate) fn summary(run: &Run, top: usize) -> Value {
     line["quality"] = json!({
         "processes_seen": sums.processes_seen,
         "processes_disowned": sums.disowned,
+        "usage_unreported": sums.unreported,
         "io_unread": sums.unread_io.as_ref().map(|(count, why)| json!({"processes": count, "why": why})),
     });
     let running = run.still_running();

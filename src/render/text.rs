@@ -174,34 +174,26 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
             ended = ended + format!(" (then {} ended the wait)", signal_name(signal))
         }
     }
-    let cpu = Duration::from_nanos(run.sums.used.cpu_ns);
-    let split = run.usage.filter(|_| run.usage_is_whole).map(|usage| {
-        format!(
-            " ({} user, {} system)",
-            time(usage.user),
-            time(usage.system)
-        )
-    });
+    let cpu = |ns| time(Duration::from_nanos(ns));
+    let (user, system) = run.sums.used.user_and_system();
     let used = [
         ended,
         format!("{} wall", time(run.wall)).into(),
-        format!("{} CPU{}", time(cpu), split.unwrap_or_default()).into(),
+        format!(
+            "{}{} CPU ({} user, {} system)",
+            usage::at_least(&run.sums),
+            cpu(run.sums.used.cpu_ns),
+            cpu(user),
+            cpu(system)
+        )
+        .into(),
         format!("peak {}", bytes(run.peak_resident_kb() * 1024)).into(),
     ];
     lines(to, "", Styled::joined(used, " · "), width)?;
-    if run.usage_is_whole {
-        return Ok(());
+    match usage::missing(run) {
+        Some(missing) => lines(to, "", paint(FAINT, missing), width),
+        None => Ok(()),
     }
-    let missing = match run.sums.disowned {
-        0 => "CPU and memory are those of the command and the children it waited for; \
-              descendants that outlived it are missing"
-            .to_owned(),
-        some => format!(
-            "{} ended unheard: what they used after the last sample is missing",
-            plural(some, "process", "processes")
-        ),
-    };
-    lines(to, "", paint(FAINT, missing), width)
 }
 
 fn syscalls(to: &mut dyn Write, profile: &SyscallProfile, top: usize) -> io::Result<()> {

@@ -9,6 +9,43 @@ use crate::process::model::Counters;
 use crate::process::sums::{Busy, Sums};
 use crate::profile::model::Run;
 
+/// Before a figure that may be too low.
+pub(super) fn at_least(sums: &Sums) -> &'static str {
+    if sums.is_whole { "" } else { "at least " }
+}
+
+/// What may be missing from the figures, and how to get all of it.
+pub(super) fn missing(run: &Run) -> Option<String> {
+    let sums = &run.sums;
+    if sums.is_whole {
+        return None;
+    }
+    if run.syscalls.is_some() {
+        return Some(match sums.unreported {
+            0 => "The kernel did not report all that processes used: a process or a report was lost, or this \
+                  kernel lacks what it takes (--debug shows what)."
+                .to_owned(),
+            some => format!(
+                "The kernel did not report what {} used until the end.",
+                plural(some, "process", "processes")
+            ),
+        });
+    }
+    let ended = match sums.disowned {
+        0 => String::new(),
+        some => format!(
+            "{} ended and no parent waited for {}: what {} used after the last sample is missing. ",
+            plural(some, "process", "processes"),
+            if some == 1 { "it" } else { "them" },
+            if some == 1 { "it" } else { "they" },
+        ),
+    };
+    Some(format!(
+        "{ended}A process that ends between two samples is missing if no parent waits for it; --enable-ebpf counts \
+         all of them."
+    ))
+}
+
 /// What was used, beside time and memory.
 pub(super) fn usage(to: &mut dyn Write, run: &Run, width: usize) -> io::Result<()> {
     let sums = &run.sums;
@@ -18,7 +55,8 @@ pub(super) fn usage(to: &mut dyn Write, run: &Run, width: usize) -> io::Result<(
         let peak = sums.peak_cpu_usage.filter(|_| sums.samples > 1);
         let peak = peak.map(|peak| format!(", {peak:.0}% at most"));
         let text = format!(
-            "{average:.0}% of a core on average{}",
+            "{}{average:.0}% of a core on average{}",
+            at_least(sums),
             peak.unwrap_or_default()
         );
         lines(to, "cpu", &text, width)?;
@@ -26,7 +64,7 @@ pub(super) fn usage(to: &mut dyn Write, run: &Run, width: usize) -> io::Result<(
     match &sums.unread_io {
         None => {
             let io = &sums.used.io;
-            let least = if sums.disowned > 0 { "at least " } else { "" };
+            let least = at_least(sums);
             let text = format!(
                 "{least}{} read, {} written; by system calls {} read, {} written",
                 bytes(io.read_from_storage),
@@ -54,7 +92,8 @@ pub(super) fn usage(to: &mut dyn Write, run: &Run, width: usize) -> io::Result<(
         lines(to, "network", &text, width)?;
     }
     let faults = format!(
-        "{} served from memory, {} from disk",
+        "{}{} served from memory, {} from disk",
+        at_least(sums),
         grouped(sums.used.minor_faults),
         grouped(sums.used.major_faults)
     );

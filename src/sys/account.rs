@@ -49,7 +49,7 @@ impl Usage {
     }
 
     /// CPU time altogether.
-    pub(crate) fn cpu(&self) -> Duration {
+    pub fn cpu(&self) -> Duration {
         self.user + self.system
     }
 }
@@ -120,6 +120,13 @@ pub fn own_cpu() -> Duration {
     // It cannot fail with RUSAGE_SELF.
     let usage = getrusage(UsageWho::RUSAGE_SELF);
     usage.map_or(Duration::ZERO, |usage| usage_of(usage.as_ref()).cpu())
+}
+
+/// What children of this process used that ended and were waited for, theirs included.
+pub fn usage_of_children() -> Usage {
+    // It cannot fail with RUSAGE_CHILDREN.
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN);
+    usage.map_or_else(|_| Usage::default(), |usage| usage_of(usage.as_ref()))
 }
 
 fn usage_of(usage: &libc::rusage) -> Usage {

@@ -3,8 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
-use nix::sys::time::TimeValLike as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -79,20 +78,6 @@ pub fn ticks_per_second() -> u64 {
     let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten();
     let ticks = ticks.and_then(|ticks| u64::try_from(ticks).ok());
     ticks.unwrap_or(100).max(1)
-}
-
-/// CPU time of this process' ended and waited-for children, theirs included, in nanoseconds, and their
-/// page faults: served at once, and after I/O.
-pub fn usage_of_children() -> (u64, u64, u64) {
-    // It cannot fail with RUSAGE_CHILDREN.
-    getrusage(UsageWho::RUSAGE_CHILDREN).map_or((0, 0, 0), |usage| {
-        let cpu = usage.user_time() + usage.system_time();
-        (
-            cpu.num_microseconds() as u64 * 1000,
-            usage.minor_page_faults() as u64,
-            usage.major_page_faults() as u64,
-        )
-    })
 }
 
 /// Lets this process open as many files as its hard limit allows; returns how many that are.

@@ -269,6 +269,65 @@ fn a_run_without_ebpf_has_its_summary() {
     );
 }
 
+/// Prints the parent of a process whose parent has ended, while the shell still runs.
+const ORPHAN: &str = r#"x=$( (m=$(exec sh -c 'echo $PPID')
+    (while read -r _ _ _ p _ </proc/self/stat; [ "$p" = "$m" ]; do :; done; echo "$p") & ) ); echo "$x""#;
+
+#[test]
+fn orphans_have_the_parent_that_they_have_without_denet() {
+    let alone = stdout(&output(Command::new("sh").args(["-c", ORPHAN])));
+    let observed = |options: &[&str]| {
+        let child = denet(options)
+            .args(["-q", "run", "sh", "-c", ORPHAN])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("denet starts");
+        let pid = child.id();
+        (stdout(&child.wait_with_output().expect("it ends")), pid)
+    };
+    for options in [&[][..], &["--no-polling"], &["--exclude-children"]] {
+        assert_eq!(observed(options).0, alone, "{options:?}");
+    }
+    for option in ["--adopt", "--wait-all"] {
+        let (parent, denet) = observed(&[option]);
+        assert_eq!(parent, format!("{denet}\n"), "{option}");
+    }
+}
+
+#[test]
+fn the_parts_of_cpu_time_add_up_to_it() {
+    let script = "for i in 1 2 3; do (head -c 30000000 /dev/zero | cksum >/dev/null &); done; :";
+    for options in [
+        &["--adopt", "--wait-all"][..],
+        &["--no-polling"],
+        &["--exclude-children"],
+    ] {
+        let mut command = denet(options);
+        let summary = summary(&output(
+            command.args(["-q", "--json", "run", "sh", "-c", script]),
+        ));
+        let seconds = |field: &str| summary[field].as_f64().expect("a number");
+        let parts = seconds("cpu_user_secs") + seconds("cpu_system_secs");
+        assert!((parts - seconds("cpu_secs")).abs() < 1e-8, "{summary}");
+        assert!(seconds("cpu_secs") > 0.0, "{summary}");
+    }
+}
+
+/// Others may begin while a command runs, and then it is not known whether they descend from it.
+#[test]
+fn usage_is_called_complete_only_if_no_process_began() {
+    let run = |script: &str| {
+        let mut command = denet(["--no-polling", "-q", "--json", "run", "sh", "-c", script]);
+        summary(&output(&mut command))["usage_complete"] == true
+    };
+    assert!((0..1000).any(|_| run(":")), "a process that is alone");
+    assert!(!run("(: &); :"));
+    let mut command = denet(["--no-polling", "run", "sh", "-c", "(: &); :"]);
+    let report = stderr(&output(&mut command));
+    let headline = report.lines().nth(1).unwrap_or_default();
+    assert!(headline.contains("· at least "), "{report}");
+}
+
 #[test]
 fn wait_all_waits_for_orphans_without_ebpf_too() {
     let scratch = Scratch::new();

@@ -169,7 +169,7 @@ fn orphans_stay_in_sight_and_what_still_runs_is_named() {
         orphan.display(),
         ids.display()
     );
-    let mut run = Running::start(&["-i", "50", "--json", "run", "sh", "-c", &script]);
+    let mut run = Running::start(&["-i", "50", "--adopt", "--json", "run", "sh", "-c", &script]);
     let pid = pid_in(&ids);
     let is_its = |record: &Value| record["pid"] == pid;
     wait_until("the child is sampled", || {

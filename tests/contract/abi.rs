@@ -5,7 +5,9 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
-use denet::bpf::abi::{self, Control, Event, Fork, Sample, Smoke, SpillKey, Task};
+use denet::bpf::abi::{
+    self, Control, Event, Fork, Freed, Sample, Smoke, SpillKey, Task, TaskUsage,
+};
 use denet::monitor::exec::abi::{self as exec, Exec, ExecBy, ExecCounts};
 use denet::monitor::net::abi::{
     self as net, NetControl, NetEndpoint, NetError, NetEvent, NetKey, NetLocal,
@@ -80,6 +82,11 @@ layouts! {
         begun ended connects_left connects_settled untracked_bytes lengths_unknown untracked_calls
         unread_calls
     }
+    denet_usage = TaskUsage {
+        cpu_ns user_ns system_ns minor_faults major_faults read_by_calls written_by_calls read_from_storage
+        written_to_storage
+    }
+    denet_freed = Freed { kind process_start_ns tid tgid used before }
     denet_sample = Sample { pid_tgid regs task }
     denet_smoke = Smoke { caller calls }
     denet_xdp_count = xdp::Count { packets bytes }
@@ -98,7 +105,7 @@ macro_rules! constants {
 constants! {
     "DENET_" abi {
         CELLS CELL_KEY_BITS CELL_NR_LIMIT CELL_COMPAT SAMPLE_BYTES SAMPLE_COOKIE SAMPLES RECORD_LOOK
-        RECORD_BIRTH FILES_COPIED FILES_SHARED RECORD_KINDS EXIT_PRIVATE EXIT_WAITING
+        RECORD_BIRTH RECORD_USAGE FILES_COPIED FILES_SHARED RECORD_KINDS EXIT_PRIVATE EXIT_WAITING
     }
     "DENET_" exec {
         RECORD_EXEC EXEC_COMPAT EXEC_AT EXEC_PATH_FAULT EXEC_PATH_CUT EXEC_ARGS_FAULT EXEC_ARGS_CUT

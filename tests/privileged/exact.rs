@@ -10,7 +10,7 @@ use crate::running::Watching;
 use crate::support::processes::has_ended;
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::{
-    Counts, Scratch, counts, denet, load, output, skipped_runs, static_workload, stderr, summary,
+    Counts, Scratch, counts, denet, output, skipped_runs, static_workload, stderr, summary,
     without_skipped_runs, workload,
 };
 
@@ -268,18 +268,6 @@ fn a_daemon_that_outlives_the_command_is_named() {
         "{overhead}"
     );
     counts(&summary);
-}
-
-#[test]
-fn what_orphans_used_whom_nobody_saw_is_not_claimed_to_be_known() {
-    need_root();
-    // No sample comes while they live.
-    let mut command = denet(["--enable-ebpf", "--json", "--interval", "3600000", "run"]);
-    let summary = summary(&output(command.arg(load()).args(["orphans", "2"])));
-    assert_eq!(summary["quality"]["processes_disowned"], 2, "{summary}");
-    assert_eq!(summary["usage_complete"], false);
-    let overhead = &summary["ebpf"]["overhead"];
-    assert!(overhead.get("share_of_runtime").is_none(), "{summary}");
 }
 
 /// A setting of the kernel, put back when the test ends, also by a panic.

@@ -25,6 +25,7 @@ mod streams;
 mod support;
 mod trace;
 mod trace_args;
+mod usage;
 mod xdp;
 
 /// These tests need root: elsewhere they fail rather than pass for nothing.

@@ -212,6 +212,12 @@ pub fn talker() -> &'static Path {
     BUILT.get_or_init(|| compile("net", &["-pthread"]))
 }
 
+/// The program of `tests/workloads/usage.c`, whose processes end in every way.
+pub fn usage() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| compile("usage", &["-pthread"]))
+}
+
 /// `tests/workloads/calls-*.c`, which make many calls: `program` or `flags`.
 pub fn calls_of(name: &str) -> PathBuf {
     compile(&format!("calls-{name}"), &["-static", "-w"])

@@ -45,7 +45,8 @@ fn shared(name: &str) -> Row<'_> {
         "denet_wanted" => (name, 1, Some(4), Some(4), 8192, 1),
         "denet_spill" => (name, 1, Some(24), Some(8), 8192, 0),
         "denet_ended" => (name, 27, None, None, 2 << 20, 0),
-        "denet_control" => (name, 2, Some(4), Some(96), 1, MMAPABLE),
+        "denet_control" => (name, 2, Some(4), Some(112), 1, MMAPABLE),
+        "denet_unfreed" => (name, 1, Some(8), Some(88), 65536, 0),
         other => panic!("{other} is not in common.h"),
     }
 }
@@ -131,13 +132,14 @@ fn reads_the_objects_beside_it() {
         ("denet_fork", "sched_process_fork"),
         ("denet_exec", "sched_process_exec"),
         ("denet_exit", "sched_process_exit"),
+        ("denet_free", "sched_process_free"),
     ] {
         let program = program(&object, name);
         assert_eq!(program.target, Fact::Known(target.to_owned()));
         assert_eq!(program.hook, Fact::Known(Hook::RawTracepoint));
     }
     let rows = rows(&object);
-    assert_eq!(rows.len(), 8);
+    assert_eq!(rows.len(), 9);
     for row in rows {
         assert_eq!(row, shared(row.0));
     }

@@ -3,10 +3,14 @@
 use std::io;
 
 use super::telling::busy_of;
-use super::{Known, Sampler};
+use super::{Books, Known, Sampler};
+use crate::process::accounts::{Base, Identity};
 use crate::process::ledger::Used;
 use crate::process::metrics::{self, Look};
-use crate::process::source::{self, Raw, Source};
+use crate::process::source::{self, IoOf, Raw, Source};
+use crate::process::stat::Io;
+use crate::process::sums::Busy;
+use crate::process::target::Selection;
 use crate::process::threads::Threads;
 use crate::sys::{account, processes};
 
@@ -14,10 +18,10 @@ use crate::sys::{account, processes};
 const STALE_NS: u64 = 1_000_000_000;
 
 impl Sampler {
-    pub(super) fn meet_newcomers(&mut self, listed: Option<&[u32]>) {
-        for pid in self.newcomers(listed).unwrap_or_default() {
+    pub(super) fn meet_newcomers(&mut self, listed: Option<&[Identity]>) {
+        for process in self.newcomers(listed).unwrap_or_default() {
             // Gone already: others tell of it.
-            let _ = self.meet(pid, false);
+            let _ = self.meet(process, false);
         }
     }
 
@@ -27,21 +31,52 @@ impl Sampler {
             if !known.told {
                 self.notice_end(pid, &known.look.raw.stat, None, ts_ms);
             }
-            self.busiest.add(busy_of(pid, &known));
+            self.remember(known.identity, busy_of(pid, &known));
         }
         self.notice_zombies(ts_ms);
     }
 
-    pub(super) fn newcomers(&mut self, listed: Option<&[u32]>) -> io::Result<Vec<u32>> {
-        let known = &self.known;
-        self.population
-            .newcomers(listed, |pid| known.contains_key(&pid))
+    /// What was last seen of a process.
+    pub(super) fn remember(&mut self, process: Identity, busy: Busy) {
+        match &mut self.books {
+            Books::Inherited { .. } => self.busiest.add(busy),
+            Books::Reported { accounts, .. } => accounts.describe(process, busy),
+        }
+    }
+
+    pub(super) fn newcomers(&mut self, listed: Option<&[Identity]>) -> io::Result<Vec<Identity>> {
+        let Some(listed) = listed else {
+            let known = &self.known;
+            let new = self.population.newcomers(|pid| known.contains_key(&pid))?;
+            return Ok(new.into_iter().map(|pid| (pid, 0)).collect());
+        };
+        let mut new = listed.to_vec();
+        if matches!(self.books, Books::Inherited { .. }) {
+            new.retain(|(pid, _)| !self.known.contains_key(pid));
+            return Ok(new);
+        }
+        new.retain(|process| {
+            self.known
+                .get(&process.0)
+                .is_none_or(|it| it.identity != *process)
+        });
+        // Others had these ids before.
+        let former = new.iter().map(|(pid, _)| *pid).collect();
+        for (pid, known) in self.take_out(former) {
+            self.remember(known.identity, busy_of(pid, &known));
+        }
+        Ok(new)
     }
 
     /// Begins to look at a process. Those that were there before denet keep to themselves what they
     /// used until now.
-    pub(super) fn meet(&mut self, pid: u32, was_there: bool) -> io::Result<()> {
-        let (source, raw) = Source::open(pid)?;
+    pub(super) fn meet(&mut self, process: Identity, was_there: bool) -> io::Result<()> {
+        let (pid, _) = process;
+        let io_of = match self.books {
+            Books::Inherited { .. } => IoOf::Family,
+            Books::Reported { .. } => IoOf::Threads,
+        };
+        let (source, raw) = Source::open(pid, io_of)?;
         if raw.stat.is_kernel_thread() {
             return Ok(());
         }
@@ -58,21 +93,19 @@ impl Sampler {
             at_ns: account::monotonic_ns(),
         };
         let was_there = was_there || look.raw.stat.start_ticks < self.began_ticks;
-        let mut baseline = Used::default();
-        if was_there {
-            let uncounted = |used: Used| match self.options.since_process_start {
-                true => used.cpu_only(),
-                false => used,
-            };
-            self.baseline = self.baseline.plus(uncounted(self.used_by(&look)));
-            baseline = uncounted(look.own());
-        }
+        let (baseline, carried) = match was_there {
+            true => self.leave_out(process, &look),
+            false => Default::default(),
+        };
         let before = was_there.then(|| look.clone());
         self.sums.processes_seen += 1;
         self.known.insert(
             pid,
             Known {
+                identity: process,
                 source,
+                carried,
+                io: None,
                 read_ns: look.at_ns,
                 rested: false,
                 look,
@@ -87,42 +120,105 @@ impl Sampler {
         Ok(())
     }
 
-    fn used_by(&self, look: &Look) -> Used {
-        match self.options.target.descendants {
-            true => look.used(self.ticks_ns),
-            false => look.own(),
+    /// What a process used before denet observed it is not counted; bytes and page faults are if the user wants
+    /// them since its start. Returns what is left out of its metrics, and the bytes that are added to them.
+    fn leave_out(&mut self, process: Identity, look: &Look) -> (Used, Io) {
+        let own = look.own(self.ticks_ns);
+        let since_start = self.options.since_process_start;
+        let is_command = matches!(self.options.target.selection, Selection::Command(_))
+            && self.options.root == Some(process.0);
+        match &mut self.books {
+            Books::Inherited { .. } => {
+                let uncounted = |used: Used| if since_start { used.cpu_only() } else { used };
+                let used = used_by(look, self.options.target.descendants, self.ticks_ns);
+                self.baseline = self.baseline.plus(uncounted(used));
+                (uncounted(own), Io::default())
+            }
+            Books::Reported { accounts, carried } => {
+                accounts.begin(
+                    process,
+                    match is_command {
+                        true => Base::Reported(own),
+                        false => Base::Unreported(own),
+                    },
+                );
+                if !since_start {
+                    return (own, Io::default());
+                }
+                let io = source::family_io(process.0).unwrap_or_default();
+                let counted = Used {
+                    minor_faults: own.minor_faults,
+                    major_faults: own.major_faults,
+                    ..Used::of_io(io)
+                };
+                *carried = carried.plus(counted);
+                (own.cpu_only(), io)
+            }
         }
     }
 
     fn cpu_ns(&self, pid: u32, raw: &Raw) -> u64 {
-        processes::cpu_ns(pid).unwrap_or(raw.stat.ticks * self.ticks_ns)
+        processes::cpu_ns(pid).unwrap_or(raw.stat.ticks.sum() * self.ticks_ns)
     }
 
     /// Reads everybody; returns who is gone.
     pub(super) fn look(&mut self) -> Vec<(u32, Known)> {
         let now = account::monotonic_ns();
-        let inherited = self.inherited.as_ref().map(|inherited| inherited.read().0);
-        let inherited = inherited.unwrap_or_default();
-        let handed_on = inherited
-            .minor_faults
-            .saturating_sub(self.inherited_before.minor_faults);
-        self.inherited_before = inherited;
+        let (inherited, handed_on) = self.read_inherited();
         // First what they inherited, then who lives: whoever lives after that was not inherited before.
         let mut gone = Vec::new();
         let faults = handed_on + self.read_files(now, &mut gone);
         self.read_clocks(now, &mut gone);
         let gone = self.take_out(gone);
-        let last_seen: Vec<_> = gone
-            .iter()
-            .map(|(_, known)| self.used_by(&known.look))
-            .collect();
-        match self.options.target.descendants {
-            true => self.ledger.settle(faults, &last_seen),
-            // Nobody inherits who is left out.
-            false => self.ledger.keep(&last_seen),
-        }
-        self.add_up(inherited, now);
+        let sum = self.settle(inherited, faults, &gone);
+        self.add_up(sum, now);
         gone
+    }
+
+    /// What was inherited so far, and how many page faults of that since the last look.
+    fn read_inherited(&mut self) -> (Used, u64) {
+        let Books::Inherited {
+            inherited: Some(inherited),
+            before,
+            ..
+        } = &mut self.books
+        else {
+            return Default::default();
+        };
+        let (now, _) = inherited.read();
+        let faults = now.minor_faults.saturating_sub(before.minor_faults);
+        *before = now;
+        (now, faults)
+    }
+
+    /// What all used up to now. `faults` is how many page faults were handed on since the last look.
+    fn settle(&mut self, inherited: Used, faults: u64, gone: &[(u32, Known)]) -> Used {
+        let (descendants, ticks_ns) = (self.options.target.descendants, self.ticks_ns);
+        let used_by = |known: &Known| used_by(&known.look, descendants, ticks_ns);
+        match &mut self.books {
+            Books::Inherited { ledger, .. } => {
+                let last_seen: Vec<_> = gone.iter().map(|(_, known)| used_by(known)).collect();
+                match descendants {
+                    true => ledger.settle(faults, &last_seen),
+                    // Nobody inherits who is left out.
+                    false => ledger.keep(&last_seen),
+                }
+                for known in self.known.values_mut() {
+                    let counted = |io| Used::of_io(io).beyond(Used::of_io(known.baseline.io)).io;
+                    known.io = known.look.raw.io.map(counted);
+                }
+                let living = self.known.values().map(used_by);
+                living.fold(inherited.plus(ledger.balance()), Used::plus)
+            }
+            Books::Reported { accounts, carried } => {
+                for known in self.known.values_mut() {
+                    let used = accounts.seen(known.identity, known.look.own(ticks_ns));
+                    let counted = Used::of_io(used.io).plus(Used::of_io(known.carried)).io;
+                    known.io = known.look.raw.io.map(|_| counted);
+                }
+                accounts.total().plus(*carried)
+            }
+        }
     }
 
     /// Returns the page faults that were handed on to them.
@@ -171,20 +267,24 @@ impl Sampler {
             .into_iter()
             .filter_map(|pid| self.known.remove(&pid).map(|known| (pid, known)))
             .collect();
-        if self.inherited.is_some() {
-            // denet waited for the command, and has its bytes.
-            let root = self.options.root;
-            let root = root.filter(|root| gone.iter().any(|(pid, _)| pid == root));
-            root.and_then(|root| self.unread_io.remove(&root));
+        for (pid, _) in &gone {
+            let is_known = match &self.books {
+                // denet waited for the command, and has its bytes.
+                Books::Inherited { inherited, .. } => {
+                    inherited.is_some() && self.options.root == Some(*pid)
+                }
+                Books::Reported { .. } => true,
+            };
+            if is_known {
+                self.unread_io.remove(pid);
+            }
         }
         let kept = gone.iter().filter(|(_, known)| known.source.is_kept());
         self.descriptors_left += source::DESCRIPTORS * kept.count() as u64;
         gone
     }
 
-    fn add_up(&mut self, inherited: Used, now: u64) {
-        let living = self.known.values().map(|known| self.used_by(&known.look));
-        let sum = living.fold(inherited.plus(self.ledger.balance()), Used::plus);
+    fn add_up(&mut self, sum: Used, now: u64) {
         let before = self.highest;
         // Hundredths of a second are cut off when CPU time is handed on, and given back later.
         self.highest = self.highest.at_least(sum);
@@ -206,6 +306,14 @@ impl Sampler {
             .sums
             .max_threads
             .max(stats().map(|stat| stat.threads).sum());
+    }
+}
+
+/// What a process used, with the children that it waited for if descendants are observed.
+fn used_by(look: &Look, descendants: bool, ticks_ns: u64) -> Used {
+    match descendants {
+        true => look.used(ticks_ns),
+        false => look.own(ticks_ns),
     }
 }
 

@@ -54,6 +54,7 @@ impl Sampler {
             metrics: metrics::of_process(
                 &known.look,
                 &known.baseline,
+                known.io,
                 known.usage,
                 since_boot,
                 self.ticks_ns,

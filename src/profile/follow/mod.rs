@@ -1,5 +1,6 @@
 //! The eBPF side of a profile: loaded, attached, told what to follow, read.
 
+mod freed;
 mod reading;
 mod running;
 mod took;
@@ -9,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use freed::FreedUsage;
 use reading::Drained;
 use took::Took;
 
@@ -58,6 +60,7 @@ pub(crate) struct Follower {
     tables: Tables,
     hooks: Vec<Hook>,
     may_miss_ends: bool,
+    usage: Option<FreedUsage>,
     links: Vec<OwnedFd>,
     tally: Tally,
     drained: Drained,
@@ -155,10 +158,14 @@ impl Follower {
         };
         let most = plan.as_ref().and_then(|plan| plan.slots).unwrap_or(usual);
         let slots = max_tasks.map_or(most, |tasks| tasks.next_power_of_two().clamp(2, most));
-        let (on_demand, overflow) = if ALLOCATES_SAFELY.is_reached() {
-            (BPF_F_NO_PREALLOC, OVERFLOW_ON_DEMAND)
+        let (on_demand, overflow, ending) = if ALLOCATES_SAFELY.is_reached() {
+            (
+                BPF_F_NO_PREALLOC,
+                OVERFLOW_ON_DEMAND,
+                2 * OVERFLOW_ON_DEMAND,
+            )
         } else {
-            (0, OVERFLOW_AHEAD)
+            (0, OVERFLOW_AHEAD, OVERFLOW_AHEAD)
         };
         let setting = |name, max_entries, extra_flags| MapSetting {
             name,
@@ -171,6 +178,11 @@ impl Follower {
             setting("denet_kept", slots, 0),
             setting("denet_overflow", max_tasks.unwrap_or(overflow), on_demand),
             setting("denet_uncounted", overflow, on_demand),
+            setting(
+                "denet_unfreed",
+                if plan.is_none() { ending } else { 1 },
+                on_demand,
+            ),
         ];
         if let Some(plan) = &plan {
             settings.push(setting("denet_ended", plan.ring_bytes, 0));
@@ -182,7 +194,7 @@ impl Follower {
         let followed = Followed {
             running,
             descendants: target.descendants,
-            exits: limits.ends,
+            exits: plan.is_none(),
             is_limited: Access::of_user().is_limited(),
             btf: &limits.btf,
         };
@@ -198,7 +210,7 @@ impl Follower {
             listening.consumer.begin(&mut |name| tables.take(name))?;
         }
         let mut tally = Tally::default();
-        if limits.ends {
+        if plan.is_none() {
             tally.keep_ended();
         }
         let backend = ActiveBackend {
@@ -206,12 +218,18 @@ impl Follower {
             follow: loaded.follow,
             why_not: why_not(&loaded.refused, &limits.btf),
         };
+        let mut links = Vec::new();
+        let usage = loaded.usage.map(|hook| {
+            links.extend(hook.link);
+            FreedUsage::new(hook.program)
+        });
         let walk = loaded.walk.map(|walk| walk.attach(c"task")).transpose()?;
         Ok(Self {
             tables,
             hooks: loaded.hooks,
             may_miss_ends: loaded.may_miss_ends,
-            links: Vec::new(),
+            usage,
+            links,
             tally,
             drained: Drained::default(),
             backend,
@@ -256,6 +274,11 @@ impl Follower {
     /// The end of a task may go unseen here, and `live` be too high for good.
     pub(crate) fn may_miss_ends(&self) -> bool {
         self.may_miss_ends
+    }
+
+    /// The kernel reports how each process ended. A stream does not ask for it.
+    pub(crate) fn reports_ends(&self) -> bool {
+        self.stream.is_none()
     }
 
     /// Followed tasks that live.

@@ -8,6 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::super::model::{Losses, Snapshot};
 use super::super::{Counts, EndedProcess, tally};
+use super::freed::{FreedProcess, FreedUsage};
 use super::took::{self, Took};
 use super::{Cost, Follower, Listening, SETTLED};
 use crate::backends::loader::Hook;
@@ -15,6 +16,7 @@ use crate::bpf::abi::Task;
 use crate::bpf::calibrate::KernelTask;
 use crate::bpf::tables::Record;
 use crate::bpf::{KernelError, kernel};
+use crate::process::accounts::Identity;
 use crate::sys::account;
 
 /// How often and after which pauses is looked again: for a record that is just being written, which takes the
@@ -54,10 +56,41 @@ impl Follower {
         self.tally.take_ended()
     }
 
+    /// What tasks used that the kernel freed since last asked, by process.
+    pub(crate) fn take_freed(&mut self) -> Vec<FreedProcess> {
+        self.usage
+            .as_mut()
+            .map(FreedUsage::take)
+            .unwrap_or_default()
+    }
+
+    /// Whether the kernel reports what tasks used.
+    pub(crate) fn reports_usage(&self) -> bool {
+        self.usage.is_some()
+    }
+
+    /// Processes of which tasks have ended, but are not freed yet, and how many tasks: most are zombies.
+    pub(crate) fn unfreed(&self) -> HashMap<Identity, u32> {
+        let usage = self.usage.as_ref();
+        usage
+            .map(|usage| usage.unfreed().clone())
+            .unwrap_or_default()
+    }
+
+    /// Whether all tasks were followed, and all records of what they used have arrived or will.
+    pub(crate) fn knows_all_usage(&self) -> bool {
+        let skipped = self.usage.as_ref().and_then(FreedUsage::skipped);
+        let lost = self.tables.control().usages_lost;
+        tracing::debug!(lost, ?skipped, "reports of what tasks used");
+        let followed = self.losses().is_ok_and(|losses| losses.none());
+        followed && lost == 0 && skipped == Some(0)
+    }
+
     /// Followed processes that live, each once.
-    pub(crate) fn live_processes(&self) -> Vec<u32> {
+    pub(crate) fn live_processes(&self) -> Vec<Identity> {
         let mut live = Vec::new();
-        self.tables.each_live_process(|tgid, _| live.push(tgid));
+        self.tables
+            .each_live_process(|tgid, start_ns| live.push((tgid, start_ns)));
         live.sort_unstable();
         live.dedup();
         live
@@ -145,7 +178,7 @@ impl Follower {
 
     /// Takes in all that was written before: a record that some CPU has begun to write holds up those behind
     /// it, and that CPU may be taken away.
-    fn drain_whole(&mut self) {
+    pub(crate) fn drain_whole(&mut self) {
         for _ in 0..TRIES {
             while !self.drain_some() {}
             if !is_readable(self.tables.as_fd()) {
@@ -157,18 +190,29 @@ impl Follower {
 
     /// Takes in a part of what waits. Whether that was all.
     fn drain_some(&mut self) -> bool {
-        let (tally, drained) = (&mut self.tally, &mut self.drained);
+        let (tally, drained, usage) = (&mut self.tally, &mut self.drained, &mut self.usage);
         let Some(Listening { consumer, .. }) = &mut self.stream else {
-            return self.tables.drain(AT_ONCE, |record| {
-                if let Record::Ended(task) = record {
+            return self.tables.drain(AT_ONCE, |record| match record {
+                Record::Ended(task) => {
                     drained.insert(task.regs, task.start_ns);
                     tally.add(task);
+                    if let Some(usage) = usage {
+                        usage.ended(task);
+                    }
                 }
+                Record::Freed(freed) => {
+                    if let Some(usage) = usage {
+                        usage.freed(freed);
+                    }
+                }
+                Record::Event(_) => {}
             });
         };
         let all = self.tables.drain(AT_ONCE, |record| match record {
             Record::Ended(task) => consumer.ended(task),
             Record::Event(bytes) => consumer.record(bytes),
+            // A stream does not ask for it.
+            Record::Freed(_) => {}
         });
         consumer.drained();
         all

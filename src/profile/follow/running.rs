@@ -132,11 +132,18 @@ impl Follower {
                 break;
             }
         }
-        self.forget_the_dead()
+        self.forget_ended()
+    }
+
+    /// Forgets tasks whose end was not reported.
+    pub(crate) fn forget_the_dead(&mut self) {
+        if let Err(error) = self.forget_ended() {
+            tracing::debug!(%error, "tasks that may have ended are kept");
+        }
     }
 
     /// Who ended between being looked at and being followed would stay for ever.
-    fn forget_the_dead(&mut self) -> Result<(), KernelError> {
+    fn forget_ended(&mut self) -> Result<(), KernelError> {
         let mut dead = Vec::new();
         self.tables.each_live(|task| {
             if !thread_lives(task.tgid, task.tid) {

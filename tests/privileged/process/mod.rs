@@ -1,7 +1,7 @@
 //! What denet samples, compared with what the sampled programs measured of themselves.
 
 mod cpu;
-mod loaded;
+pub mod loaded;
 
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
