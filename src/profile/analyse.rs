@@ -115,7 +115,7 @@ fn analyse(total: u64, by_category: &[u64], wall: Duration, cpu: Duration) -> An
 }
 
 /// Runs shorter than this say nothing about behaviour.
-pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The first rule that matches.
 fn classify(total: u64, wall: Duration, analysis: &Analysis) -> Behavior {

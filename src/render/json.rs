@@ -279,6 +279,7 @@ fn syscalls(profile: &SyscallProfile, top: usize) -> Value {
             "syscall_rate_per_sec": analysis.rate_per_sec,
             "io_intensity": analysis.io_intensity,
             "memory_intensity": analysis.memory_intensity,
+            "basis": "counts",
             "cpu_intensity": analysis.cpu_intensity,
             "network_intensity": analysis.network_intensity,
         },

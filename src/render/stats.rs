@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
+use super::mix;
 use crate::decode::syscalls::{Abi, Category, Table};
 use crate::output::colour::{BAD, FAINT, GOOD, Styled, TITLE, paint};
 use crate::output::layout::WIDEST;
@@ -55,7 +56,7 @@ pub(crate) fn report(
     if let Some(calls) = &of.calls {
         syscalls(to, calls, top)?;
         writeln!(to)?;
-        behaviour(to, calls, width)?;
+        mix(to, calls, width)?;
         quality(to, calls, width)?;
     }
     for one in disagreements(of) {
@@ -421,23 +422,13 @@ fn category(name: &str) -> Option<Category> {
         .find_map(|(_, known, category)| (known == name).then_some(category))
 }
 
-fn behaviour(to: &mut dyn Write, calls: &Calls, width: usize) -> io::Result<()> {
-    let Some(behavior) = &calls.behavior else {
-        return Ok(());
-    };
-    let names = ["file_io", "memory", "network", "of a CPU"];
-    let shares = names.iter().zip(calls.intensities);
-    let mut parts: Vec<_> = shares
-        .filter_map(|(name, share)| Some(format!("{} {name}", percent(share?))))
-        .collect();
-    if let Some(rate) = calls.rate_per_sec {
-        parts.insert(
-            0,
-            format!("{} syscalls per second", grouped(rate.round() as u64)),
-        );
+fn mix(to: &mut dyn Write, calls: &Calls, width: usize) -> io::Result<()> {
+    let by_category = calls.by_category.iter();
+    let named = by_category.map(|(name, count)| (name.as_str(), *count));
+    match mix::of_calls(named, calls.rate_per_sec) {
+        Some(text) => lines(to, "syscalls", text, width),
+        None => Ok(()),
     }
-    let behavior = paint(TITLE, shortened(behavior, 40));
-    lines(to, "behaviour", behavior + ": " + parts.join(", "), width)
 }
 
 fn quality(to: &mut dyn Write, calls: &Calls, width: usize) -> io::Result<()> {

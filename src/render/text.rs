@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::usage;
+use super::{mix, usage};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::decode::syscalls::Category;
@@ -19,7 +19,6 @@ use crate::output::layout::{
     shortened, signal_name, time,
 };
 use crate::output::shell::quoted_bytes;
-use crate::profile::analyse::SHORTEST;
 use crate::profile::model::{
     CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile, WhyNot,
 };
@@ -98,7 +97,7 @@ pub(crate) fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> 
         processes(to, profile, top, width)?;
     }
     writeln!(to)?;
-    behaviour(to, profile, report.run.wall, width)?;
+    mix(to, profile, width)?;
     quality(to, profile, width)?;
     scope(to, report.scope, profile, width)?;
     in_progress(to, &report.run.in_progress, width)?;
@@ -318,28 +317,15 @@ fn processes(
     )
 }
 
-fn behaviour(
-    to: &mut dyn Write,
-    profile: &SyscallProfile,
-    wall: Duration,
-    width: usize,
-) -> io::Result<()> {
-    let analysis = &profile.analysis;
-    let too_short = if wall < SHORTEST {
-        " (too short to tell)"
-    } else {
-        ""
-    };
-    let numbers = format!(
-        "{too_short}: {} syscalls per second; {} file_io, {} memory, {} network; CPU {} busy",
-        grouped(analysis.rate_per_sec.round() as u64),
-        percent(analysis.io_intensity),
-        percent(analysis.memory_intensity),
-        percent(analysis.network_intensity),
-        percent(analysis.cpu_intensity),
-    );
-    let behaviour = paint(TITLE, analysis.behavior.name());
-    lines(to, "behaviour", behaviour + numbers, width)
+/// The mix of calls. Their classes follow from counts, which do not show what limits a program.
+fn mix(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result<()> {
+    let by_category = Category::ALL
+        .iter()
+        .map(|category| (category.name(), profile.by_category[*category as usize]));
+    match mix::of_calls(by_category, Some(profile.analysis.rate_per_sec)) {
+        Some(text) => lines(to, "syscalls", text, width),
+        None => Ok(()),
+    }
 }
 
 fn quality(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result<()> {

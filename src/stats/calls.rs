@@ -14,12 +14,8 @@ pub(crate) struct Calls {
     pub(crate) by_category: Vec<(String, u64)>,
     /// The most frequent ones: name, table where it is not the machine's own, count.
     pub(crate) top: Vec<(String, Option<String>, u64)>,
-    /// `io_bound` and the like.
-    pub(crate) behavior: Option<String>,
     /// Calls per second.
     pub(crate) rate_per_sec: Option<f64>,
-    /// Shares of file_io, memory and network, and of a CPU.
-    pub(crate) intensities: [Option<f64>; 4],
     /// Nothing was lost.
     pub(crate) complete: Option<bool>,
     /// What was lost, by name, without those that are zero.
@@ -29,7 +25,8 @@ pub(crate) struct Calls {
 }
 
 /// Fields of `analysis`.
-pub(crate) const INTENSITIES: [&str; 4] = [
+const TEXTS: [&str; 2] = ["behavior_classification", "basis"];
+const INTENSITIES: [&str; 4] = [
     "io_intensity",
     "memory_intensity",
     "network_intensity",
@@ -74,9 +71,14 @@ impl Calls {
         }
         if let Some(analysis) = syscalls.object("analysis") {
             let mut analysis = syscalls.within(analysis);
-            calls.behavior = analysis.text("behavior_classification");
             calls.rate_per_sec = analysis.number("syscall_rate_per_sec", MOST_RATE);
-            calls.intensities = INTENSITIES.map(|name| analysis.number(name, 1.0));
+            // Not shown, but an invalid one is reported.
+            for name in TEXTS {
+                analysis.text(name);
+            }
+            for name in INTENSITIES {
+                analysis.number(name, 1.0);
+            }
         }
         for call in syscalls.list("top_syscalls") {
             if let Some(call) = syscalls.one_of("top_syscalls", call) {

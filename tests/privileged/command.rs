@@ -117,6 +117,7 @@ fn the_records_tell_what_runs() {
         "{metadata}"
     );
     let ebpf = &summary(&done)["ebpf"];
+    assert_eq!(ebpf["syscalls"]["analysis"]["basis"], "counts");
     assert_eq!(
         ebpf["syscalls"]["top_syscalls"].as_array().map(Vec::len),
         Some(10)
@@ -161,6 +162,12 @@ fn the_report_has_what_counting_costs_or_says_that_it_was_not_measured() {
         None => cost == "per syscall could not be measured",
     });
     assert!(is_one_of_both, "{cost:?}: {text}");
+    // Counts do not show what limits a program.
+    assert!(words.contains("syscalls mix of calls: "), "{text}");
+    assert!(
+        !words.contains("_bound") && !words.contains("behaviour"),
+        "{text}"
+    );
 }
 
 #[test]
