@@ -256,6 +256,10 @@ impl Sampler {
         let mut exited = Exited {
             ts_ms,
             pid: ended.pid,
+        // A command that ended before the first sample is known by the name of what it was forked from.
+        if let (Some(known), Some(name)) = (self.known.get_mut(&ended.pid), &ended.command) {
+            known.look.raw.stat.command.clone_from(name);
+        }
             command: command.unwrap_or_default(),
             lifetime_ms: start_ticks.and_then(|ticks| self.lifetime_ms(ticks)),
             ..Exited::default()
