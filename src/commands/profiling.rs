@@ -23,6 +23,9 @@ use crate::sys::clock::now_ms;
 use crate::sys::inherited;
 use crate::sys::root::Root;
 
+/// The proportional set size is read in some samples only, and shown for so long.
+const PSS_SHOWN_MS: u64 = 15_000;
+
 /// What is about to be profiled.
 pub(super) struct About {
     /// The title of the report.
@@ -92,6 +95,8 @@ struct Profiled {
     started: Instant,
     // The last sample, without its processes.
     before: Option<Tree>,
+    // The proportional set size that was last read, and when, in milliseconds since 1970.
+    pss: Option<(u64, u64)>,
     refused: bool,
     scope: Option<Scope>,
     why_not: Vec<WhyNot>,
@@ -126,6 +131,7 @@ impl Profiled {
             descendants,
             started: Instant::now(),
             before: None,
+            pss: None,
             refused: refusal.is_some(),
             scope: ebpf.and_then(|ebpf| ebpf.scope),
             why_not: backend.map_or_else(Vec::new, |backend| backend.why_not.clone()),
@@ -158,9 +164,16 @@ impl Profiled {
             records.write_line(&record);
             records.write_row(csv::row(&tree));
         }
+        let now_ms = tree.ts_ms;
+        let read = tree.aggregated.metrics.mem_pss_kb;
+        self.pss = read.map(|kb| (kb, now_ms)).or(self.pss);
+        let pss = self
+            .pss
+            .filter(|(_, at_ms)| now_ms.saturating_sub(*at_ms) <= PSS_SHOWN_MS);
+        let pss = pss.map(|(kb, _)| kb);
         let (before, elapsed) = (self.before.as_ref(), self.started.elapsed());
         self.reporter
-            .status(|columns| live::line(&tree, before, elapsed, columns));
+            .status(|columns| live::line(&tree, before, pss, elapsed, columns));
         // The sum is enough to compare with.
         self.before = Some(Tree {
             children: Vec::new(),

@@ -3,7 +3,8 @@
 //! `sampler` samples a set of processes (`population`; `discovery` finds descendants): `source` keeps the files of a
 //! process open, `threads` those of its threads, `inherited` reads what denet itself inherited from its children,
 //! `system_context` what belongs to no single process. These have effects. The rest is pure: `stat` parses,
-//! `metrics`, `ledger` and `accounts` compute, `ends` reports each exit once, `sums` adds up, `interval` decides when to sample,
+//! `metrics`, `ledger` and `accounts` compute, `ends` reports each exit once, `sums` adds up, `interval` decides when to
+//! sample and `sweeps` when to read proportional set sizes,
 //! `model` has the types of the records. `seen` knows which processes can be observed at all.
 
 pub(crate) mod accounts;
@@ -22,6 +23,7 @@ pub(crate) mod seen;
 pub(crate) mod source;
 pub(crate) mod stat;
 pub(crate) mod sums;
+mod sweeps;
 pub(crate) mod system_context;
 pub(crate) mod target;
 mod threads;

@@ -18,6 +18,10 @@ pub struct Metrics {
     /// Resident memory in KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mem_rss_kb: Option<u64>,
+    /// Proportional set size in KiB: each page counts by the share that the process has in it. Read in some samples
+    /// only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_pss_kb: Option<u64>,
     /// Address space in KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mem_vms_kb: Option<u64>,

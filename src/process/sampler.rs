@@ -21,6 +21,7 @@ use super::population::Population;
 use super::source::{self, Raw, Source};
 use super::stat::Io;
 use super::sums::{Busiest, Sums};
+use super::sweeps::Sweeps;
 use super::system_context::SystemContext;
 use super::target::{Selection, Target};
 use super::threads::Threads;
@@ -96,6 +97,19 @@ struct Known {
     // Its end was told.
     told: bool,
     peak_resident_kb: Option<u64>,
+    // Of the last sample, if it was read for that.
+    proportional_kb: Option<u64>,
+}
+
+/// Proportional set sizes.
+#[derive(Debug, Default)]
+struct Proportional {
+    sweeps: Sweeps,
+    // Of all processes in the last sample, if all were read for that.
+    now_kb: Option<u64>,
+    peak_kb: Option<u64>,
+    // Some process could not be read in a sweep.
+    is_partial: bool,
 }
 
 /// The looking.
@@ -122,6 +136,7 @@ pub(crate) struct Sampler {
     root_was_read: bool,
     // No process or thread began between the start of the command and its end.
     ran_alone: bool,
+    proportional: Proportional,
     sums: Sums,
 }
 
@@ -170,6 +185,7 @@ impl Sampler {
             ends: Ends::new(options.exits_are_reported),
             root_was_read: false,
             ran_alone: false,
+            proportional: Proportional::default(),
             sums: Sums::default(),
             options,
         };
@@ -240,6 +256,10 @@ impl Sampler {
 
     /// denet waited for this process: it is gone, and this is how it ended.
     pub(crate) fn reaped(&mut self, ended: Ended, ts_ms: u64) {
+        // A command that ended before the first sample is known by the name of what it was forked from.
+        if let (Some(known), Some(name)) = (self.known.get_mut(&ended.pid), &ended.command) {
+            known.look.raw.stat.command.clone_from(name);
+        }
         if self.options.exits_are_reported {
             self.ends.learnt(&ended);
             return;
@@ -256,10 +276,6 @@ impl Sampler {
         let mut exited = Exited {
             ts_ms,
             pid: ended.pid,
-        // A command that ended before the first sample is known by the name of what it was forked from.
-        if let (Some(known), Some(name)) = (self.known.get_mut(&ended.pid), &ended.command) {
-            known.look.raw.stat.command.clone_from(name);
-        }
             command: command.unwrap_or_default(),
             lifetime_ms: start_ticks.and_then(|ticks| self.lifetime_ms(ticks)),
             ..Exited::default()
@@ -368,6 +384,7 @@ impl Sampler {
         self.meet_newcomers(listed);
         let ts_ms = now_ms();
         self.look_around(ts_ms);
+        self.sweep();
         self.sums.samples += 1;
         let highest = self.sums.peak_cpu_usage.unwrap_or(0.0);
         self.sums.peak_cpu_usage = self.usage.map(|usage| usage.max(highest));
@@ -415,6 +432,8 @@ impl Sampler {
             }
         }
         self.sums.used = self.highest.beyond(self.baseline);
+        let peak = self.proportional.peak_kb;
+        self.sums.peak_proportional_kb = peak.filter(|_| !self.proportional.is_partial);
         self.sums.outside = self.context.read();
         self.sums.busiest = std::mem::take(&mut self.busiest).sorted();
         self.sums.io_is_whole = self.unread_io.is_empty();

@@ -208,6 +208,27 @@ pub(crate) fn stat_of(pid: u32) -> io::Result<Stat> {
     read_stat(&File::open(path(pid, "stat"))?)
 }
 
+/// Proportional set size of a process in KiB: each page counts by the share that it has in it. `None` of one that has
+/// ended.
+///
+/// # Errors
+/// It may not be read, or this kernel has none (Linux 4.14).
+pub(crate) fn proportional_kb(pid: u32) -> io::Result<Option<u64>> {
+    match std::fs::read(path(pid, "smaps_rollup")) {
+        Ok(bytes) => match stat::proportional_kb(&bytes) {
+            Some(kb) => Ok(Some(kb)),
+            None => Err(io::ErrorKind::InvalidData.into()),
+        },
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        // Either file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match stat_of(pid) {
+            Ok(stat) if !stat.has_ended() => Err(error),
+            Ok(_) | Err(_) => Ok(None),
+        },
+        Err(error) => Err(error),
+    }
+}
+
 /// Most resident memory that a living process (its id, or "self") ever had, in KiB.
 pub(crate) fn peak_resident_kb(process: impl Display) -> Option<u64> {
     let status = std::fs::read(format!("/proc/{process}/status")).ok()?;
@@ -218,7 +239,23 @@ pub(crate) fn peak_resident_kb(process: impl Display) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    use nix::unistd::Pid;
+
     use super::*;
+
+    #[test]
+    fn the_proportional_size_is_that_of_a_living_process() {
+        let own = proportional_kb(std::process::id()).unwrap();
+        assert!(own.is_some_and(|kb| kb > 0), "{own:?}");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        let (id, flags) = (Id::Pid(Pid::from_raw(pid as i32)), WaitPidFlag::WEXITED);
+        waitid(id, flags | WaitPidFlag::WNOWAIT).unwrap();
+        assert_eq!(proportional_kb(pid).unwrap(), None);
+        child.wait().unwrap();
+        assert_eq!(proportional_kb(pid).unwrap(), None);
+    }
 
     #[test]
     fn a_name_of_any_bytes_hides_no_peak() {

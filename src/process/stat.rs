@@ -190,6 +190,14 @@ pub(crate) fn resident_pages(bytes: &[u8]) -> Option<u64> {
     text(bytes)?.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
+/// Proportional set size in KiB, of `/proc/PID/smaps_rollup`.
+pub(crate) fn proportional_kb(bytes: &[u8]) -> Option<u64> {
+    let line = text(bytes)?
+        .lines()
+        .find_map(|line| line.strip_prefix("Pss:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
 /// Nanoseconds on a CPU, of `/proc/PID/task/TID/schedstat`.
 pub(crate) fn scheduled_ns(bytes: &[u8]) -> Option<u64> {
     text(bytes)?.split_ascii_whitespace().next()?.parse().ok()

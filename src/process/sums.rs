@@ -20,6 +20,8 @@ pub(crate) struct Sums {
     pub(crate) peak_cpu_usage: Option<f64>,
     /// Most resident memory at once, in KiB.
     pub(crate) peak_resident_kb: u64,
+    /// Largest proportional set size of all together that was read, in KiB; `None` if some could not be read.
+    pub(crate) peak_proportional_kb: Option<u64>,
     /// Most processes at once.
     pub(crate) max_processes: u64,
     /// Most threads at once.

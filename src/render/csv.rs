@@ -46,7 +46,7 @@ macro_rules! pressure {
 }
 
 /// All columns, in their order. New ones come last.
-pub const COLUMNS: [Column; 25] = [
+pub const COLUMNS: [Column; 26] = [
     Column {
         name: "ts_ms",
         field: |tree| tree.ts_ms.text(),
@@ -84,6 +84,7 @@ pub const COLUMNS: [Column; 25] = [
             ebpf["syscalls"]["total"].as_u64()?.text()
         },
     },
+    metric!(mem_pss_kb),
 ];
 
 fn metrics(tree: &Tree) -> &Metrics {
@@ -142,6 +143,7 @@ mod tests {
                 metrics: Metrics {
                     cpu_usage: Some(150.25),
                     mem_rss_kb: Some(2),
+                    mem_pss_kb: Some(25),
                     mem_vms_kb: Some(3),
                     disk_read_bytes: Some(4),
                     disk_write_bytes: Some(5),
@@ -199,8 +201,12 @@ mod tests {
         let rows = written(&[tree]);
         let (names, fields) = (&rows[0], &rows[1]);
         assert_eq!(names.len(), COLUMNS.len());
-        for (at, (name, value)) in expected.iter().enumerate() {
-            assert_eq!(&names[at], name);
+        // New columns come last, new fields of records do not.
+        let older = names[..COLUMNS.len() - 1].iter();
+        let in_order = expected.iter().filter(|(name, _)| name != "mem_pss_kb");
+        assert!(older.eq(in_order.map(|(name, _)| name)), "{names:?}");
+        for (name, value) in &expected {
+            let at = names.iter().position(|named| named == name).unwrap();
             let field: Value = serde_json::from_str(&fields[at]).unwrap();
             assert_eq!(field.as_f64(), value.as_f64(), "{name}");
         }

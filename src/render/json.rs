@@ -181,6 +181,9 @@ pub(crate) fn summary(run: &Run, top: usize) -> Value {
         "page_faults_cached": sums.used.minor_faults,
         "page_faults_disk": sums.used.major_faults,
     });
+    if let Some(peak) = sums.peak_proportional_kb {
+        line["peak_mem_pss_kb"] = peak.into();
+    }
     if sums.io_is_whole {
         line["disk_read_bytes"] = sums.used.io.read_from_storage.into();
         line["disk_write_bytes"] = sums.used.io.written_to_storage.into();
@@ -276,10 +279,10 @@ fn syscalls(profile: &SyscallProfile, top: usize) -> Value {
         "top_syscalls": first(&profile.calls, top).map(TopCall::from).collect::<Vec<_>>(),
         "analysis": {
             "behavior_classification": analysis.behavior.name(),
+            "basis": "counts",
             "syscall_rate_per_sec": analysis.rate_per_sec,
             "io_intensity": analysis.io_intensity,
             "memory_intensity": analysis.memory_intensity,
-            "basis": "counts",
             "cpu_intensity": analysis.cpu_intensity,
             "network_intensity": analysis.network_intensity,
         },

@@ -8,8 +8,14 @@ use crate::output::layout::{bytes, grouped, plural};
 use crate::process::model::{Metrics, Tree};
 
 /// What a sample and the one before it say, in the order of importance: as much as fits into `width`
-/// columns.
-pub(crate) fn line(tree: &Tree, before: Option<&Tree>, elapsed: Duration, width: usize) -> String {
+/// columns. `pss_kb` is the proportional set size of all processes as it was last read.
+pub(crate) fn line(
+    tree: &Tree,
+    before: Option<&Tree>,
+    pss_kb: Option<u64>,
+    elapsed: Duration,
+    width: usize,
+) -> String {
     let now = &tree.aggregated.metrics;
     let earlier = before.map(|before| {
         (
@@ -29,13 +35,18 @@ pub(crate) fn line(tree: &Tree, before: Option<&Tree>, elapsed: Duration, width:
         (ms > 0).then(|| more * 1000 / ms)
     });
     let processes = plural(tree.aggregated.process_count, "process", "processes");
+    let rss = match tree.aggregated.process_count {
+        1 => "RSS",
+        _ => "sum of RSS",
+    };
     let of =
         |what: &str, rate: Option<f64>| rate.map(|rate| format!("{what} {}/s", bytes(rate as u64)));
     let parts = [
         Some(format!("{:.1} s", elapsed.as_secs_f64())),
         now.cpu_usage.map(|usage| format!("CPU {usage:.0}%")),
+        pss_kb.map(|kb| format!("PSS {}", bytes(kb * 1024))),
         now.mem_rss_kb
-            .map(|kb| format!("memory {}", bytes(kb * 1024))),
+            .map(|kb| format!("{rss} {}", bytes(kb * 1024))),
         calls_per_sec.map(|rate| format!("{} syscalls/s", grouped(rate))),
         Some(processes),
         of("read", rate(|metrics| metrics.disk_read_bytes)),
@@ -84,12 +95,13 @@ mod tests {
     #[test]
     fn the_most_important_fits_first() {
         let (before, now) = (tree(1000, 0, 0), tree(1500, 5 << 20, 1000));
-        let of = |width| line(&now, Some(&before), Duration::from_millis(1234), width);
+        let after = Duration::from_millis(1234);
+        let of = |width| line(&now, Some(&before), Some(2 << 20), after, width);
         assert_eq!(
             of(200),
-            "1.2 s · CPU 199% · memory 3.0 GiB · 2,000 syscalls/s · 12 processes · read 10.0 MiB/s · 34 threads"
+            "1.2 s · CPU 199% · PSS 2.0 GiB · sum of RSS 3.0 GiB · 2,000 syscalls/s · 12 processes · read 10.0 MiB/s · 34 threads"
         );
-        assert_eq!(of(40), "1.2 s · CPU 199% · memory 3.0 GiB");
+        assert_eq!(of(40), "1.2 s · CPU 199% · PSS 2.0 GiB");
         assert_eq!(of(6), "1.2 s");
         assert_eq!(of(3), "");
     }
@@ -99,6 +111,9 @@ mod tests {
         let mut now = tree(1500, 0, 0);
         now.aggregated.metrics = Metrics::default();
         now.aggregated.ebpf = None;
-        assert_eq!(line(&now, None, Duration::ZERO, 80), "0.0 s · 12 processes");
+        assert_eq!(
+            line(&now, None, None, Duration::ZERO, 80),
+            "0.0 s · 12 processes"
+        );
     }
 }

@@ -4,6 +4,7 @@ pub mod csv;
 pub(crate) mod doctor;
 pub(crate) mod json;
 pub(crate) mod live;
+mod memory;
 mod mix;
 mod object;
 pub(crate) mod setup;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::mix;
+use super::{memory, mix};
 use crate::decode::syscalls::{Abi, Category, Table};
 use crate::output::colour::{BAD, FAINT, GOOD, Styled, TITLE, paint};
 use crate::output::layout::WIDEST;
@@ -134,9 +134,11 @@ fn ended(summary: &Summary) -> Styled {
         summary
             .avg_cpu_usage
             .map(|average| format!("{average:.0}% of a core")),
-        summary
-            .peak_mem_rss_kb
-            .map(|kb| format!("peak {}", bytes(kb.saturating_mul(1024)))),
+        memory::peak(
+            summary.peak_mem_pss_kb,
+            summary.peak_mem_rss_kb,
+            summary.max_processes,
+        ),
     ];
     let figures = figures.into_iter().flatten().map(Styled::from);
     let known: Vec<_> = summary
@@ -161,7 +163,15 @@ fn metrics(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> 
     let kb = |kb: f64| bytes((kb * 1024.0) as u64);
     let share = |cpu: f64| format!("{cpu:.1}%");
     row(to, of, "cpu", &of.cpu, &share)?;
-    row(to, of, "memory", &of.rss, &kb)?;
+    row(to, of, "PSS", &of.pss, &kb)?;
+    let is_sum = of.processes.peak().is_some_and(|most| most > 1.0);
+    row(
+        to,
+        of,
+        if is_sum { "sum of RSS" } else { "RSS" },
+        &of.rss,
+        &kb,
+    )?;
     let count = |count: f64| {
         if count.fract() == 0.0 {
             grouped(count as u64)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{mix, usage};
+use super::{memory, mix, usage};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
 use crate::decode::syscalls::Category;
@@ -175,20 +175,30 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
     }
     let cpu = |ns| time(Duration::from_nanos(ns));
     let (user, system) = run.sums.used.user_and_system();
+    let used = format!(
+        "{}{} CPU ({} user, {} system)",
+        usage::at_least(&run.sums),
+        cpu(run.sums.used.cpu_ns),
+        cpu(user),
+        cpu(system)
+    );
+    let peak = memory::peak(
+        run.sums.peak_proportional_kb,
+        Some(run.peak_resident_kb()),
+        Some(run.max_processes()),
+    );
     let used = [
-        ended,
-        format!("{} wall", time(run.wall)).into(),
-        format!(
-            "{}{} CPU ({} user, {} system)",
-            usage::at_least(&run.sums),
-            cpu(run.sums.used.cpu_ns),
-            cpu(user),
-            cpu(system)
-        )
-        .into(),
-        format!("peak {}", bytes(run.peak_resident_kb() * 1024)).into(),
+        Some(ended),
+        Some(format!("{} wall", time(run.wall)).into()),
+        Some(used.into()),
+        peak.map(Styled::from),
     ];
-    lines(to, "", Styled::joined(used, " · "), width)?;
+    lines(
+        to,
+        "",
+        Styled::joined(used.into_iter().flatten(), " · "),
+        width,
+    )?;
     match usage::missing(run) {
         Some(missing) => lines(to, "", paint(FAINT, missing), width),
         None => Ok(()),

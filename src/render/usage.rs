@@ -152,7 +152,7 @@ pub(super) fn busiest(to: &mut dyn Write, sums: &Sums, top: usize, width: usize)
     }
     let title = format!(
         "{:>8}  {:>10}  {:>6}  {:>10}  process",
-        "pid", "CPU", "share", "peak"
+        "pid", "CPU", "share", "peak RSS"
     );
     writeln!(to, "\n{}", paint(TITLE, title))?;
     for busy in sums.busiest.iter().take(top) {

@@ -93,7 +93,7 @@ pub(crate) fn disagreements(of: &Statistics) -> Vec<Disagreement> {
 
 type Peak = (&'static str, Option<f64>, Option<f64>);
 
-fn peaks(of: &Statistics, summary: &Summary) -> [Peak; 4] {
+fn peaks(of: &Statistics, summary: &Summary) -> [Peak; 5] {
     let whole = |number: Option<u64>| number.map(|number| number as f64);
     [
         ("peak_cpu_usage", summary.peak_cpu_usage, of.cpu.peak()),
@@ -101,6 +101,11 @@ fn peaks(of: &Statistics, summary: &Summary) -> [Peak; 4] {
             "peak_mem_rss_kb",
             whole(summary.peak_mem_rss_kb),
             of.rss.peak(),
+        ),
+        (
+            "peak_mem_pss_kb",
+            whole(summary.peak_mem_pss_kb),
+            of.pss.peak(),
         ),
         (
             "max_processes",

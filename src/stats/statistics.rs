@@ -22,9 +22,10 @@ const PERF: [&str; 5] = [
 ];
 
 /// What stands in samples beside [`TOTALS`].
-const METRICS: [&str; 8] = [
+const METRICS: [&str; 9] = [
     "cpu_usage",
     "mem_rss_kb",
+    "mem_pss_kb",
     "mem_vms_kb",
     "thread_count",
     "uptime_secs",
@@ -52,6 +53,10 @@ pub struct Statistics {
     pub(crate) cpu: Series,
     /// Resident memory in KiB.
     pub(crate) rss: Series,
+    /// Proportional set size in KiB, which is in some samples only.
+    pub(crate) pss: Series,
+    // When it was last there, or the recording began.
+    pss_since: Option<u64>,
     /// Processes.
     pub(crate) processes: Series,
     /// Threads.
@@ -100,6 +105,8 @@ impl Statistics {
             // A thousandth of a percent is told apart.
             cpu: Series::with_percentiles(1000.0),
             rss: Series::with_percentiles(1.0),
+            pss: Series::with_percentiles(1.0),
+            pss_since: None,
             processes: Series::plain(),
             threads: Series::plain(),
             psi_some: Series::plain(),
@@ -208,6 +215,14 @@ impl Statistics {
         }
         if let Some(rss) = fields.whole("mem_rss_kb", MOST_KB) {
             self.rss.add(rss as f64, weight, ts_ms);
+        }
+        if let Some(pss) = fields.whole("mem_pss_kb", MOST_KB) {
+            let since = self.pss_since.or(self.recording.t0_ms);
+            let passed = ts_ms
+                .zip(since)
+                .map(|(now, since)| now.saturating_sub(since));
+            self.pss_since = ts_ms.or(self.pss_since);
+            self.pss.add(pss as f64, passed.unwrap_or(weight), ts_ms);
         }
         if let Some(threads) = fields.whole("thread_count", MOST_TASKS) {
             self.threads.add(threads as f64, weight, ts_ms);

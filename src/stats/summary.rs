@@ -21,6 +21,7 @@ pub(crate) struct Summary {
     pub(crate) avg_cpu_usage: Option<f64>,
     pub(crate) peak_cpu_usage: Option<f64>,
     pub(crate) peak_mem_rss_kb: Option<u64>,
+    pub(crate) peak_mem_pss_kb: Option<u64>,
     pub(crate) max_processes: Option<u64>,
     pub(crate) max_threads: Option<u64>,
     /// By [`TOTALS`].
@@ -29,7 +30,7 @@ pub(crate) struct Summary {
     pub(crate) record: Map<String, Value>,
 }
 
-const KNOWN: [&str; 18] = [
+const KNOWN: [&str; 19] = [
     "kind",
     "total_time_secs",
     "exit",
@@ -42,6 +43,7 @@ const KNOWN: [&str; 18] = [
     "avg_cpu_usage",
     "peak_cpu_usage",
     "peak_mem_rss_kb",
+    "peak_mem_pss_kb",
     "max_processes",
     "max_threads",
     "psi_mem",
@@ -76,6 +78,7 @@ impl Summary {
             avg_cpu_usage: fields.number("avg_cpu_usage", MOST_CPU),
             peak_cpu_usage: fields.number("peak_cpu_usage", MOST_CPU),
             peak_mem_rss_kb: fields.whole("peak_mem_rss_kb", MOST_KB),
+            peak_mem_pss_kb: fields.whole("peak_mem_pss_kb", MOST_KB),
             max_processes: fields.whole("max_processes", MOST_TASKS),
             max_threads: fields.whole("max_threads", MOST_TASKS),
             totals: TOTALS.map(|name| fields.whole(name, MOST)),

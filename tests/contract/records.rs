@@ -67,6 +67,7 @@ fn metrics() -> Metrics {
     Metrics {
         cpu_usage: Some(1.0),
         mem_rss_kb: Some(1),
+        mem_pss_kb: Some(1),
         mem_vms_kb: Some(1),
         disk_read_bytes: Some(1),
         disk_write_bytes: Some(1),

@@ -463,6 +463,22 @@ int main(int argc, char **argv)
 		wait_for(0);
 		munmap(memory, first << 20);
 		wait_for(0);
+	} else if (!strcmp(mode, "share")) { /* MIB N FILE: N children have it too, until stdin is closed */
+		char *memory = mmap(0, first << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		memset(memory, 1, first << 20);
+		for (long i = 0; i < second; i++) {
+			pid_t child = must(fork());
+
+			if (child == 0) {
+				wait_for(0);
+				_exit(0);
+			}
+			report(file, "shares", child);
+		}
+		wait_for(0);
+		while (wait(0) > 0)
+			;
 	} else if (!strcmp(mode, "touch")) { /* PAGES page faults, and those of any program */
 		long page = sysconf(_SC_PAGESIZE);
 		char *memory = mmap(0, first * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -10,6 +10,7 @@ use crate::process::metrics::{self, Look};
 use crate::process::source::{self, IoOf, Raw, Source};
 use crate::process::stat::Io;
 use crate::process::sums::Busy;
+use crate::process::sweeps::Extent;
 use crate::process::target::Selection;
 use crate::process::threads::Threads;
 use crate::sys::{account, processes};
@@ -115,6 +116,7 @@ impl Sampler {
                 threads: Threads::default(),
                 told: false,
                 peak_resident_kb: None,
+                proportional_kb: None,
             },
         );
         Ok(())
@@ -314,6 +316,51 @@ fn used_by(look: &Look, descendants: bool, ticks_ns: u64) -> Used {
     match descendants {
         true => look.used(ticks_ns),
         false => look.own(ticks_ns),
+    }
+}
+
+impl Sampler {
+    /// Reads the proportional set sizes, if that is due.
+    pub(super) fn sweep(&mut self) {
+        self.proportional.now_kb = None;
+        let mut living = Vec::new();
+        for (pid, known) in &mut self.known {
+            known.proportional_kb = None;
+            if !known.look.raw.stat.has_ended() {
+                living.push((*pid, known));
+            }
+        }
+        let resident = living
+            .iter()
+            .map(|(_, known)| known.look.raw.stat.resident_pages);
+        let extent = Extent {
+            processes: living.len() as u64,
+            pages: resident.sum::<u64>() * self.page_kb / 4,
+        };
+        let start_ns = account::monotonic_ns();
+        if living.is_empty() || !self.proportional.sweeps.is_due(start_ns, extent) {
+            return;
+        }
+        let mut sum = Some(0);
+        for (pid, known) in &mut living {
+            match source::proportional_kb(*pid) {
+                Ok(kb) => {
+                    known.proportional_kb = kb;
+                    sum = sum.map(|sum| sum + kb.unwrap_or(0));
+                }
+                Err(error) => {
+                    tracing::debug!(pid, %error, "no proportional set size");
+                    sum = None;
+                }
+            }
+        }
+        let proportional = &mut self.proportional;
+        proportional
+            .sweeps
+            .done(start_ns, account::monotonic_ns(), extent);
+        proportional.now_kb = sum;
+        proportional.peak_kb = proportional.peak_kb.max(sum);
+        proportional.is_partial |= sum.is_none();
     }
 }
 

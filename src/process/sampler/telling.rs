@@ -2,7 +2,7 @@
 
 use super::{Known, Sampler};
 use crate::process::metrics;
-use crate::process::model::{Aggregated, Exited, Member, Tree};
+use crate::process::model::{Aggregated, Exited, Member, Metrics, Tree};
 use crate::process::stat::Stat;
 use crate::process::sums::Busy;
 use crate::sys::account::{self, Exit};
@@ -51,15 +51,18 @@ impl Sampler {
         let of = |pid: u32, known: &Known| Member {
             pid,
             command: known.look.raw.stat.command.clone(),
-            metrics: metrics::of_process(
-                &known.look,
-                &known.baseline,
-                known.io,
-                known.usage,
-                since_boot,
-                self.ticks_ns,
-                self.page_kb,
-            ),
+            metrics: Metrics {
+                mem_pss_kb: known.proportional_kb,
+                ..metrics::of_process(
+                    &known.look,
+                    &known.baseline,
+                    known.io,
+                    known.usage,
+                    since_boot,
+                    self.ticks_ns,
+                    self.page_kb,
+                )
+            },
             syscalls: None,
             threads: known.threads.shown(),
         };
@@ -86,6 +89,7 @@ impl Sampler {
         let members = parent.iter().chain(&children);
         let mut metrics =
             metrics::of_all(members.map(|member| &member.metrics), &used, !io_refused);
+        metrics.mem_pss_kb = self.proportional.now_kb;
         metrics.cpu_usage = self.usage;
         metrics.uptime_secs = parent
             .as_ref()

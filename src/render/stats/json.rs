@@ -89,6 +89,7 @@ fn metrics(of: &Statistics) -> Value {
     let all = [
         ("cpu_usage", &of.cpu),
         ("mem_rss_kb", &of.rss),
+        ("mem_pss_kb", &of.pss),
         ("process_count", &of.processes),
         ("thread_count", &of.threads),
         ("psi_mem_some_avg10", &of.psi_some),

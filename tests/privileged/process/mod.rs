@@ -49,6 +49,90 @@ fn memory_is_what_the_kernel_says() {
     );
 }
 
+/// Of a tree, each page once: what the processes that share it have of it adds up.
+#[test]
+fn shared_memory_is_counted_once() {
+    need_root();
+    const MIB: u64 = 48;
+    let mut loaded = Loaded::start(
+        &["--max-interval", "100"],
+        &["share", &MIB.to_string(), "8"],
+    );
+    let children = loaded.wait_for("shares", 8);
+    let pids: Vec<_> = children.iter().map(|pid| *pid as u32).collect();
+    pids.iter().for_each(|pid| wait_until_reading(*pid));
+    let known_kb = |name: &str| {
+        let root = loaded.watching.records()[0]["pid"].as_u64().expect("an id");
+        let of = |pid: u32| {
+            let path = format!("/proc/{pid}/smaps_rollup");
+            let text = std::fs::read_to_string(path).expect("it lives");
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let kb = line.expect("a line").trim().trim_end_matches(" kB");
+            kb.parse::<u64>().expect("a number")
+        };
+        pids.iter().map(|pid| of(*pid)).sum::<u64>() + of(root as u32)
+    };
+    let (pss_kb, rss_kb) = (known_kb("Pss:"), known_kb("Rss:"));
+    assert!(
+        pss_kb >= MIB << 10 && rss_kb >= 9 * MIB << 10,
+        "{pss_kb} {rss_kb}"
+    );
+    // Pages of libraries are shared with whatever else runs.
+    let is_near = |kb: &Value, known: u64| {
+        let kb = kb.as_u64().expect("a size");
+        kb.abs_diff(known) < known / 8
+    };
+    let shown = loaded.watching.wait_for("all nine were read", |records| {
+        let read = |tree: &&Value| {
+            let all = &tree["aggregated"];
+            all["process_count"] == 9 && all["mem_pss_kb"].as_u64() > Some(MIB << 10)
+        };
+        trees(records).into_iter().rfind(read).cloned()
+    });
+    let all = &shown["aggregated"];
+    assert!(is_near(&all["mem_pss_kb"], pss_kb), "{pss_kb}: {all}");
+    assert!(is_near(&all["mem_rss_kb"], rss_kb), "{rss_kb}: {all}");
+    let members = shown["children"].as_array().expect("a list");
+    let parts = members.iter().chain([&shown["parent"]]);
+    let parts = parts.map(|member| member["metrics"]["mem_pss_kb"].as_u64().expect("read"));
+    assert_eq!(all["mem_pss_kb"], parts.sum::<u64>(), "{shown}");
+    loaded.watching.close();
+    let (done, _) = loaded.end();
+    let summary = done.summary();
+    assert!(
+        is_near(&summary["peak_mem_pss_kb"], pss_kb),
+        "{pss_kb}: {summary}"
+    );
+    assert!(
+        summary["peak_mem_rss_kb"].as_u64() >= Some(9 * MIB << 10),
+        "{summary}"
+    );
+}
+
+#[test]
+fn a_command_that_ends_before_the_first_sample_has_its_own_name() {
+    need_root();
+    for options in [&[][..], &["--enable-ebpf"], &["--no-polling"]] {
+        let done = output(denet(options).args(["--json", "run", "--", "true"]));
+        let records = records(&stdout(&done));
+        let summary = records.last().expect("a summary");
+        assert_eq!(summary["processes"][0]["command"], "true", "{summary}");
+        assert!(
+            !stdout(&done).contains("\"command\":\"denet\""),
+            "{options:?}"
+        );
+        // Read in no sample: then there is none, and the resident sets are left.
+        assert!(summary.get("peak_mem_pss_kb").is_none(), "{summary}");
+        assert!(summary["peak_mem_rss_kb"].as_u64() > Some(0), "{summary}");
+        let report = stderr(&output(denet(options).args(["run", "--", "true"])));
+        let words: Vec<_> = report.split_whitespace().collect();
+        assert!(
+            words.contains(&"RSS") && !words.contains(&"PSS"),
+            "{report}"
+        );
+    }
+}
+
 #[test]
 fn bytes_are_what_was_written() {
     need_root();
@@ -236,6 +320,7 @@ fn what_may_not_be_read_of_a_process_is_absent_and_told() {
     let metrics = &tree["parent"]["metrics"];
     assert!(metrics.get("disk_read_bytes").is_none(), "{tree}");
     assert!(metrics["mem_rss_kb"].as_u64() > Some(0), "{tree}");
+    assert!(!tree.to_string().contains("mem_pss_kb"), "{tree}");
     assert!(
         tree["aggregated"].get("disk_read_bytes").is_none(),
         "{tree}"
@@ -247,6 +332,9 @@ fn what_may_not_be_read_of_a_process_is_absent_and_told() {
         summary["quality"]["io_unread"]["why"], "permission denied",
         "{summary}"
     );
+    // Not that of those that could be read.
+    assert!(summary.get("peak_mem_pss_kb").is_none(), "{summary}");
+    assert!(summary["peak_mem_rss_kb"].as_u64() > Some(0), "{summary}");
 }
 
 /// A process sleeps in poll(2) until one of its descriptors, of which none is a timer, is ready.
