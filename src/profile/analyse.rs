@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Analysis, Behavior, CallCount, Overhead, Snapshot, SyscallProfile};
+use super::model::{Analysis, Behavior, CallCount, Estimate, Overhead, Snapshot, SyscallProfile};
 use crate::decode::syscalls::{Call, Category};
 
 /// Turns what was seen into the profile.
@@ -15,7 +15,7 @@ pub(crate) fn profile(
     wall: Duration,
     cpu: Duration,
     cpu_is_whole: bool,
-    ns_per_syscall: Option<f64>,
+    ns_per_syscall: Option<Estimate>,
 ) -> SyscallProfile {
     let mut sums: BTreeMap<Call, u64> = BTreeMap::new();
     for (call, count) in snapshot.processes.iter().flat_map(|process| &process.calls) {
@@ -40,7 +40,9 @@ pub(crate) fn profile(
         analysis: analyse(total, &by_category, wall, cpu),
         overhead: Overhead {
             ns_per_syscall,
-            share_of_runtime: ns_per_syscall.filter(|_| cpu_is_whole).map(share),
+            share_of_runtime: ns_per_syscall
+                .filter(|_| cpu_is_whole)
+                .map(|ns| ns.map(share)),
         },
     }
 }
@@ -221,7 +223,12 @@ mod tests {
         };
         let unmeasured = run(snapshot.clone(), None);
         assert_eq!(unmeasured.overhead, Overhead::default());
-        let profile = run(snapshot, Some(100.0));
+        let ns = Estimate {
+            least: 50.0,
+            about: 100.0,
+            most: 1e9,
+        };
+        let profile = run(snapshot, Some(ns));
         assert_eq!(profile.total, 15);
         assert_eq!(profile.by_category.iter().sum::<u64>(), 15);
         assert_eq!(profile.calls.iter().map(|call| call.count).sum::<u64>(), 15);
@@ -231,11 +238,8 @@ mod tests {
         );
         assert_eq!(profile.by_category[Category::Other as usize], 1);
         assert_eq!(profile.processes[0].pid, 2);
-        assert!(
-            profile
-                .overhead
-                .share_of_runtime
-                .is_some_and(|share| (share - 0.0015).abs() < 1e-9)
-        );
+        let share = profile.overhead.share_of_runtime.unwrap();
+        assert!((share.least - 0.00075).abs() < 1e-9 && (share.about - 0.0015).abs() < 1e-9);
+        assert_eq!(share.most, 1.0);
     }
 }

@@ -137,15 +137,37 @@ impl Behavior {
     }
 }
 
+/// A number that was measured under noise.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Estimate {
+    /// It is no less,
+    pub(crate) least: f64,
+    /// most likely this,
+    pub(crate) about: f64,
+    /// and no more.
+    pub(crate) most: f64,
+}
+
+impl Estimate {
+    /// The same of a number that follows from it.
+    pub(crate) fn map(self, of: impl Fn(f64) -> f64) -> Self {
+        Self {
+            least: of(self.least),
+            about: of(self.about),
+            most: of(self.most),
+        }
+    }
+}
+
 /// What profiling cost, measured in this run.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Overhead {
     /// Added to each syscall of the command, in nanoseconds. `None` where that could not be measured, or
     /// did not show.
-    pub(crate) ns_per_syscall: Option<f64>,
+    pub(crate) ns_per_syscall: Option<Estimate>,
     /// That times the number of syscalls, over the command's CPU time; 0 to 1. `None` where not all
     /// of that time is known either.
-    pub(crate) share_of_runtime: Option<f64>,
+    pub(crate) share_of_runtime: Option<Estimate>,
 }
 
 /// The whole syscall profile.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::sys::signal::SigSet;
 
-use super::model::{ActiveBackend, Snapshot};
+use super::model::{ActiveBackend, Estimate, Snapshot};
 use super::{Counts, EndedProcess, Limits, StartError};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
@@ -131,7 +131,7 @@ impl Follower {
         match *self {}
     }
 
-    pub(crate) fn finish(self) -> Result<(Snapshot, Option<f64>), std::io::Error> {
+    pub(crate) fn finish(self) -> Result<(Snapshot, Option<Estimate>), std::io::Error> {
         match self {}
     }
 }

@@ -292,10 +292,12 @@ fn syscalls(profile: &SyscallProfile, top: usize) -> Value {
 fn overhead(overhead: &Overhead) -> Value {
     let mut value = json!({});
     if let Some(ns) = overhead.ns_per_syscall {
-        value["ns_per_syscall"] = ns.into();
+        value["ns_per_syscall"] = ns.about.into();
+        value["ns_per_syscall_least"] = ns.least.into();
+        value["ns_per_syscall_most"] = ns.most.into();
     }
     if let Some(share) = overhead.share_of_runtime {
-        value["share_of_runtime"] = share.into();
+        value["share_of_runtime"] = share.about.into();
     }
     value
 }

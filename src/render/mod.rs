@@ -1,5 +1,6 @@
 //! From data to what people and scripts read. Writes to what it is given, knows no files.
 
+mod approximate;
 pub mod csv;
 pub(crate) mod doctor;
 pub(crate) mod json;

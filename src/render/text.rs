@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr as _;
 
+use super::approximate::approximate;
 use super::{memory, mix, usage};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
@@ -108,12 +109,16 @@ pub(crate) fn report(to: &mut dyn Write, report: &Report<'_>) -> io::Result<()> 
     }
     still_running(to, report.run, width)?;
     let share = profile.overhead.share_of_runtime.map(|share| {
-        let share = percent(share);
+        let share = match share.map(|share| share * 100.0) {
+            small if small.most < 0.1 => "less than 0.1%".to_owned(),
+            share => approximate(&share, "%"),
+        };
         format!(", {share} of the command's CPU time")
     });
     let cost = match profile.overhead.ns_per_syscall {
         Some(ns) => format!(
-            "{ns:.0} ns per syscall{}; denet used",
+            "{} per syscall{}; denet used",
+            approximate(&ns, " ns"),
             share.unwrap_or_default()
         ),
         None => "per syscall could not be measured; denet used".to_owned(),

@@ -163,16 +163,18 @@ pub fn trivial_syscall() {
     unsafe { libc::syscall(libc::SYS_getppid) };
 }
 
-/// Nanoseconds of one such call, now: the fastest of some bursts, because whatever else happens on
-/// the machine only adds.
-pub(crate) fn syscall_ns() -> f64 {
+/// Bursts of such calls that are timed together.
+pub(crate) const BURSTS: usize = 8;
+
+/// Nanoseconds of one such call, now, in each of some bursts: other work on the machine only adds.
+pub(crate) fn syscall_ns() -> [f64; BURSTS] {
     const CALLS: u32 = 250;
-    let burst = || {
+    let burst = |_| {
         let start = monotonic_ns();
         (0..CALLS).for_each(|_| trivial_syscall());
         (monotonic_ns() - start) as f64 / f64::from(CALLS)
     };
-    (0..8).map(|_| burst()).fold(f64::INFINITY, f64::min)
+    std::array::from_fn(burst)
 }
 
 /// Orphaned descendants become children of this process, until it ends.

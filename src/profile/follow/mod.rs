@@ -115,7 +115,7 @@ impl Follower {
     fn around(
         mut calibration: Calibration,
         gate: &Gate,
-        bare_ns: f64,
+        bare_ns: [f64; account::BURSTS],
         target: &Target,
         limits: &Limits,
         stream: Option<Stream>,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::super::model::{Losses, Snapshot};
+use super::super::model::{Estimate, Losses, Snapshot};
 use super::super::{Counts, EndedProcess, tally};
 use super::freed::{FreedProcess, FreedUsage};
 use super::took::{self, Took};
@@ -158,7 +158,10 @@ impl Follower {
     }
 
     /// Nanoseconds of a call that is counted.
-    pub(super) fn counted_ns(&mut self, own: KernelTask) -> Result<f64, KernelError> {
+    pub(super) fn counted_ns(
+        &mut self,
+        own: KernelTask,
+    ) -> Result<[f64; account::BURSTS], KernelError> {
         self.enroll(own)?;
         let counted_ns = account::syscall_ns();
         self.dismiss(own)?;
@@ -251,7 +254,7 @@ impl Follower {
     }
 
     /// Detaches; before and after, the cost is measured once more, in whatever mood the machine is now.
-    fn detach_measuring(&mut self) -> Option<f64> {
+    fn detach_measuring(&mut self) -> Option<Estimate> {
         let Some(Cost { own, start }) = self.cost else {
             self.detach();
             return None;
@@ -273,7 +276,10 @@ impl Follower {
             }
             // Whoever is on the core may go.
             std::thread::sleep(PAUSE);
-            end.bare_ns = end.bare_ns.min(account::syscall_ns());
+            let bare_ns = account::syscall_ns();
+            if took::fastest(&bare_ns) < took::fastest(&end.bare_ns) {
+                end.bare_ns = bare_ns;
+            }
             added_ns = took::added_ns(&[start, end]);
         }
         tracing::debug!(?start, ?end, "a call of denet's own");
@@ -282,7 +288,7 @@ impl Follower {
 
     /// Detaches and reads everything: nothing is attached or followed afterwards. Returns also what
     /// counting added to a syscall, in nanoseconds, where that could be told.
-    pub(crate) fn finish(mut self) -> Result<(Snapshot, Option<f64>), KernelError> {
+    pub(crate) fn finish(mut self) -> Result<(Snapshot, Option<Estimate>), KernelError> {
         let ns_per_syscall = self.detach_measuring();
         if self.live() > 0 {
             // Programs that began before the links closed may still run for the tasks that live.
