@@ -8,11 +8,11 @@ use crate::decode::syscalls::{Call, Category};
 
 /// Turns what was seen into the profile.
 ///
-/// `wall` and `cpu` are the command's, the latter perhaps not whole; `ns_per_syscall` is what a counted call cost it,
+/// `wall` and `cpu` are the command's, the former perhaps not known and the latter perhaps not whole; `ns_per_syscall` is what a counted call cost it,
 /// where that is known.
 pub(crate) fn profile(
     snapshot: Snapshot,
-    wall: Duration,
+    wall: Option<Duration>,
     cpu: Duration,
     cpu_is_whole: bool,
     ns_per_syscall: Option<Estimate>,
@@ -79,7 +79,11 @@ fn kinds(sums: BTreeMap<Call, u64>) -> Kinds {
 }
 
 /// The profile up to now, without its processes.
-pub(crate) fn so_far(counts: &super::Counts, wall: Duration, cpu: Duration) -> SyscallProfile {
+pub(crate) fn so_far(
+    counts: &super::Counts,
+    wall: Option<Duration>,
+    cpu: Duration,
+) -> SyscallProfile {
     let Kinds {
         total,
         by_category,
@@ -102,15 +106,15 @@ fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-fn analyse(total: u64, by_category: &[u64], wall: Duration, cpu: Duration) -> Analysis {
+fn analyse(total: u64, by_category: &[u64], wall: Option<Duration>, cpu: Duration) -> Analysis {
     let share = |category: Category| ratio(by_category[category as usize] as f64, total as f64);
     let mut analysis = Analysis {
         behavior: Behavior::Unknown,
-        rate_per_sec: ratio(total as f64, wall.as_secs_f64()),
+        rate_per_sec: wall.map(|wall| ratio(total as f64, wall.as_secs_f64())),
         io_intensity: share(Category::FileIo),
         memory_intensity: share(Category::Memory),
         network_intensity: share(Category::Network),
-        cpu_intensity: ratio(cpu.as_secs_f64(), wall.as_secs_f64()).min(1.0),
+        cpu_intensity: wall.map(|wall| ratio(cpu.as_secs_f64(), wall.as_secs_f64()).min(1.0)),
     };
     analysis.behavior = classify(total, wall, &analysis);
     analysis
@@ -120,13 +124,16 @@ fn analyse(total: u64, by_category: &[u64], wall: Duration, cpu: Duration) -> An
 const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The first rule that matches.
-fn classify(total: u64, wall: Duration, analysis: &Analysis) -> Behavior {
+fn classify(total: u64, wall: Option<Duration>, analysis: &Analysis) -> Behavior {
     let Analysis {
-        rate_per_sec: rate,
         io_intensity: io,
         memory_intensity: memory,
         ..
     } = *analysis;
+    let (Some(wall), Some(rate), Some(cpu)) = (wall, analysis.rate_per_sec, analysis.cpu_intensity)
+    else {
+        return Behavior::Unknown;
+    };
     if wall < SHORTEST || total == 0 {
         Behavior::Unknown
     } else if io > 0.6 && rate > 100.0 {
@@ -135,7 +142,7 @@ fn classify(total: u64, wall: Duration, analysis: &Analysis) -> Behavior {
         Behavior::NetworkBound
     } else if memory > 0.3 {
         Behavior::MemoryBound
-    } else if rate < 50.0 && analysis.cpu_intensity > 0.5 {
+    } else if rate < 50.0 && cpu > 0.5 {
         Behavior::CpuBound
     } else if io > 0.2 && memory > 0.1 {
         Behavior::Mixed
@@ -160,7 +167,7 @@ mod tests {
             Duration::from_millis(wall_ms),
             Duration::from_millis(cpu_ms),
         );
-        analyse(total, &by_category, wall, cpu).behavior
+        analyse(total, &by_category, Some(wall), cpu).behavior
     }
 
     #[test]
@@ -219,7 +226,7 @@ mod tests {
         };
         let run = |snapshot, ns_per_syscall| {
             let (wall, cpu) = (Duration::from_secs(1), Duration::from_millis(1));
-            profile(snapshot, wall, cpu, true, ns_per_syscall)
+            profile(snapshot, Some(wall), cpu, true, ns_per_syscall)
         };
         let unmeasured = run(snapshot.clone(), None);
         assert_eq!(unmeasured.overhead, Overhead::default());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::model::Meanwhile;
 use crate::process::ends;
 use crate::sys::account::{self, Ended, Reaped};
 
@@ -28,6 +29,9 @@ pub(super) struct Command {
     termination: Termination,
     /// How it ended, once it has.
     pub(super) ended: Option<Ended>,
+    // It was stopped since the last step of the event loop, and still is.
+    was_stopped: bool,
+    is_stopped: bool,
     /// denet may have children that are alive: the command, and orphans if denet adopts them.
     pub(super) has_children: bool,
 }
@@ -38,6 +42,8 @@ impl Command {
             pid,
             termination: Termination::None,
             ended: None,
+            was_stopped: false,
+            is_stopped: false,
             has_children: true,
         }
     }
@@ -86,6 +92,34 @@ impl Command {
             None => {}
         }
         Ok(Some(child))
+    }
+
+    /// Looks whether it was stopped or continued.
+    pub(super) fn note_stops(&mut self) {
+        while let Some(is_stopped) = account::stopped_or_continued(self.pid) {
+            self.is_stopped = is_stopped;
+            self.was_stopped = true;
+        }
+    }
+
+    /// A step of the event loop is over.
+    pub(super) fn stepped(&mut self) {
+        self.was_stopped = self.is_stopped;
+    }
+
+    /// What it did while denet was stopped, which has just continued.
+    pub(super) fn meanwhile(&mut self) -> Meanwhile {
+        self.note_stops();
+        if self.ended.is_some() {
+            // Descendants are waited for.
+            Meanwhile::RanOn
+        } else if account::has_ended(self.pid) {
+            Meanwhile::Ended
+        } else if self.was_stopped {
+            Meanwhile::Stopped
+        } else {
+            Meanwhile::RanOn
+        }
     }
 
     /// Ends it: SIGTERM first, then SIGKILL if it does not end.

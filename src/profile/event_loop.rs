@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
+use super::stops::{Stop, Stops};
 use crate::sys::signals::{Arrived, Signals};
 
 /// What failed, and the error.
@@ -29,7 +30,10 @@ pub(crate) trait Observation {
     /// When something is due, whether or not a descriptor becomes readable.
     fn due(&self) -> Option<Instant>;
 
-    /// Handles a signal; returns it if it is one that stops denet.
+    /// denet was stopped, and continues. Signals that arrived meanwhile are handled after this.
+    fn resumed(&mut self, _stop: Stop) {}
+
+    /// Handles a signal; returns it if it is one that ends denet.
     fn signal(&mut self, arrived: Arrived) -> Result<Option<Signal>, Self::Error> {
         Ok(Some(arrived.signal).filter(|_| arrived.asks_to_stop()))
     }
@@ -42,11 +46,20 @@ pub(crate) trait Observation {
 pub(crate) fn until_end<O: Observation>(
     observation: &mut O,
     signals: &Signals,
+    stops: &mut Stops,
 ) -> Result<O::End, O::Error> {
     loop {
-        wait(signals, observation).map_err(|error| ("cannot wait", error))?;
-        let mut stop = None;
+        wait(signals, observation, stops).map_err(|error| ("cannot wait", error))?;
+        let mut all = Vec::new();
         while let Some(arrived) = next(signals)? {
+            all.push(arrived);
+        }
+        let continues = |arrived: &Arrived| arrived.signal == Signal::SIGCONT;
+        if all.iter().any(continues) {
+            observation.resumed(stops.last());
+        }
+        let mut stop = None;
+        for arrived in all.into_iter().filter(|arrived| !continues(arrived)) {
             stop = observation.signal(arrived)?.or(stop);
         }
         if let Some(end) = observation.step(stop)? {
@@ -71,17 +84,21 @@ fn next(signals: &Signals) -> Result<Option<Arrived>, Failure> {
         .map_err(|error| ("cannot read signals", error))
 }
 
-fn wait(signals: &Signals, observation: &impl Observation) -> io::Result<()> {
+fn wait(signals: &Signals, observation: &impl Observation, stops: &mut Stops) -> io::Result<()> {
     let mut sources = vec![signals.as_fd()];
     sources.extend(observation.sources());
     let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
     let mut sources: Vec<_> = sources.into_iter().map(readable).collect();
-    let timeout = observation.due().map_or(PollTimeout::NONE, |due| {
+    let due = observation.due();
+    stops.before_wait(due);
+    let timeout = due.map_or(PollTimeout::NONE, |due| {
         // Rounded up: a timeout of zero would spin.
         let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
     });
-    match poll(&mut sources, timeout) {
+    let polled = poll(&mut sources, timeout);
+    stops.after_wait();
+    match polled {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno.into()),
     }

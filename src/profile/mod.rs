@@ -2,7 +2,7 @@
 //!
 //! A `session` has `options`. It starts a command or attaches to running processes (`open`), and these are
 //! `observed` in the `event_loop` of all verbs. `command` is the command that denet started, `sampling` samples
-//! processes, `follow` runs the eBPF side, `stream` is for programs that report single calls instead of counting
+//! processes, `stops` measures for how long denet was stopped, `follow` runs the eBPF side, `stream` is for programs that report single calls instead of counting
 //! them, `access` decides which processes the user may observe. These have effects. The rest is pure: `model` has
 //! the types, `tally` adds up, `analyse` draws conclusions.
 
@@ -23,6 +23,7 @@ mod open;
 pub(crate) mod options;
 pub(crate) mod sampling;
 pub(crate) mod session;
+pub(crate) mod stops;
 #[cfg(feature = "ebpf")]
 pub(crate) mod stream;
 #[cfg(feature = "ebpf")]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::stops::Stop;
 use crate::checks::finding::Finding;
 use crate::decode::syscalls::{Call, Category};
 use crate::process::sums::Sums;
@@ -96,16 +97,16 @@ pub(crate) struct CallCount {
 pub(crate) struct Analysis {
     /// The class.
     pub(crate) behavior: Behavior,
-    /// Syscalls per second of wall time.
-    pub(crate) rate_per_sec: f64,
+    /// Syscalls per second of wall time, if that is known.
+    pub(crate) rate_per_sec: Option<f64>,
     /// Share of file_io among all syscalls, 0 to 1.
     pub(crate) io_intensity: f64,
     /// Share of memory among all syscalls, 0 to 1.
     pub(crate) memory_intensity: f64,
     /// Share of network among all syscalls, 0 to 1.
     pub(crate) network_intensity: f64,
-    /// CPU time over wall time, at most 1.
-    pub(crate) cpu_intensity: f64,
+    /// CPU time over wall time, at most 1, if that is known.
+    pub(crate) cpu_intensity: Option<f64>,
 }
 
 /// What a command mostly does.
@@ -213,6 +214,52 @@ pub(crate) enum End {
     Unread,
 }
 
+/// What the observed process did while denet was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    RanOn,
+    /// It was stopped as well, taken to be for as long.
+    Stopped,
+    Ended,
+}
+
+/// Time in which denet itself was stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stopped {
+    /// All of it.
+    pub(crate) time: Duration,
+    /// It may be more.
+    pub(crate) is_least: bool,
+    /// Of it, in which the observed process ran on.
+    pub(crate) ran_on: Duration,
+    /// That process ended in it: how long it ran on is not known.
+    pub(crate) missed_end: bool,
+}
+
+impl Stopped {
+    /// One more time.
+    pub(crate) fn add(&mut self, stop: Stop, meanwhile: Meanwhile) {
+        self.time += stop.time;
+        self.is_least |= stop.is_least;
+        match meanwhile {
+            Meanwhile::RanOn => self.ran_on += stop.time,
+            Meanwhile::Stopped => {}
+            Meanwhile::Ended => self.missed_end = true,
+        }
+    }
+
+    /// Of the time that passed, that without these times,
+    pub(crate) fn wall(&self, elapsed: Duration) -> Duration {
+        elapsed.saturating_sub(self.time)
+    }
+
+    /// and that in which the observed process could run: what was counted, over this, is a rate. `None` if that is not
+    /// known.
+    pub(crate) fn active(&self, elapsed: Duration) -> Option<Duration> {
+        (!self.missed_end).then(|| self.wall(elapsed) + self.ran_on)
+    }
+}
+
 /// A profiled run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Run {
@@ -220,8 +267,13 @@ pub(crate) struct Run {
     pub(crate) end: End,
     /// Exit status of the command itself; of a process that was attached to only what could be learnt.
     pub(crate) exit: Option<Exit>,
-    /// From the command's start to its end, with `--wait-all` to its last descendant's.
+    /// From the command's start to its end, with `--wait-all` to its last descendant's, without the time in which
+    /// denet was stopped.
     pub(crate) wall: Duration,
+    /// That time.
+    pub(crate) stopped: Stopped,
+    /// The time that averages are over, if it is known.
+    pub(crate) active: Option<Duration>,
     /// denet did not start what it watched.
     pub(crate) attached: bool,
     /// Peak resident memory in KiB of the largest process that was waited for; 0 if there was none.

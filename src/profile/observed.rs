@@ -12,9 +12,10 @@ use super::analyse;
 use super::command::Command;
 use super::event_loop::Observation;
 use super::follow::Follower;
-use super::model::{End, Run, SyscallProfile};
+use super::model::{End, Meanwhile, Run, Stopped, SyscallProfile};
 use super::options::SessionError;
 use super::sampling::{Sampling, Sink};
+use super::stops::Stop;
 use crate::process::cgroup;
 use crate::process::sums::Sums;
 use crate::sys::gate::Gate;
@@ -47,6 +48,8 @@ pub(super) struct Observed<'a> {
     pub(super) root: Root,
     pub(super) follower: Option<Follower>,
     pub(super) sampling: Sampling,
+    pub(super) started: Instant,
+    pub(super) stopped: Stopped,
     pub(super) wait_all: bool,
     pub(super) deadline: Option<Instant>,
     pub(super) sink: Sink<'a>,
@@ -102,10 +105,12 @@ impl Observed<'_> {
     pub(super) fn finish(
         self,
         end: End,
-        wall: Duration,
+        elapsed: Duration,
         descendants: bool,
     ) -> Result<(Run, Option<u64>), SessionError> {
         let mut follower = self.follower;
+        let stopped = self.stopped;
+        let active = stopped.active(elapsed);
         let (sums, exit) = self.sampling.finish(follower.as_mut(), self.sink);
         let (attached, exit, usage) = match self.root {
             Root::Command(command) => (
@@ -122,12 +127,14 @@ impl Observed<'_> {
         let in_progress = follower.as_ref().map(|it| it.in_progress().clone());
         let map_bytes = follower.as_ref().and_then(Follower::map_bytes);
         let syscalls = follower
-            .map(|follower| profile(follower, wall, &sums))
+            .map(|follower| profile(follower, active, &sums))
             .transpose()?;
         let run = Run {
             end,
             exit,
-            wall,
+            wall: stopped.wall(elapsed),
+            stopped,
+            active,
             attached,
             largest_kb: usage.map_or(0, |usage| usage.max_rss_kb),
             sums,
@@ -165,11 +172,30 @@ impl Observation for Observed<'_> {
         due.chain(missed.then(|| Instant::now() + MISSED)).min()
     }
 
+    fn resumed(&mut self, stop: Stop) {
+        let meanwhile = match &mut self.root {
+            Root::Command(command) => command.meanwhile(),
+            Root::Process {
+                pidfd,
+                has_ended: false,
+            } if has_ended(pidfd) => Meanwhile::Ended,
+            _ => Meanwhile::RanOn,
+        };
+        tracing::debug!(?stop, ?meanwhile, "denet was stopped");
+        self.stopped.add(stop, meanwhile);
+        if meanwhile == Meanwhile::Stopped {
+            self.deadline = self.deadline.and_then(|at| at.checked_add(stop.time));
+        }
+    }
+
     fn signal(&mut self, arrived: Arrived) -> Result<Option<Signal>, SessionError> {
         let wanted = Ok(Some(arrived.signal).filter(|_| arrived.asks_to_stop()));
-        let Root::Command(command) = &self.root else {
+        let Root::Command(command) = &mut self.root else {
             return wanted;
         };
+        if arrived.signal == Signal::SIGCHLD {
+            command.note_stops();
+        }
         match arrived.signal {
             Signal::SIGCHLD => self
                 .reap()
@@ -188,12 +214,15 @@ impl Observation for Observed<'_> {
     fn step(&mut self, stop: Option<Signal>) -> Result<Option<End>, SessionError> {
         self.root.check();
         self.follow();
-        self.sampling.tick(self.follower.as_mut(), self.sink);
+        let active = self.stopped.active(self.started.elapsed());
+        self.sampling
+            .tick(self.follower.as_mut(), active, self.sink);
         let is_over = self
             .deadline
             .is_some_and(|deadline| Instant::now() >= deadline);
         let has_ended = self.root.has_ended();
         if let Root::Command(command) = &mut self.root {
+            command.stepped();
             if !has_ended && is_over {
                 command.terminate();
             }
@@ -250,7 +279,7 @@ fn follow_members(folder: &Path, follower: &mut Follower) {
 
 fn profile(
     follower: Follower,
-    wall: Duration,
+    active: Option<Duration>,
     sums: &Sums,
 ) -> Result<SyscallProfile, SessionError> {
     follower.log_memory("at the end");
@@ -260,7 +289,7 @@ fn profile(
     let cpu = Duration::from_nanos(sums.used.cpu_ns);
     Ok(analyse::profile(
         snapshot,
-        wall,
+        active,
         cpu,
         sums.is_whole,
         ns_per_syscall,

@@ -81,7 +81,13 @@ impl Sampling {
     }
 
     /// Takes a sample if one is due.
-    pub(super) fn tick(&mut self, follower: Option<&mut Follower>, tell: Sink<'_>) {
+    /// `active` is the time that rates are over.
+    pub(super) fn tick(
+        &mut self,
+        follower: Option<&mut Follower>,
+        active: Option<Duration>,
+        tell: Sink<'_>,
+    ) {
         let now = Instant::now();
         let (Some(next), Some(interval)) = (self.next, self.interval) else {
             return;
@@ -89,7 +95,7 @@ impl Sampling {
         if now < next {
             return;
         }
-        let sample = self.sample(follower);
+        let sample = self.sample(follower, active);
         self.tell_of_exits(tell);
         tell(Event::Sample(Box::new(sample)));
         // A sample that came late does not make others follow in a rush.
@@ -97,7 +103,7 @@ impl Sampling {
         self.next = Some(planned.max(Instant::now()));
     }
 
-    fn sample(&mut self, follower: Option<&mut Follower>) -> Sample {
+    fn sample(&mut self, follower: Option<&mut Follower>, active: Option<Duration>) -> Sample {
         let Some(follower) = follower else {
             return Sample {
                 tree: self.sampler.sample(None, now_ms),
@@ -110,7 +116,7 @@ impl Sampling {
         let mut tree = self.sampler.sample(live.as_deref(), now_ms);
         let counts = follower.counts();
         let syscalls = match &counts {
-            Ok(counts) => Some(self.count(&mut tree, counts)),
+            Ok(counts) => Some(self.count(&mut tree, counts, active)),
             Err(error) => {
                 tracing::debug!(%error, "no counts for this sample");
                 None
@@ -131,7 +137,7 @@ impl Sampling {
     }
 
     /// Adds the number of calls to each process and thread.
-    fn count(&self, tree: &mut Tree, counts: &Counts) -> SyscallProfile {
+    fn count(&self, tree: &mut Tree, counts: &Counts, active: Option<Duration>) -> SyscallProfile {
         for member in tree.parent.iter_mut().chain(&mut tree.children) {
             member.syscalls = counts.by_process.get(&member.pid).copied();
             for thread in &mut member.threads {
@@ -139,7 +145,7 @@ impl Sampling {
             }
         }
         let cpu = Duration::from_nanos(self.sampler.used().cpu_ns);
-        analyse::so_far(counts, self.started.elapsed(), cpu)
+        analyse::so_far(counts, active, cpu)
     }
 
     /// The kernel reports each end, how and when, and what was used.

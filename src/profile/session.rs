@@ -9,11 +9,12 @@ use std::time::Instant;
 use super::command::Command;
 use super::event_loop::{self, interruption};
 use super::follow::{Follower, Stream};
-use super::model::{ActiveBackend, Run};
+use super::model::{ActiveBackend, Run, Stopped};
 use super::observed::{Observed, Root};
 use super::open::{Opened, attach, not_started, open_command};
 use super::options::{Options, SessionError};
 use super::sampling::{Sampling, Sink};
+use super::stops::Stops;
 use crate::checks::finding::Finding;
 use crate::process::cgroup;
 use crate::process::sampler::{self, Sampler};
@@ -34,6 +35,7 @@ pub(crate) struct Session {
     /// Why there is no syscall profile although one was requested.
     pub(crate) refused: Option<Finding>,
     signals: Signals,
+    stops: Stops,
     root: Root,
     follower: Option<Follower>,
     sampler: Sampler,
@@ -52,6 +54,7 @@ impl Session {
     ) -> Result<Self, SessionError> {
         let signals = Signals::watch()
             .map_err(|error| SessionError::Failed("cannot watch signals", error))?;
+        let stops = Stops::watch();
         if let Selection::Cgroup(folder) = &mut options.target.selection {
             *folder = cgroup::folder(folder).map_err(SessionError::NoTarget)?;
         }
@@ -97,6 +100,7 @@ impl Session {
             subject,
             refused,
             signals,
+            stops,
             root,
             follower,
             sampler,
@@ -119,10 +123,11 @@ impl Session {
     /// # Errors
     /// [`SessionError::Exec`] if a command could not be executed, [`SessionError::Interrupted`] if a signal
     /// came first, [`SessionError::Failed`].
-    pub(crate) fn run(self, sink: Sink<'_>) -> Result<(Run, Option<u64>), SessionError> {
+    pub(crate) fn run(mut self, sink: Sink<'_>) -> Result<(Run, Option<u64>), SessionError> {
         if let Some(follower) = &self.follower {
             follower.log_memory("at the start");
         }
+        self.stops.restart();
         let (root, started) = match self.root {
             Root::Stopped(gate, executable) => {
                 let started = Instant::now();
@@ -136,11 +141,13 @@ impl Session {
             root,
             follower: self.follower,
             sampling: Sampling::new(self.sampler, &self.options.sampling, started),
+            started,
+            stopped: Stopped::default(),
             wait_all: self.options.wait_all,
             deadline: duration.and_then(|duration| started.checked_add(duration)),
             sink,
         };
-        let end = event_loop::until_end(&mut observed, &self.signals)?;
+        let end = event_loop::until_end(&mut observed, &self.signals, &mut self.stops)?;
         let descendants = self.options.target.descendants;
         observed.finish(end, started.elapsed(), descendants)
     }

@@ -176,11 +176,23 @@ pub(crate) fn summary(run: &Run, top: usize) -> Value {
         "cpu_secs": cpu,
         "cpu_user_secs": user as f64 / 1e9,
         "cpu_system_secs": system as f64 / 1e9,
-        "avg_cpu_usage": if wall > 0.0 { 100.0 * cpu / wall } else { 0.0 },
         "peak_mem_rss_kb": run.peak_resident_kb(),
         "page_faults_cached": sums.used.minor_faults,
         "page_faults_disk": sums.used.major_faults,
     });
+    if let Some(active) = run.active.map(|active| active.as_secs_f64()) {
+        let average = if active > 0.0 {
+            100.0 * cpu / active
+        } else {
+            0.0
+        };
+        line["avg_cpu_usage"] = average.into();
+    }
+    let stopped = &run.stopped;
+    line["stopped_secs"] = stopped.time.as_secs_f64().into();
+    if stopped.is_least {
+        line["stopped_is_least"] = true.into();
+    }
     if let Some(peak) = sums.peak_proportional_kb {
         line["peak_mem_pss_kb"] = peak.into();
     }
@@ -273,19 +285,24 @@ fn syscalls(profile: &SyscallProfile, top: usize) -> Value {
         })
         .collect();
     let analysis = &profile.analysis;
+    let mut analysed = json!({
+        "behavior_classification": analysis.behavior.name(),
+        "basis": "counts",
+        "io_intensity": analysis.io_intensity,
+        "memory_intensity": analysis.memory_intensity,
+        "network_intensity": analysis.network_intensity,
+    });
+    if let Some(rate) = analysis.rate_per_sec {
+        analysed["syscall_rate_per_sec"] = rate.into();
+    }
+    if let Some(intensity) = analysis.cpu_intensity {
+        analysed["cpu_intensity"] = intensity.into();
+    }
     json!({
         "total": profile.total,
         "by_category": by_category,
         "top_syscalls": first(&profile.calls, top).map(TopCall::from).collect::<Vec<_>>(),
-        "analysis": {
-            "behavior_classification": analysis.behavior.name(),
-            "basis": "counts",
-            "syscall_rate_per_sec": analysis.rate_per_sec,
-            "io_intensity": analysis.io_intensity,
-            "memory_intensity": analysis.memory_intensity,
-            "cpu_intensity": analysis.cpu_intensity,
-            "network_intensity": analysis.network_intensity,
-        },
+        "analysis": analysed,
     })
 }
 

@@ -21,7 +21,7 @@ use crate::output::layout::{
 };
 use crate::output::shell::quoted_bytes;
 use crate::profile::model::{
-    CallCount, End, Losses, OwnCost, Process, Run, SyscallProfile, WhyNot,
+    CallCount, End, Losses, OwnCost, Process, Run, Stopped, SyscallProfile, WhyNot,
 };
 use crate::sys::account::Exit;
 
@@ -204,10 +204,31 @@ fn header(to: &mut dyn Write, report: &Report<'_>, width: usize) -> io::Result<(
         Styled::joined(used.into_iter().flatten(), " · "),
         width,
     )?;
+    stopped(to, &run.stopped, width)?;
     match usage::missing(run) {
         Some(missing) => lines(to, "", paint(FAINT, missing), width),
         None => Ok(()),
     }
+}
+
+/// The time in which denet was stopped.
+fn stopped(to: &mut dyn Write, stopped: &Stopped, width: usize) -> io::Result<()> {
+    if !stopped.is_least && stopped.time.is_zero() {
+        return Ok(());
+    }
+    let least = if stopped.is_least { "at least " } else { "" };
+    let meanwhile = if stopped.missed_end {
+        "what it observed ended meanwhile, so averages are not known"
+    } else if stopped.ran_on.is_zero() {
+        "what it observed was stopped too"
+    } else {
+        "what it observed ran on, so averages include that time"
+    };
+    let text = format!(
+        "denet was stopped for {least}{}, which is no part of the wall time; {meanwhile}",
+        time(stopped.time)
+    );
+    lines(to, "", paint(FAINT, text), width)
 }
 
 fn syscalls(to: &mut dyn Write, profile: &SyscallProfile, top: usize) -> io::Result<()> {
@@ -337,7 +358,7 @@ fn mix(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Result
     let by_category = Category::ALL
         .iter()
         .map(|category| (category.name(), profile.by_category[*category as usize]));
-    match mix::of_calls(by_category, Some(profile.analysis.rate_per_sec)) {
+    match mix::of_calls(by_category, profile.analysis.rate_per_sec) {
         Some(text) => lines(to, "syscalls", text, width),
         None => Ok(()),
     }

@@ -49,8 +49,8 @@ pub(super) fn missing(run: &Run) -> Option<String> {
 /// What was used, beside time and memory.
 pub(super) fn usage(to: &mut dyn Write, run: &Run, width: usize) -> io::Result<()> {
     let sums = &run.sums;
-    let wall = run.wall.as_secs_f64();
-    if wall > 0.0 {
+    if let Some(active) = run.active.filter(|active| !active.is_zero()) {
+        let wall = active.as_secs_f64();
         let average = sums.used.cpu_ns as f64 / 1e7 / wall;
         let peak = sums.peak_cpu_usage.filter(|_| sums.samples > 1);
         let peak = peak.map(|peak| format!(", {peak:.0}% at most"));

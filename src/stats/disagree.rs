@@ -118,7 +118,7 @@ fn peaks(of: &Statistics, summary: &Summary) -> [Peak; 5] {
 
 /// Samples that span a second and a twentieth more than the run lasted: clocks are not that wrong.
 fn spans(of: &Statistics, summary: &Summary) -> Option<(f64, f64)> {
-    let lasted = summary.total_time_secs?;
+    let lasted = summary.total_time_secs? + summary.stopped_secs.unwrap_or(0.0);
     let sampled = (of.last_ts_ms? - of.first_ts_ms?) as f64 / 1e3;
     (sampled > lasted * 1.05 + 1.0).then_some((lasted, sampled))
 }
@@ -127,6 +127,10 @@ fn spans(of: &Statistics, summary: &Summary) -> Option<(f64, f64)> {
 /// of a core.
 fn averages(of: &Statistics, summary: &Summary) -> Option<(f64, f64)> {
     const FEWEST: u64 = 10;
+    // Of a time in which denet was stopped there are no samples.
+    if summary.stopped_secs.is_some_and(|stopped| stopped > 0.0) {
+        return None;
+    }
     let (average, mean) = (summary.avg_cpu_usage?, of.cpu.mean()?);
     let covered = of.last_ts_ms?.checked_sub(of.recording.t0_ms?)? as f64 / 1e3;
     let enough = of.samples >= FEWEST && covered >= 0.9 * summary.total_time_secs?;

@@ -12,6 +12,7 @@ use crate::sys::account::Exit;
 /// Named as in docs/records.md.
 pub(crate) struct Summary {
     pub(crate) total_time_secs: Option<f64>,
+    pub(crate) stopped_secs: Option<f64>,
     pub(crate) exit: Option<Exit>,
     pub(crate) ended_by: Option<String>,
     pub(crate) sample_count: Option<u64>,
@@ -30,9 +31,11 @@ pub(crate) struct Summary {
     pub(crate) record: Map<String, Value>,
 }
 
-const KNOWN: [&str; 19] = [
+const KNOWN: [&str; 21] = [
     "kind",
     "total_time_secs",
+    "stopped_secs",
+    "stopped_is_least",
     "exit",
     "ended_by",
     "sample_count",
@@ -59,6 +62,7 @@ impl Summary {
         fields.known(&[&KNOWN, &TOTALS]);
         // Not summed up, but an invalid one is reported.
         fields.flag("usage_complete");
+        fields.flag("stopped_is_least");
         // Of a cgroup or a whole machine nothing exits.
         let exit = match record.get("exit") {
             None | Some(Value::Null) => None,
@@ -69,6 +73,7 @@ impl Summary {
         kept.shift_remove("ebpf");
         Self {
             total_time_secs: fields.number("total_time_secs", MOST_SECS),
+            stopped_secs: fields.number("stopped_secs", MOST_SECS),
             exit: exit.and_then(|exit| fields.within(exit).exit()),
             ended_by: fields.text("ended_by"),
             sample_count: fields.whole("sample_count", MOST),

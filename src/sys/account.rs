@@ -82,6 +82,24 @@ pub(crate) fn next_ended() -> Option<Pid> {
     waitid(Id::All, flags).ok()?.pid()
 }
 
+/// Whether this child was stopped since last asked, or has continued: true while it is stopped. `None` if neither.
+pub(crate) fn stopped_or_continued(child: Pid) -> Option<bool> {
+    use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG;
+    match waitid(Id::Pid(child), flags).ok()? {
+        WaitStatus::Stopped(..) => Some(true),
+        WaitStatus::Continued(_) => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether this child has ended.
+pub(crate) fn has_ended(child: Pid) -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(child), flags).is_ok_and(|status| status.pid().is_some())
+}
+
 /// Takes one ended child from the kernel, without waiting.
 ///
 /// # Errors

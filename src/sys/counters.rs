@@ -124,8 +124,26 @@ impl Counter {
     }
 }
 
+/// An event of the calling thread that counts nothing: each switch leaves a record with its time, if it is mapped.
+pub(super) fn switches_of_this_thread() -> io::Result<File> {
+    const SOFTWARE: u32 = 1;
+    const DUMMY: u64 = 9;
+    const SAMPLE_TIME: u64 = 1 << 2;
+    const SAMPLE_ID_ALL: u64 = 1 << 18;
+    const CONTEXT_SWITCH: u64 = 1 << 26;
+    let flags = EXCLUDE_KERNEL | EXCLUDE_HYPERVISOR | SAMPLE_ID_ALL | CONTEXT_SWITCH;
+    let attributes = Attributes {
+        kind: SOFTWARE,
+        size: size_of::<Attributes>() as u32,
+        config: DUMMY,
+        sample_type: SAMPLE_TIME,
+        flags,
+        ..Attributes::default()
+    };
+    open_with(&attributes, 0)
+}
+
 fn open(event: Event, tid: u32, flags: u64) -> io::Result<File> {
-    const CLOEXEC: libc::c_ulong = 1 << 3;
     let attributes = Attributes {
         kind: event.kind,
         size: size_of::<Attributes>() as u32,
@@ -134,11 +152,16 @@ fn open(event: Event, tid: u32, flags: u64) -> io::Result<File> {
         flags,
         ..Attributes::default()
     };
+    open_with(&attributes, tid)
+}
+
+fn open_with(attributes: &Attributes, tid: u32) -> io::Result<File> {
+    const CLOEXEC: libc::c_ulong = 1 << 3;
     // SAFETY: the attributes live through the call and tell their size; the rest are integers.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
-            std::ptr::from_ref(&attributes),
+            std::ptr::from_ref(attributes),
             tid as libc::pid_t,
             -1,
             -1,

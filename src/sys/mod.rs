@@ -26,5 +26,6 @@ pub mod processes;
 pub mod release;
 pub mod root;
 pub(crate) mod signals;
+pub(crate) mod switches;
 pub(crate) mod sysctl;
 pub(crate) mod terminal;

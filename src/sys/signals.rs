@@ -9,7 +9,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// What denet takes notice of, unless it was started with it ignored.
-const WATCHED: [Signal; 7] = [
+const WATCHED: [Signal; 8] = [
     Signal::SIGINT,
     Signal::SIGTERM,
     Signal::SIGHUP,
@@ -17,6 +17,7 @@ const WATCHED: [Signal; 7] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGCHLD,
+    Signal::SIGCONT,
 ];
 
 /// The watched signals, from now until dropped.

@@ -11,6 +11,7 @@ use super::{Options, StartError, records, render};
 use crate::monitor::request;
 use crate::output::reporter::Reporter;
 use crate::profile::event_loop::{self, Failure, Observation};
+use crate::profile::stops::Stops;
 use crate::sys::clock::now_ms;
 use crate::sys::signals::Signals;
 
@@ -88,7 +89,7 @@ fn watch(options: &Options, general: &request::Options) -> Result<(Finished, boo
         attached,
         reporter,
     };
-    let end = event_loop::until_end(&mut observed, &signals)?;
+    let end = event_loop::until_end(&mut observed, &signals, &mut Stops::default())?;
     let ObservedInterface {
         attached,
         mut reporter,

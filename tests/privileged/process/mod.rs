@@ -2,6 +2,7 @@
 
 mod cpu;
 pub mod loaded;
+mod stopped;
 
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
