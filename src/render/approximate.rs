@@ -11,7 +11,9 @@ pub(super) fn approximate(of: &Estimate, unit: &str) -> String {
         return format!("at most {most:.digits$}{unit}");
     }
     if spread <= of.about / 4.0 {
-        let (step, digits) = step((spread / 2.0).max(of.about / 100.0));
+        // Two digits at most.
+        let second = 10_f64.powf(of.about.log10().floor() - 1.0);
+        let (step, digits) = step((spread / 2.0).max(second));
         let about = (of.about / step).round() * step;
         return format!("about {about:.digits$}{unit}");
     }
@@ -46,7 +48,8 @@ mod tests {
         assert_eq!(of(43.0, 80.0, 107.0), "40 to 110 ns");
         assert_eq!(of(0.0, 3.0, 43.0), "at most 45 ns");
         assert_eq!(of(0.0, 3.0, 113.0), "at most 120 ns");
-        assert_eq!(of(1203.0, 1234.0, 1270.0), "about 1250 ns");
+        assert_eq!(of(1203.0, 1234.0, 1270.0), "about 1200 ns");
+        assert_eq!(of(2.47, 2.5, 2.52), "about 2.5 ns");
         assert_eq!(of(0.031, 0.032, 0.033), "about 0.032 ns");
         assert_eq!(of(0.01, 0.02, 0.05), "0.010 to 0.050 ns");
     }

@@ -34,6 +34,10 @@ fn a_whole_recording_is_summed_up() {
         (whole.rss.peak(), whole.rss.peak_ts_ms()),
         (Some(5000.0), Some(T0 + 1400))
     );
+    // Read less often than the rest: 200 ms and 1,200 ms after the one before.
+    assert_eq!((whole.pss.count, whole.pss.peak()), (2, Some(4500.0)));
+    let mean = (1500.0 * 200.0 + 4500.0 * 1200.0) / 1400.0;
+    assert!((whole.pss.mean().unwrap() - mean).abs() < 1e-9);
     assert_eq!(whole.longest_gap, Some((1000, T0 + 1400)));
     assert_eq!(whole.totals[..2], [Some(16384), Some(4_194_304)]);
     assert_eq!((whole.exits.total, whole.exits.unknown), (4, 1));

@@ -117,10 +117,14 @@ mod tests {
 
     #[test]
     fn waiting_for_a_child_is_an_absence() {
-        let Ok(mut switches) = Switches::record() else {
-            return;
+        let mut switches = match Switches::record() {
+            Ok(switches) => switches,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                eprintln!("skipped: this user may open no perf events ({error})");
+                return;
+            }
+            Err(error) => panic!("{error}"),
         };
-        // More often than there is room for.
         for children in [1, 3] {
             switches.take().expect("room for all");
             for _ in 0..children {

@@ -68,6 +68,9 @@ fn a_whole_recording() {
         "1 SIGKILL",
         "open (i386)",
         "total                     6,000  100.0%",
+        "PSS          4.0 MiB",
+        "sum of RSS",
+        "peak 4.4 MiB PSS, ",
         "mix of calls: 60.0% file_io, 40.0% memory",
         "complete",
     ];

@@ -75,7 +75,7 @@ fn shared_memory_is_counted_once() {
     };
     let (pss_kb, rss_kb) = (known_kb("Pss:"), known_kb("Rss:"));
     assert!(
-        pss_kb >= MIB << 10 && rss_kb >= 9 * MIB << 10,
+        pss_kb >= MIB << 10 && rss_kb >= (9 * MIB) << 10,
         "{pss_kb} {rss_kb}"
     );
     // Pages of libraries are shared with whatever else runs.
@@ -105,7 +105,7 @@ fn shared_memory_is_counted_once() {
         "{pss_kb}: {summary}"
     );
     assert!(
-        summary["peak_mem_rss_kb"].as_u64() >= Some(9 * MIB << 10),
+        summary["peak_mem_rss_kb"].as_u64() >= Some((9 * MIB) << 10),
         "{summary}"
     );
 }

@@ -131,7 +131,6 @@ fn no_average_is_shown_of_a_command_that_ended_unseen() {
             wait_until("it has ended", || has_ended(command));
             two_hundred_ms_of_cpu();
         });
-        assert!(summary["total_time_secs"].as_f64() > Some(0.0), "{summary}");
         assert!(summary.get("avg_cpu_usage").is_none(), "{summary}");
         let syscalls = &summary["ebpf"]["syscalls"];
         if let Some(analysis) = syscalls["analysis"].as_object() {
