@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::kernel::Kernel;
 use super::{limits, machine};
+use crate::sys::clock;
 use crate::sys::page;
 use crate::sys::root::Root;
 use gathered::{Gathered, Read, line, named, number, of_fact, read};
@@ -65,7 +66,10 @@ fn system(root: &Root, to: &mut Gathered) {
         let stat = KernelStats::from_buf_read(text.as_bytes(), &UNUSED).ok()?;
         Some(stat.btime).filter(|seconds| *seconds > 0)
     });
-    to.put("boot_time_secs", boot);
+    let unshifted = Some(root)
+        .filter(|root| root.is_live())
+        .and_then(|_| clock::booted_at_secs());
+    to.put("boot_time_secs", unshifted.map_or(boot, Ok));
 }
 
 /// The kernel's, which before Linux 6.1 is in no file: there that of denet, which runs on it.

@@ -15,8 +15,7 @@ pub(crate) struct Machine {
     pub(crate) cpus_online: Fact<u32>,
     /// What the kernel reads time from: `tsc` is fast, `hpet` and `acpi_pm` are not.
     pub(crate) clocksource: Fact<String>,
-    /// How far `CLOCK_BOOTTIME` is ahead of `CLOCK_MONOTONIC` in nanoseconds; only the running kernel
-    /// can tell.
+    /// How long the machine was suspended, in nanoseconds; only the running kernel can tell.
     pub(crate) suspended_ns: Fact<i64>,
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct Ended {
     /// How it ended.
     pub(crate) exit: Option<Exit>,
     /// `CLOCK_BOOTTIME` of its start, in ticks.
-    pub(crate) start_ticks: Option<u64>,
+    pub(crate) start_ticks: Option<i64>,
 }
 
 /// Ends that were noticed.
@@ -64,7 +64,7 @@ impl Ends {
 }
 
 /// Name and start of a process that has ended, while its parent did not wait for it.
-pub(crate) fn last_words(pid: u32) -> Option<(String, u64)> {
+pub(crate) fn last_words(pid: u32) -> Option<(String, i64)> {
     let stat = source::stat_of(pid).ok()?;
     Some((stat.command, stat.start_ticks))
 }

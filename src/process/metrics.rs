@@ -59,13 +59,13 @@ pub(crate) fn of_process(
     baseline: &Used,
     io: Option<Io>,
     usage: Option<f64>,
-    since_boot_ns: Option<u64>,
+    since_boot_ns: Option<i64>,
     ticks_ns: u64,
     page_kb: u64,
 ) -> Metrics {
     let stat = &look.raw.stat;
     let uptime =
-        since_boot_ns.map(|now| now.saturating_sub(stat.start_ticks * ticks_ns) as f64 / 1e9);
+        since_boot_ns.map(|now| (now - stat.start_ticks * ticks_ns as i64).max(0) as f64 / 1e9);
     let io = |field: fn(&Io) -> u64| io.as_ref().map(field);
     Metrics {
         cpu_usage: usage,

@@ -127,7 +127,7 @@ pub(crate) struct Sampler {
     ticks_ns: u64,
     page_kb: u64,
     // Who started earlier was there before denet began to look.
-    began_ticks: u64,
+    began_ticks: i64,
     unread_io: HashMap<u32, io::ErrorKind>,
     context: SystemContext,
     busiest: Busiest,
@@ -178,7 +178,7 @@ impl Sampler {
             descriptors_left: processes::raise_open_files().saturating_sub(SPARE_DESCRIPTORS),
             ticks_ns,
             page_kb: page::size()? / 1024,
-            began_ticks: clock::since_boot_ns()? / ticks_ns,
+            began_ticks: clock::since_boot_ns()? / ticks_ns as i64,
             unread_io: HashMap::new(),
             context,
             busiest: Busiest::default(),

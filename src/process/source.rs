@@ -39,7 +39,7 @@ pub(crate) enum IoOf {
 pub(crate) struct Source {
     pid: u32,
     io_of: IoOf,
-    start_ticks: u64,
+    start_ticks: i64,
     stat: Option<File>,
     statm: Option<File>,
     io: Option<File>,

@@ -27,8 +27,9 @@ pub(crate) struct Stat {
     pub(crate) ticks: Ticks,
     /// Threads, a leader that ended before the others among them.
     pub(crate) threads: u64,
-    /// When it started, in ticks since boot: with the id, its identity.
-    pub(crate) start_ticks: u64,
+    /// When it started, in ticks since boot: with the id, its identity. Below 0 where the reader's time namespace
+    /// shows the machine as started later.
+    pub(crate) start_ticks: i64,
     /// Address space in bytes.
     pub(crate) virtual_bytes: u64,
     /// Resident memory in pages.
@@ -107,7 +108,7 @@ impl Stat {
                 system: number(17)?,
             },
             threads: number(20)?,
-            start_ticks: number(22)?,
+            start_ticks: signed_ticks(number(22)?),
             virtual_bytes: number(23)?,
             // Signed, and below zero for moments on some kernels.
             resident_pages: fields.get(21)?.parse::<i64>().ok()?.max(0) as u64,
@@ -115,6 +116,13 @@ impl Stat {
             exit_status: number(52).unwrap_or(0) as i32,
         })
     }
+}
+
+/// The kernel divides nanoseconds below 0 as if they were unsigned (`nsec_to_clock_t`).
+fn signed_ticks(ticks: u64) -> i64 {
+    // USER_HZ is 100 on every architecture that denet runs on.
+    const NS: u64 = 10_000_000;
+    (ticks.wrapping_mul(NS) as i64).div_euclid(NS as i64)
 }
 
 /// `/proc/PID/io`: of the process, its ended threads and its ended children that it waited for.
@@ -226,6 +234,9 @@ mod tests {
         assert_eq!((stat.major_faults, stat.children_major_faults), (4, 50));
         assert_eq!((stat.ticks.sum(), stat.children_ticks.sum()), (15, 100));
         assert_eq!((stat.threads, stat.start_ticks, stat.cpu), (3, 5000, 1));
+        // 7 s before the start of a time namespace, less a tick that the division loses.
+        let before = LINE.replace(" 5000 ", " 1844674406670 ");
+        assert_eq!(Stat::parse(before.as_bytes()).unwrap().start_ticks, -701);
         assert_eq!((stat.virtual_bytes, stat.resident_pages), (8_192_000, 512));
         assert_eq!(stat.exit_status, 256);
         assert!(!stat.is_kernel_thread() && !stat.has_ended());
@@ -277,7 +288,7 @@ mod tests {
                 theirs.cutime + theirs.cstime
             );
             assert_eq!(
-                (ours.threads as i64, ours.start_ticks),
+                (ours.threads as i64, ours.start_ticks as u64),
                 (theirs.num_threads, theirs.starttime)
             );
             assert_eq!(

@@ -8,6 +8,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::Pid;
 use rustix::thread::{MembarrierCommand, membarrier};
 
+use super::clock;
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -164,7 +166,7 @@ fn usage_of(usage: &libc::rusage) -> Usage {
     }
 }
 
-/// `CLOCK_MONOTONIC` in nanoseconds, the clock of the eBPF side.
+/// `CLOCK_MONOTONIC` in nanoseconds, as the kernel itself and so the eBPF side counts, in any time namespace.
 pub fn monotonic_ns() -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
@@ -172,7 +174,8 @@ pub fn monotonic_ns() -> u64 {
     };
     // SAFETY: a live place; the clock exists on every Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    let here = now.tv_sec * 1_000_000_000 + now.tv_nsec;
+    (here - clock::added().monotonic_ns) as u64
 }
 
 /// A system call that does next to nothing.

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::account;
 
-/// What is to be added to `CLOCK_MONOTONIC` for the time since 1970.
+/// What is to be added to the kernel's `CLOCK_MONOTONIC` for the time since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Epoch {
     offset_ns: i128,

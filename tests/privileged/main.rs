@@ -23,6 +23,7 @@ mod smoke;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod time_namespace;
 mod trace;
 mod trace_args;
 mod usage;

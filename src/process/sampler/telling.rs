@@ -40,9 +40,10 @@ impl Sampler {
         self.ends.noticed(exited);
     }
 
-    pub(super) fn lifetime_ms(&self, start_ticks: u64) -> Option<f64> {
+    pub(super) fn lifetime_ms(&self, start_ticks: i64) -> Option<f64> {
         let since_boot = clock::since_boot_ns().ok()?;
-        Some(since_boot.saturating_sub(start_ticks * self.ticks_ns) as f64 / 1e6)
+        let lived_ns = since_boot - start_ticks * self.ticks_ns as i64;
+        Some(lived_ns.max(0) as f64 / 1e6)
     }
 
     pub(super) fn tree(&mut self, ts_ms: u64) -> Tree {
