@@ -17,7 +17,7 @@ pub(crate) fn run(options: Options, output: &Output) -> u8 {
 
 fn title(subject: &Subject) -> Vec<OsString> {
     match (subject.pid, subject.command.is_empty()) {
-        (None, _) => vec![subject.title.clone().into()],
+        (None, _) => vec![subject.title.to_string().into()],
         (Some(pid), true) => vec![format!("{pid} [{}]", subject.title).into()],
         (Some(pid), false) => {
             let pid = OsString::from(pid.to_string());

@@ -75,7 +75,7 @@ pub(super) fn observed<'a>(
         pid: subject.pid,
         command: &subject.command,
         executable: subject.executable.as_deref(),
-        attached: Some(subject.title.as_str()).filter(|_| subject.pid.is_none()),
+        attached: Some(&subject.title).filter(|_| subject.pid.is_none()),
         t0_ms: now_ms(),
         absent: session.absent(),
         ebpf: mode.map(|mode| EbpfMetadata {

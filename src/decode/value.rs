@@ -7,6 +7,7 @@ use serde_json::{Map, json};
 
 use super::quote::{bracketed, escaped, quoted};
 use crate::output::escape::is_harmless;
+use crate::output::exact::Text;
 
 /// What an argument or a field of it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +117,8 @@ impl Value {
 
     /// For machines: numbers as numbers, strings as strings, structures as objects, what points
     /// nowhere as null. Text that is not UTF-8, or has characters that are not harmless and not
-    /// escaped by JSON, is an object of its `escaped` form; one that was cut says `cut`.
+    /// escaped by JSON, is an object of its `escaped` form, with `escaped_bytes_b64` if it is not UTF-8; one that
+    /// was cut has `cut`.
     pub(crate) fn json(&self) -> serde_json::Value {
         match self {
             Self::Int(number) => json!(number),
@@ -166,13 +168,20 @@ pub(crate) fn plain(bytes: &[u8]) -> Option<&str> {
     text.chars().all(shows).then_some(text)
 }
 
-fn text_json(bytes: &[u8], cut: bool) -> serde_json::Value {
-    match (plain(bytes), cut) {
-        (Some(text), false) => json!(text),
-        (Some(text), true) => json!({"text": text, "cut": true}),
-        (None, false) => json!({"escaped": escaped(bytes, b"")}),
-        (None, true) => json!({"escaped": escaped(bytes, b""), "cut": true}),
+pub(crate) fn text_json(bytes: &[u8], cut: bool) -> serde_json::Value {
+    let mut value = match plain(bytes) {
+        Some(text) if !cut => return json!(text),
+        Some(text) => json!({"text": text}),
+        None => json!({"escaped": escaped(bytes, b"")}),
+    };
+    // As beside other readable forms that do not show which bytes they are of.
+    if let Some(bytes) = Text::from(bytes).bytes_b64() {
+        value["escaped_bytes_b64"] = bytes.into();
     }
+    if cut {
+        value["cut"] = true.into();
+    }
+    value
 }
 
 impl Display for Value {
@@ -276,7 +285,7 @@ mod tests {
         assert_eq!(text(b"a\x1b", false), json!("a\u{1b}"));
         assert_eq!(
             text(b"\xff", true),
-            json!({"escaped": "\\377", "cut": true})
+            json!({"escaped": "\\377", "escaped_bytes_b64": "/w==", "cut": true})
         );
         assert_eq!(
             ["\u{7f}", "\u{9b}m", "\u{202e}"].map(|steering| text(steering.as_bytes(), false)),

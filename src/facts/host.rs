@@ -17,7 +17,7 @@ use super::{limits, machine};
 use crate::sys::clock;
 use crate::sys::page;
 use crate::sys::root::Root;
-use gathered::{Gathered, Read, line, named, number, of_fact, read};
+use gathered::{Gathered, Read, line, named, number, of_fact, read, read_line};
 
 /// What procfs-core makes of CPU times, which are not used here.
 const UNUSED: ExplicitSystemInfo = ExplicitSystemInfo {
@@ -46,7 +46,7 @@ pub fn env_record(root: &Root) -> Value {
 
 fn system(root: &Root, to: &mut Gathered) {
     let kernel = |name: &str| format!("/proc/sys/kernel/{name}");
-    to.put("hostname", read(root, &kernel("hostname"), line));
+    to.put_text("hostname", read_line(root, &kernel("hostname")));
     to.put("kernel_release", read(root, &kernel("osrelease"), line));
     to.put("kernel_version", read(root, &kernel("version"), line));
     to.put("architecture", architecture(root, &kernel("arch")));

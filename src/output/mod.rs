@@ -4,6 +4,7 @@ pub(crate) mod colour;
 pub(crate) mod complaint;
 mod destination;
 pub mod escape;
+pub mod exact;
 pub(crate) mod layout;
 pub(crate) mod page;
 pub(crate) mod records;

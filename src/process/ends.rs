@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::model::Exited;
 use super::source;
+use crate::output::exact::Text;
 use crate::sys::account::Exit;
 
 /// Who ended, and what denet knows of it beside `/proc`.
@@ -11,7 +12,7 @@ use crate::sys::account::Exit;
 pub(crate) struct Ended {
     pub pid: u32,
     /// Its name, if it was read in time.
-    pub(crate) command: Option<String>,
+    pub(crate) command: Option<Text>,
     /// How it ended.
     pub(crate) exit: Option<Exit>,
     /// `CLOCK_BOOTTIME` of its start, in ticks.
@@ -64,7 +65,7 @@ impl Ends {
 }
 
 /// Name and start of a process that has ended, while its parent did not wait for it.
-pub(crate) fn last_words(pid: u32) -> Option<(String, i64)> {
+pub(crate) fn last_words(pid: u32) -> Option<(Text, i64)> {
     let stat = source::stat_of(pid).ok()?;
     Some((stat.command, stat.start_ticks))
 }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::output::exact::{self, Text};
 use crate::sys::account::Exit;
 
 /// What one process uses, or all of them together.
@@ -100,13 +101,13 @@ pub struct Counters {
 }
 
 /// A thread, with `--threads`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Thread {
     /// Thread id.
     pub tid: u32,
     /// Its name.
-    pub name: String,
+    #[serde(flatten, serialize_with = "exact::name")]
+    pub name: Text,
     /// Percent of one core since the sample before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_usage: Option<f64>,
@@ -116,29 +117,30 @@ pub struct Thread {
 }
 
 /// One process in a record.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Member {
     /// Process id.
     pub pid: u32,
     /// Name of its main thread.
-    pub command: String,
+    #[serde(flatten, serialize_with = "exact::command")]
+    pub command: Text,
     /// What it uses.
     pub metrics: Metrics,
     /// Syscalls so far, where they are counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub syscalls: Option<u64>,
     /// Its threads, with `--threads`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub threads: Vec<Thread>,
 }
 
 /// All processes of a tree at one moment: the record `tree`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Tree {
     /// Milliseconds since 1970.
     pub ts_ms: u64,
     /// The command, or the process attached to; absent once it has ended, and where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Member>,
     /// Its descendants, oldest first.
     pub children: Vec<Member>,
@@ -147,7 +149,7 @@ pub struct Tree {
 }
 
 /// A tree's sum.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Aggregated {
     /// What all of them use.
     #[serde(flatten)]
@@ -155,27 +157,28 @@ pub struct Aggregated {
     /// Processes that live.
     pub process_count: u64,
     /// Syscalls since the start, where they are counted: as `ebpf` in the summary, without `processes`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ebpf: Option<serde_json::Value>,
 }
 
 /// A process that ended: the record `exit`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Exited {
     /// Milliseconds since 1970 at its end, or when that was noticed.
     pub ts_ms: u64,
     /// Process id.
     pub pid: u32,
     /// Name of its main thread.
-    pub command: String,
+    #[serde(flatten, serialize_with = "exact::command")]
+    pub command: Text,
     /// What it exited with; absent where only its parent learns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
     /// The signal that killed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
     /// Milliseconds it lived, where its start is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lifetime_ms: Option<f64>,
 }
 

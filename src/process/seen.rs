@@ -4,13 +4,14 @@ use std::fs;
 use std::io;
 
 use super::source;
+use crate::output::exact::Text;
 use crate::sys::processes;
 
 /// Who is watched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subject {
     /// In words.
-    pub(crate) title: String,
+    pub(crate) title: Text,
     /// Process id, where it is one process.
     pub(crate) pid: Option<u32>,
     /// Its command line.
@@ -21,7 +22,7 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// Something that is not one process.
-    pub(crate) fn of(title: String) -> Self {
+    pub(crate) fn of(title: Text) -> Self {
         Self {
             title,
             ..Self::default()

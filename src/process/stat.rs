@@ -1,12 +1,14 @@
 //! What the files of `/proc/PID` say, parsed. Pure.
 
+use crate::output::exact::Text;
+
 /// `/proc/PID/stat` or `/proc/PID/task/TID/stat`: what denet takes of it (proc_pid_stat(5)).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stat {
     /// Process (or thread) id.
     pub(crate) pid: u32,
     /// Its name: any bytes but NUL, spaces, parentheses and newlines among them.
-    pub(crate) command: String,
+    pub(crate) command: Text,
     /// `R`, `S`, … `Z` for one that has ended and waits for its parent to ask.
     pub(crate) state: char,
     /// Its parent.
@@ -77,7 +79,7 @@ impl Stat {
         // pid (comm) state …: the name may hold anything, so it ends at the last parenthesis.
         let opens = bytes.iter().position(|byte| *byte == b'(')?;
         let closes = bytes.iter().rposition(|byte| *byte == b')')?;
-        let command = String::from_utf8_lossy(bytes.get(opens + 1..closes)?).into_owned();
+        let command = bytes.get(opens + 1..closes)?.into();
         let pid = text(bytes.get(..opens)?)?.trim().parse().ok()?;
         let rest = text(bytes.get(closes + 1..)?)?;
         // From here on the third field of the manual page is the first.
@@ -228,7 +230,7 @@ mod tests {
     #[test]
     fn names_may_hold_anything() {
         let stat = Stat::parse(LINE.as_bytes()).unwrap();
-        assert_eq!(stat.command, "a) b (c\n");
+        assert_eq!(&*stat.command, "a) b (c\n");
         assert_eq!((stat.pid, stat.parent, stat.state), (4242, 17, 'S'));
         assert_eq!((stat.minor_faults, stat.children_minor_faults), (120, 3000));
         assert_eq!((stat.major_faults, stat.children_major_faults), (4, 50));
@@ -268,7 +270,7 @@ mod tests {
                 process::Stat::from_read(&*bytes).unwrap(),
             );
             let state = theirs.state;
-            assert_eq!((ours.command, ours.state), (theirs.comm, state));
+            assert_eq!((&*ours.command, ours.state), (&*theirs.comm, state));
             assert_eq!(
                 (ours.pid as i32, ours.parent as i32),
                 (theirs.pid, theirs.ppid)

@@ -2,6 +2,7 @@
 
 use super::ledger::Used;
 use super::model::Metrics;
+use crate::output::exact::Text;
 
 /// What the whole time has come to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,7 +38,7 @@ pub(crate) struct Sums {
     /// Those that used most CPU time, the first one most.
     pub(crate) busiest: Vec<Busy>,
     /// Those that lived in the end, the first one first.
-    pub(crate) still_running: Vec<(u32, String)>,
+    pub(crate) still_running: Vec<(u32, Text)>,
 }
 
 /// A process and its part in all.
@@ -45,13 +46,13 @@ pub(crate) struct Sums {
 pub(crate) struct Busy {
     pub(crate) pid: u32,
     /// Name of its main thread, as last seen.
-    pub(crate) command: String,
+    pub(crate) command: Text,
     /// CPU time that it was seen to use.
     pub(crate) cpu_ns: u64,
     /// Most resident memory that was seen; `None` of whom nothing was seen but the end.
     pub(crate) peak_resident_kb: Option<u64>,
     /// Its threads by CPU time, with `--threads`.
-    pub(crate) threads: Vec<(u32, String, u64)>,
+    pub(crate) threads: Vec<(u32, Text, u64)>,
 }
 
 /// How many of the busiest are remembered.

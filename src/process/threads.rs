@@ -6,6 +6,7 @@ use std::fs;
 use super::metrics;
 use super::model::Thread;
 use super::stat;
+use crate::output::exact::Text;
 
 /// The threads of one process, those that ended included.
 #[derive(Debug, Default)]
@@ -16,7 +17,7 @@ pub(crate) struct Threads {
 
 #[derive(Debug)]
 struct Seen {
-    name: String,
+    name: Text,
     first_ns: u64,
     cpu_ns: u64,
     usage: Option<f64>,
@@ -48,7 +49,7 @@ impl Threads {
             };
             let name = read("comm").unwrap_or_default();
             let seen = self.seen.entry(tid).or_insert_with(|| Seen {
-                name: String::new(),
+                name: Text::default(),
                 // A thread that is new since the last look did all its work since.
                 first_ns: if since.is_some() { 0 } else { cpu_ns },
                 cpu_ns: if since.is_some() { 0 } else { cpu_ns },
@@ -59,8 +60,7 @@ impl Threads {
             seen.usage = since.map(|since| metrics::usage(worked, now_ns.saturating_sub(since)));
             seen.cpu_ns = cpu_ns;
             seen.lives = true;
-            seen.name =
-                String::from_utf8_lossy(name.strip_suffix(b"\n").unwrap_or(&name)).into_owned();
+            seen.name = name.strip_suffix(b"\n").unwrap_or(&name).into();
         }
         if self.seen.len() > REMEMBERED {
             self.seen.retain(|_, seen| seen.lives);
@@ -83,7 +83,7 @@ impl Threads {
     }
 
     /// Id, name and CPU time of each, most first.
-    pub(crate) fn busiest(&self) -> Vec<(u32, String, u64)> {
+    pub(crate) fn busiest(&self) -> Vec<(u32, Text, u64)> {
         let mut all: Vec<_> = self
             .seen
             .iter()

@@ -209,7 +209,7 @@ mod tests {
         let process = |pid, calls: &[(Call, u64)]| Process {
             pid,
             start_ns: 1,
-            command: String::new(),
+            command: "".into(),
             private: false,
             running: false,
             calls: calls.to_vec(),

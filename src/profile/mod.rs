@@ -34,6 +34,7 @@ use std::path::PathBuf;
 
 use crate::checks::finding::Finding;
 use crate::decode::syscalls::Call;
+use crate::output::exact::Text;
 use crate::sys::account::Exit;
 use crate::sys::gate::GateError;
 
@@ -60,7 +61,7 @@ impl Default for Limits {
 pub(crate) struct EndedProcess {
     /// Process id in the initial pid namespace.
     pub(crate) pid: u32,
-    pub(crate) command: String,
+    pub(crate) command: Text,
     /// `CLOCK_MONOTONIC`.
     pub(crate) start_ns: u64,
     pub(crate) end_ns: u64,

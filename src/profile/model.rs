@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::stops::Stop;
 use crate::checks::finding::Finding;
 use crate::decode::syscalls::{Call, Category};
+use crate::output::exact::Text;
 use crate::process::sums::Sums;
 use crate::sys::account::Exit;
 
@@ -17,7 +18,7 @@ pub(crate) struct Process {
     /// `CLOCK_MONOTONIC` of its start: tells processes of the same id apart.
     pub(crate) start_ns: u64,
     /// Name of its main thread, as last seen.
-    pub(crate) command: String,
+    pub(crate) command: Text,
     /// It had not ended when the profile did.
     pub(crate) running: bool,
     /// The user may not trace it, for example after it executed a setuid file: its memory was not read.
@@ -294,19 +295,17 @@ impl Run {
     }
 
     /// Who lived in the end: the command's descendants as they were followed, else as the last look saw.
-    pub(crate) fn still_running(&self) -> Vec<(u32, &str)> {
+    pub(crate) fn still_running(&self) -> Vec<(u32, &Text)> {
         match &self.syscalls {
             Some(profile) => {
                 let running = profile.still_running();
                 running
-                    .map(|process| (process.pid, process.command.as_str()))
+                    .map(|process| (process.pid, &process.command))
                     .collect()
             }
             None => {
                 let running = self.sums.still_running.iter();
-                running
-                    .map(|(pid, command)| (*pid, command.as_str()))
-                    .collect()
+                running.map(|(pid, command)| (*pid, command)).collect()
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Starts a command in stopped state, or finds running processes, and attaches to them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use super::follow::{Follower, Stream};
 use super::observed::{Root, has_ended};
 use super::options::{Ebpf, Options, SessionError};
 use crate::checks::finding::Finding;
+use crate::output::exact::Text;
 use crate::process::cgroup;
 use crate::process::inherited::Inherited;
 use crate::process::program;
@@ -70,7 +71,7 @@ pub(super) fn open_command(
     }
     Ok(Opened {
         subject: Subject {
-            title: String::new(),
+            title: Text::default(),
             pid: Some(pid),
             command: command.to_vec(),
             executable: Some(executable.clone()),
@@ -147,10 +148,12 @@ fn find(options: &Options) -> Result<(Subject, Root), SessionError> {
                 None => Root::Members(folder.clone()),
                 Some(_) => Root::None,
             };
-            Ok((Subject::of(format!("cgroup {}", folder.display())), root))
+            let title = [OsStr::new("cgroup "), folder.as_os_str()].into_iter();
+            let title: OsString = title.collect();
+            Ok((Subject::of(title.as_os_str().into()), root))
         }
         Selection::Machine | Selection::Command(_) => {
-            Ok((Subject::of("the whole machine".to_owned()), Root::None))
+            Ok((Subject::of("the whole machine".into()), Root::None))
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::bpf::abi::{
     SpillKey, Task,
 };
 use crate::decode::syscalls::{Abi, Call};
+use crate::output::exact::Text;
 use crate::sys::account::{self, Exit};
 
 /// tgid and start: a process id may be used again.
@@ -16,7 +17,7 @@ type Identity = (u32, u64);
 
 #[derive(Debug, Default)]
 struct Entry {
-    command: String,
+    command: Text,
     // Of the task the name is from: the main thread's last word wins.
     named_by_leader: bool,
     running: bool,
@@ -189,12 +190,12 @@ pub(crate) fn read_cell(cell: u64) -> (Call, u64) {
     (Call { abi, nr }, cell >> CELL_KEY_BITS)
 }
 
-fn name_of(comm: &[u8]) -> String {
+fn name_of(comm: &[u8]) -> Text {
     let end = comm
         .iter()
         .position(|byte| *byte == 0)
         .unwrap_or(comm.len());
-    String::from_utf8_lossy(&comm[..end]).into_owned()
+    comm[..end].into()
 }
 
 /// Most intervals that hold one common moment; an end and a start at the same moment do not meet.
@@ -265,7 +266,7 @@ mod tests {
             unreachable!("one process")
         };
         assert_eq!(
-            (process.pid, process.command.as_str(), process.running),
+            (process.pid, &*process.command, process.running),
             (7, "main", false)
         );
         let compat = Call {

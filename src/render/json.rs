@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::checks::finding::Finding;
 use crate::decode::syscalls::Category;
 use crate::facts::scope::Scope;
+use crate::output::exact::{Text, put, put_list};
 use crate::output::schema::SCHEMA;
 use crate::process::model::{Exited, Metrics, Tree};
 use crate::process::sums::Busy;
@@ -28,7 +29,7 @@ pub(crate) struct Metadata<'a> {
     /// The file behind it, where that may be known.
     pub(crate) executable: Option<&'a Path>,
     /// The cgroup, or the machine, that was attached to.
-    pub(crate) attached: Option<&'a str>,
+    pub(crate) attached: Option<&'a Text>,
     /// When denet began to look, in milliseconds since 1970.
     pub(crate) t0_ms: u64,
     /// What cannot be measured, and why.
@@ -57,8 +58,8 @@ pub(crate) fn metadata(metadata: &Metadata<'_>) -> Value {
         "schema": SCHEMA,
         "tool": {"name": "denet", "version": env!("CARGO_PKG_VERSION")},
         "pid": metadata.pid,
-        "cmd": metadata.command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>(),
-        "executable": metadata.executable.map(Path::to_string_lossy),
+        "cmd": null,
+        "executable": null,
         "t0_ms": metadata.t0_ms,
         "capabilities": {
             "syscalls": metadata.ebpf.as_ref().is_some_and(|ebpf| ebpf.backend.is_some()),
@@ -68,8 +69,16 @@ pub(crate) fn metadata(metadata: &Metadata<'_>) -> Value {
         },
         "absent": metadata.absent,
     });
+    put_list(
+        &mut line,
+        "cmd",
+        metadata.command.iter().map(OsString::as_os_str),
+    );
+    if let Some(executable) = metadata.executable {
+        put(&mut line, "executable", executable.as_os_str());
+    }
     if let Some(attached) = metadata.attached {
-        line["attached"] = attached.into();
+        put(&mut line, "attached", attached.clone());
     }
     if let Some(ebpf) = &metadata.ebpf {
         let backend = ebpf.backend.map(|backend| {
@@ -131,7 +140,7 @@ pub(crate) fn sample(tree: &Tree) -> Value {
         ..parent.metrics.clone()
     };
     line["pid"] = parent.pid.into();
-    line["command"] = parent.command.as_str().into();
+    put(&mut line, "command", parent.command.clone());
     for (name, value) in tagged("sample", &metrics).as_object().into_iter().flatten() {
         line[name] = value.clone();
     }
@@ -223,7 +232,7 @@ pub(crate) fn summary(run: &Run, top: usize) -> Value {
     let running = run.still_running();
     line["still_running"] = running
         .iter()
-        .map(|(pid, command)| json!({"pid": pid, "command": command}))
+        .map(|(pid, command)| named(json!({"pid": pid}), "command", command))
         .collect();
     if let Some(profile) = &run.syscalls {
         line["ebpf"] = ebpf(profile, top);
@@ -234,17 +243,24 @@ pub(crate) fn summary(run: &Run, top: usize) -> Value {
     line
 }
 
+/// A record with one more string.
+fn named(mut record: Value, name: &str, text: &Text) -> Value {
+    put(&mut record, name, text.clone());
+    record
+}
+
 fn busy(busy: &Busy) -> Value {
-    let mut line = json!({
-        "pid": busy.pid,
-        "command": busy.command,
-        "cpu_secs": busy.cpu_ns as f64 / 1e9,
-    });
+    let mut line = named(json!({"pid": busy.pid}), "command", &busy.command);
+    line["cpu_secs"] = (busy.cpu_ns as f64 / 1e9).into();
     if let Some(peak) = busy.peak_resident_kb {
         line["peak_mem_rss_kb"] = peak.into();
     }
     if !busy.threads.is_empty() {
-        let thread = |(tid, name, cpu_ns): &(u32, String, u64)| json!({"tid": tid, "name": name, "cpu_secs": *cpu_ns as f64 / 1e9});
+        let thread = |(tid, name, cpu_ns): &(u32, Text, u64)| {
+            let mut thread = named(json!({"tid": tid}), "name", name);
+            thread["cpu_secs"] = (*cpu_ns as f64 / 1e9).into();
+            thread
+        };
         line["threads"] = busy.threads.iter().map(thread).collect();
     }
     line
@@ -344,10 +360,11 @@ fn process(process: &Process, top: usize) -> Value {
     calls.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
     let mut line = json!({
         "pid": process.pid,
-        "command": process.command,
+        "command": null,
         "total": process.total(),
         "top_syscalls": first(&calls, top).collect::<Vec<_>>(),
     });
+    put(&mut line, "command", process.command.clone());
     if process.private {
         line["private"] = true.into();
     }

@@ -20,6 +20,8 @@ pub(crate) struct Recording {
     pub(crate) command: Vec<String>,
     /// The cgroup, or the machine, that was attached to.
     pub(crate) attached: Option<String>,
+    /// The exact bytes of `cmd` and `attached`, as recorded.
+    pub(crate) exact: Vec<(&'static str, Value)>,
     /// When denet began to look, in milliseconds since 1970.
     pub(crate) t0_ms: Option<u64>,
 }
@@ -103,6 +105,10 @@ fn metadata(value: &Value) -> Result<Recording, StatsError> {
         pid: value["pid"].as_u64(),
         command: words.map_or_else(Vec::new, |words| words.iter().filter_map(text).collect()),
         attached: text(&value["attached"]),
+        exact: ["cmd_bytes_b64", "attached_bytes_b64"]
+            .into_iter()
+            .filter_map(|name| Some((name, value.get(name)?.clone())))
+            .collect(),
         t0_ms: value["t0_ms"].as_u64().filter(|ms| *ms <= MOST_MS),
     })
 }

@@ -233,10 +233,13 @@ pub(crate) fn in_initial_pid_namespace() -> bool {
 
 /// Name of a live process by its id in the initial pid namespace; `None` once it is gone, and where
 /// this process does not see that namespace.
-pub(crate) fn command_of(pid: u32) -> Option<String> {
+pub(crate) fn command_of(pid: u32) -> Option<Vec<u8>> {
     if !in_initial_pid_namespace() {
         return None;
     }
-    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(String::from_utf8_lossy(&name).trim_end().to_owned())
+    let mut name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    if name.ends_with(b"\n") {
+        name.pop();
+    }
+    Some(name)
 }

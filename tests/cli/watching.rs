@@ -222,3 +222,32 @@ fn a_record_of_the_machine_comes_first_if_asked_for() {
     let records = records(&stdout(&done));
     assert_eq!(kinds(&records)[..2], ["metadata", "env"], "{records:?}");
 }
+
+#[test]
+fn names_that_are_not_utf8_are_exact() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let scratch = Scratch::new();
+    let program = scratch.0.join(std::ffi::OsStr::from_bytes(b"\xff"));
+    std::os::unix::fs::symlink("/bin/true", &program).expect("our own folder");
+    let mut command = denet(["--quiet", "--json", "run", "--"]);
+    command.arg(&program).arg("plain");
+    let done = output(command.arg(std::ffi::OsStr::from_bytes(b"\xfe")));
+    let records = records(&stdout(&done));
+    let exact = &records[0]["cmd_bytes_b64"];
+    assert!(exact[0].is_string(), "{exact}");
+    assert_eq!([&exact[1], &exact[2]], [&Value::Null, &"/g==".into()]);
+    assert_eq!(records[0]["cmd"][2], "\u{fffd}");
+    let exit = records.iter().find(|record| record["kind"] == "exit");
+    let exit = exit.unwrap_or_else(|| panic!("{records:?}"));
+    assert_eq!(
+        (&exit["command"], &exit["command_bytes_b64"]),
+        (&"\u{fffd}".into(), &"/w==".into())
+    );
+    // The summary of the recording has them too, and finds nothing odd in them.
+    let file = scratch.path("recording");
+    std::fs::write(&file, &done.stdout).expect("our own folder");
+    let stats = output(denet(["stats", "--json"]).arg(&file));
+    let stats: Value = serde_json::from_str(&stdout(&stats)).expect("JSON");
+    assert_eq!(stats["recording"]["cmd_bytes_b64"], *exact);
+    assert_eq!(stats["odd"]["none"], true, "{stats}");
+}

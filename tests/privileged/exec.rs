@@ -76,6 +76,34 @@ fn many() -> u64 {
 }
 
 #[test]
+fn bytes_that_are_not_utf8_are_exact() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    need_root();
+    let scratch = Scratch::new();
+    let program = scratch.0.join(OsStr::from_bytes(b"\xff"));
+    std::os::unix::fs::symlink("/bin/true", &program).expect("our own folder");
+    let arguments = [OsStr::from_bytes(b"\xfe"), OsStr::new("plain")];
+    let mut command = monitor(&["--"]);
+    let (executed, _) = watch(command.arg(&program).args(arguments));
+    let exec = executed.first().expect("an execution");
+    let exact = &exec["argv_bytes_b64"];
+    assert!(exec["path_bytes_b64"].is_string() && exact[0].is_string());
+    assert_eq!([&exact[1], &exact[2]], [&"/g==".into(), &Value::Null]);
+    assert_eq!(exec["command_after_bytes_b64"], "/w==");
+    assert_eq!(exec.get("command_bytes_b64"), None);
+    let mut traced = denet(["--json", "trace", "--"]);
+    let traced = records(&stdout(&output(traced.arg(&program).args(arguments))));
+    let first = traced.iter().find(|record| record["name"] == "execve");
+    let words = &first.expect("a call")["args"][1]["decoded"];
+    assert_eq!(words[1]["escaped_bytes_b64"], "/g==", "{words}");
+    let mut counted = denet(["--json", "--enable-ebpf", "run", "--"]);
+    let counted = records(&stdout(&output(counted.arg(&program).args(arguments))));
+    let summary = counted.last().expect("a summary");
+    assert_eq!(summary["ebpf"]["processes"][0]["command_bytes_b64"], "/w==");
+}
+
+#[test]
 fn no_list_of_arguments_is_an_empty_one() {
     need_root();
     let (records, summary) = watch(

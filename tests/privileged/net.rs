@@ -3,7 +3,7 @@
 
 mod edges;
 mod ends;
-mod told;
+pub mod told;
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -88,7 +88,10 @@ fn unix_sockets_are_exact_to_the_byte_and_called_by_their_names() {
         its.map(|it| (number(&it["bytes_in"]), number(&it["bytes_out"])))
             .collect::<Vec<_>>()
     };
-    let hostile = json!({"path": "evil\u{1b}[31m\n\u{fffd}"});
+    let hostile = json!({
+        "path": "evil\u{1b}[31m\n\u{fffd}",
+        "path_bytes_b64": "ZXZpbBtbMzFtCv8="
+    });
     assert_eq!(with("remote", &hostile), [(0, 12345)]);
     assert_eq!(with("local", &hostile), [(12345, 0), (0, 0)]);
     let hidden = json!({"abstract": "hid\u{1b}[2Jden\u{0}x"});

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::super::fact::malformed;
 use crate::facts::Fact;
+use crate::output::exact::Text;
 use crate::sys::root::Root;
 
 /// A value, or why it is not known.
@@ -36,6 +37,15 @@ impl Gathered {
                 self.unread.insert(name.to_owned(), why.into());
             }
         }
+    }
+
+    /// A string that may not be UTF-8.
+    pub(super) fn put_text(&mut self, name: &str, value: Read<Text>) {
+        if let Ok(Some(bytes)) = value.as_ref().map(Text::bytes_b64) {
+            let beside = format!("{name}_bytes_b64");
+            self.known.insert(beside, bytes.into());
+        }
+        self.put(name, value.map(|text| text.to_string()));
     }
 
     /// The record: what is known, then what is not.
@@ -72,6 +82,16 @@ pub(super) fn read_if_there<T>(
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(named(path, &error)),
     }
+}
+
+/// The only line of a file.
+pub(super) fn read_line(root: &Root, path: &str) -> Read<Text> {
+    let bytes = root.read(path).map_err(|error| named(path, &error))?;
+    let text = Text::from(bytes.trim_ascii());
+    if text.is_empty() {
+        return Err(malformed(path, &text));
+    }
+    Ok(text)
 }
 
 /// A fact, which must be there.

@@ -9,6 +9,7 @@ use super::super::environment::Environment;
 use super::super::mounts::table;
 use super::gathered::{Gathered, Read, line, of_fact, read, read_if_there};
 use crate::facts::Fact;
+use crate::output::exact::Text;
 use crate::sys::mountinfo::Mount;
 use crate::sys::root::Root;
 
@@ -81,6 +82,19 @@ struct Controller {
     file_v2: &'static str,
 }
 
+/// The path of a membership, by its readable form.
+fn exact(root: &Root, readable: &str) -> Text {
+    let lines = root.read("/proc/self/cgroup").unwrap_or_default();
+    // number:controllers:path
+    let paths = lines
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.splitn(3, |byte| *byte == b':').nth(2));
+    paths
+        .map(Text::from)
+        .find(|text| **text == *readable)
+        .unwrap_or_else(|| readable.into())
+}
+
 fn cgroups(root: &Root, to: &mut Gathered) {
     let own = read(root, "/proc/self/cgroup", memberships);
     let mounts = of_fact("/proc/self/mountinfo", table(root));
@@ -93,7 +107,7 @@ fn cgroups(root: &Root, to: &mut Gathered) {
     let version = place
         .clone()
         .map(|own| if own.controllers.is_empty() { 2 } else { 1 });
-    to.put("cgroup_path", place.map(|own| own.pathname));
+    to.put_text("cgroup_path", place.map(|own| exact(root, &own.pathname)));
     to.put("cgroup_version", version);
     let limits = own.and_then(|own| Ok((own, mounts?)));
     let tightest = |controller: &Controller, parse: &dyn Fn(&Path, &str) -> Read<Option<f64>>| {

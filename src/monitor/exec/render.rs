@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::model::{By, Execution, Path};
 use crate::output::escape::escaped;
+use crate::output::exact::{Text, put, put_list};
 use crate::output::layout::{self, grouped, shortened};
 use crate::output::shell::quoted_bytes;
 use crate::sys::epoch::TimeOfDay;
@@ -86,12 +87,7 @@ pub(crate) fn errno_name(errno: i32) -> String {
 }
 
 /// One execution as a record.
-pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>) -> Value {
-    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let path = match &it.path {
-        Path::Given(path) | Path::Kernels(path) | Path::Cut(path) => Some(lossy(path)),
-        Path::Fault(_) | Path::Private => None,
-    };
+pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&Text>) -> Value {
     let mut record = json!({
         "kind": "exec",
         "ts_ms": since_1970.as_secs_f64() * 1e3,
@@ -101,13 +97,20 @@ pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>)
         "ppid": it.ppid,
         "uid": it.uid,
         "gid": it.gid,
-        "command": lossy(&it.command[0]),
-        "command_after": lossy(&it.command[1]),
-        "path": path,
-        "argv": it.args.iter().map(|argument| lossy(argument)).collect::<Vec<_>>(),
+        "command": null,
+        "command_after": null,
+        "path": null,
+        "argv": null,
         "errno": it.errno.map(errno_name),
         "duration_us": it.took.as_secs_f64() * 1e6,
     });
+    for (name, command) in ["command", "command_after"].into_iter().zip(&it.command) {
+        put(&mut record, name, &command[..]);
+    }
+    if let Path::Given(path) | Path::Kernels(path) | Path::Cut(path) = &it.path {
+        put(&mut record, "path", &path[..]);
+    }
+    put_list(&mut record, "argv", it.args.iter().map(Vec::as_slice));
     match &it.path {
         Path::Given(_) | Path::Private => {}
         Path::Cut(_) => record["path_truncated"] = true.into(),
@@ -139,7 +142,10 @@ pub(crate) fn record(it: &Execution, since_1970: Duration, cgroup: Option<&str>)
     }
     if it.cgroup != 0 {
         record["cgroup_id"] = it.cgroup.into();
-        record["cgroup"] = cgroup.into();
+        record["cgroup"] = Value::Null;
+        if let Some(cgroup) = cgroup {
+            put(&mut record, "cgroup", cgroup.clone());
+        }
     }
     record
 }
@@ -150,12 +156,14 @@ pub(crate) fn summary(by: &[By]) -> Value {
     let rows: Vec<_> = by
         .iter()
         .map(|by| {
-            json!({
+            let mut row = json!({
                 "uid": by.uid,
-                "command": String::from_utf8_lossy(&by.command),
+                "command": null,
                 "succeeded": by.succeeded,
                 "failed": by.failed,
-            })
+            });
+            put(&mut row, "command", &by.command[..]);
+            row
         })
         .collect();
     json!({
@@ -168,7 +176,7 @@ pub(crate) fn summary(by: &[By]) -> Value {
 /// How often each user executed each program.
 pub(crate) fn table(by: &[By], top: usize) -> String {
     if by.is_empty() {
-        return "nobody executed anything\n".to_owned();
+        return "no execution was seen\n".to_owned();
     }
     let shown = if top == 0 { by.len() } else { top };
     let rows: Vec<_> = by
@@ -237,12 +245,30 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_not_utf8_are_exact() {
+        let hostile = Execution {
+            command: [b"\xff".to_vec(), b"ls".to_vec()],
+            path: Path::Given(b"/\xfe".to_vec()),
+            args: vec![b"ls".to_vec(), b"\xfd".to_vec()],
+            cgroup: 1,
+            ..execution()
+        };
+        let cgroup = Text::from(&b"/\xfc"[..]);
+        let record = record(&hostile, Duration::ZERO, Some(&cgroup));
+        let exact = json!(["/w==", null, "L/4=", [null, "/Q=="], "L/w="]);
+        let names = ["command", "command_after", "path", "argv", "cgroup"];
+        let told = names.map(|name| record[format!("{name}_bytes_b64")].clone());
+        assert_eq!(json!(told), exact);
+        assert_eq!(record["argv"], json!(["ls", "\u{fffd}"]));
+    }
+
+    #[test]
     fn what_is_cut_off_is_marked() {
         let record = record(&execution(), Duration::ZERO, None);
         assert_eq!(record["argv_truncated"], true);
         assert_eq!(record["argv_bytes"], 2 << 20);
         assert_eq!(record["errno"], Value::Null);
-        assert!(record.get("cgroup").is_none());
+        assert!(record.get("cgroup").is_none() && !record.to_string().contains("b64"));
         let unread = Execution {
             path: Path::Fault(0x10),
             errno: Some(libc::EFAULT),

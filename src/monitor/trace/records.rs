@@ -6,8 +6,7 @@ use serde_json::{Value as Json, json};
 use super::line::{Happening, Signal};
 use crate::decode::arguments::{Argument, Decoded, Detail, Outcome};
 use crate::decode::names::signals;
-use crate::decode::quote::escaped;
-use crate::decode::value::{Value, plain};
+use crate::decode::value::{Value, text_json};
 
 /// Where and when something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,10 +171,7 @@ fn signal_record(at: At, signal: &Signal) -> Json {
 }
 
 fn text(bytes: &[u8]) -> Json {
-    match plain(bytes) {
-        Some(text) => json!(text),
-        None => json!({"escaped": escaped(bytes, b"")}),
-    }
+    text_json(bytes, false)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::counters::{Count, Counts, Kind, Rate};
 use super::model::{About, Interval, Removed, Whole};
+use crate::output::exact::put;
 use crate::output::schema::SCHEMA;
 
 fn tool() -> Value {
@@ -14,7 +15,7 @@ fn tool() -> Value {
 
 /// The first record.
 pub fn metadata(about: &About, t0_ms: u64) -> Value {
-    json!({
+    let mut record = json!({
         "kind": "metadata",
         "schema": SCHEMA,
         "tool": tool(),
@@ -24,9 +25,17 @@ pub fn metadata(about: &About, t0_ms: u64) -> Value {
         "mode": about.mode.name(),
         "not_native": about.not_native,
         "program": {"id": about.program, "name": about.program_name},
-        "pinned": about.pinned.as_ref().map(|place| place.to_string_lossy()),
+        "pinned": null,
         "resumed": about.resumed.map(count),
-    })
+    });
+    put_pinned(&mut record, about);
+    record
+}
+
+fn put_pinned(record: &mut Value, about: &About) {
+    if let Some(place) = &about.pinned {
+        put(record, "pinned", place.as_os_str());
+    }
 }
 
 /// The counts since the program was attached, and the rates since the previous record.
@@ -52,7 +61,7 @@ pub fn interval(interval: &Interval<'_>, ts_ms: u64) -> Value {
 /// The last record: the counts of this run, and in total.
 pub fn summary(about: &About, whole: &Whole) -> Value {
     let (added, sum) = (whole.added(), whole.last.sum());
-    json!({
+    let mut record = json!({
         "kind": "summary",
         "total_time_secs": whole.last.elapsed.as_secs_f64(),
         "ended_by": whole.end.name(),
@@ -62,26 +71,30 @@ pub fn summary(about: &About, whole: &Whole) -> Value {
         "since_attached": {"frames": count(sum.frames()), "counts": counts(&sum)},
         "cpus": cpus(&whole.last.cpus, true),
         "stays_attached": about.pinned.is_some() && whole.end.leaves_pinned(),
-        "pinned": about.pinned.as_ref().map(|place| place.to_string_lossy()),
-    })
+        "pinned": null,
+    });
+    put_pinned(&mut record, about);
+    record
 }
 
 /// The only record of `--unpin`.
 pub fn removed(interface: &str, place: &Path, removed: &Removed) -> Value {
     let sum = removed.counted.as_ref().map(Counts::sum);
-    json!({
+    let mut record = json!({
         "kind": "unpinned",
         "schema": SCHEMA,
         "tool": tool(),
         "monitor": "xdp",
         "interface": interface,
-        "unpinned": place.to_string_lossy(),
+        "unpinned": null,
         "was_attached": removed.was_attached,
         "left": removed.left,
         "frames": sum.map(|sum| count(sum.frames())),
         "counts": sum.map(|sum| counts(&sum)),
         "cpus": removed.counted.as_ref().map(|all| cpus(all, true)),
-    })
+    });
+    put(&mut record, "unpinned", place.as_os_str());
+    record
 }
 
 fn count(count: Count) -> Value {

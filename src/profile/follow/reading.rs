@@ -323,7 +323,7 @@ impl Follower {
             .filter(|process| process.running)
         {
             if let Some(name) = account::command_of(process.pid) {
-                process.command = name;
+                process.command = name[..].into();
             }
         }
         Ok((snapshot, ns_per_syscall))

@@ -21,6 +21,9 @@ pub fn object(of: &Statistics) -> Value {
     ]);
     about["schema"] = recording.schema.into();
     about["cmd"] = json!(recording.command);
+    for (name, bytes) in &recording.exact {
+        about[*name] = bytes.clone();
+    }
     let exits = &of.exits;
     let mut object = json!({
         "kind": "stats",

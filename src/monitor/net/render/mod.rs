@@ -14,6 +14,7 @@ use crate::monitor::net::model::{
     self, Address, Connects, Endpoint, Operation, Seen, SocketType, Sum,
 };
 use crate::output::escape::escaped;
+use crate::output::exact::put;
 use crate::output::layout::shortened;
 use crate::sys::epoch::TimeOfDay;
 
@@ -164,15 +165,19 @@ pub(crate) fn line(it: &Call, when: &TimeOfDay, columns: usize) -> String {
 }
 
 fn address_value(address: &Address) -> Value {
-    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let named = |name: &str, bytes: &[u8]| {
+        let mut value = json!({});
+        put(&mut value, name, bytes);
+        value
+    };
     match address {
         Address::None => Value::Null,
         Address::Several => json!({"several": true}),
         Address::Private => json!({"private": true}),
         Address::Others => json!({"others": true}),
         Address::Ip(ip, port) => json!({"address": ip.to_string(), "port": port}),
-        Address::Path(path) => json!({"path": lossy(path)}),
-        Address::Abstract(name) => json!({"abstract": lossy(name)}),
+        Address::Path(path) => named("path", path),
+        Address::Abstract(name) => named("abstract", name),
     }
 }
 
@@ -210,12 +215,13 @@ pub(crate) fn record(it: &Call, since_1970: Duration) -> Value {
         "seq": it.seq,
         "pid": it.pid,
         "tid": it.tid,
-        "command": String::from_utf8_lossy(&it.command),
+        "command": null,
         "what": it.operation.name(),
         "syscall": it.syscall.describe().0,
         "fd": it.fd,
         "inode": Some(it.inode).filter(|inode| *inode != 0),
     });
+    put(&mut record, "command", &it.command[..]);
     describe(&mut record, it.socket_type);
     ends(&mut record, &it.local, &it.remote, it.peer_inode);
     record["bytes"] = it.bytes.into();
@@ -245,9 +251,10 @@ pub(crate) fn endpoint(it: &Endpoint) -> Value {
     let mut record = json!({
         "kind": "endpoint",
         "pid": it.process.pid,
-        "command": String::from_utf8_lossy(&it.command),
+        "command": null,
         "inode": Some(it.inode).filter(|inode| *inode != 0),
     });
+    put(&mut record, "command", &it.command[..]);
     describe(&mut record, it.socket_type);
     ends(&mut record, &it.local, &it.remote, it.peer_inode);
     let operations = [
@@ -291,16 +298,18 @@ fn errors(it: &Endpoint) -> Value {
 }
 
 fn process(sum: &Sum) -> Value {
-    json!({
+    let mut record = json!({
         "pid": sum.process.pid,
-        "command": String::from_utf8_lossy(&sum.command),
+        "command": null,
         "endpoints": sum.endpoints,
         "bytes_in": sum.bytes_in,
         "bytes_out": sum.bytes_out,
         "calls": sum.calls,
         "errors": sum.errors,
         "connects": connects(&sum.connects),
-    })
+    });
+    put(&mut record, "command", &sum.command[..]);
+    record
 }
 
 /// The part of the summary about sockets; empty if the maps could not be read.
