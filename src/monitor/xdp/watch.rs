@@ -156,15 +156,16 @@ impl Observation for ObservedInterface {
                 return Ok(Some(End::Unread));
             }
         }
-        if let Some(signal) = stop {
-            return Ok(Some(End::Interrupted(signal as i32)));
-        }
+        // Before anything else: a program that is no longer attached has not counted up to now.
         let is_attached = self.attached.is_attached();
         if !is_attached.map_err(|error| ("cannot look at the link", error))? {
             return Ok(Some(match attach::exists(self.attached.about.index)? {
                 true => End::TakenOff,
                 false => End::InterfaceGone,
             }));
+        }
+        if let Some(signal) = stop {
+            return Ok(Some(End::Interrupted(signal as i32)));
         }
         let is_over = self
             .deadline

@@ -12,7 +12,7 @@ use super::lab::{FAR, Lab, NEAR, within};
 use super::{frames, pair};
 use crate::lifetime::send;
 use crate::need_root;
-use crate::support::processes::Killed;
+use crate::support::processes::{Killed, is_stopped};
 use crate::support::wait::{wait_for, wait_until};
 use crate::support::{denet, output, stderr};
 
@@ -68,6 +68,33 @@ fn killed_it_leaves_nothing_behind() {
     within(|lab| {
         lab.monitor(&[FAR]).killed();
         is_free(lab);
+    });
+}
+
+/// The kernel counts: what denet does not read meanwhile is there afterwards.
+#[test]
+fn no_frame_is_missed_while_denet_is_stopped() {
+    need_root();
+    within(|lab| {
+        let file = lab.path("out.jsonl");
+        let mut command = denet(["--quiet", "--interval", "50", "--out"]);
+        command.arg(&file).args(["monitor", "xdp", FAR]);
+        let child = command.stderr(Stdio::null()).spawn();
+        let child = child.expect("denet starts");
+        let text = || std::fs::read_to_string(&file).unwrap_or_default();
+        wait_until("it counts", || !text().is_empty());
+        send(&child, Signal::SIGSTOP);
+        wait_until("denet is stopped", || is_stopped(child.id()));
+        let sent = frame();
+        lab.send(NEAR, std::iter::repeat_n(sent.as_slice(), 5000));
+        send(&child, Signal::SIGCONT);
+        send(&child, Signal::SIGINT);
+        let ran = child.wait_with_output().expect("it ends");
+        assert_eq!(ran.status.code(), Some(130));
+        let records = crate::support::records(&text());
+        let summary = records.last().expect("a summary");
+        assert_eq!(summary["ended_by"], "interrupt");
+        assert_eq!(summary["frames"]["packets"], 5000, "{summary}");
     });
 }
 

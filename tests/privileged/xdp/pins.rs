@@ -3,11 +3,14 @@
 use std::fs;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::lab::{FAR, Lab, NEAR, is_empty, within};
 use super::{frames, pair};
 use crate::need_root;
+use crate::support::processes::is_stopped;
+use crate::support::wait::wait_until;
 use crate::support::{DENET, denet, output, stderr, stdout};
 
 fn send(lab: &Lab, times: usize) {
@@ -86,6 +89,27 @@ fn who_watches_is_told_that_it_was_unpinned() {
         let (summary, code) = monitor.end();
         assert_eq!(summary["ended_by"], "taken_off");
         assert_eq!((pair(&summary["frames"]).0, code), (2, Some(0)));
+    });
+}
+
+/// What arrives between that and the end is not counted.
+#[test]
+fn a_signal_does_not_hide_that_it_was_unpinned() {
+    need_root();
+    within(|lab| {
+        let place = text(lab, "kept");
+        let mut monitor = lab.monitor(&[FAR, "--pin", &place]);
+        send(lab, 2);
+        monitor.until(2);
+        monitor.signal(Signal::SIGSTOP);
+        wait_until("denet is stopped", || is_stopped(monitor.id()));
+        unpinned(FAR, &place);
+        send(lab, 3);
+        monitor.signal(Signal::SIGINT);
+        monitor.signal(Signal::SIGCONT);
+        let (summary, _) = monitor.end();
+        assert_eq!(summary["ended_by"], "taken_off", "{summary}");
+        assert_eq!(pair(&summary["frames"]).0, 2);
     });
 }
 
