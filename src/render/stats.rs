@@ -57,7 +57,7 @@ pub(crate) fn report(
         syscalls(to, calls, top)?;
         writeln!(to)?;
         mix(to, calls, width)?;
-        quality(to, calls, width)?;
+        quality(to, calls, of.is_whole(), width)?;
     }
     for one in disagreements(of) {
         let text = format!(
@@ -441,14 +441,17 @@ fn mix(to: &mut dyn Write, calls: &Calls, width: usize) -> io::Result<()> {
     }
 }
 
-fn quality(to: &mut dyn Write, calls: &Calls, width: usize) -> io::Result<()> {
+fn quality(to: &mut dyn Write, calls: &Calls, is_whole: bool, width: usize) -> io::Result<()> {
     let losses: Vec<_> = calls
         .losses
         .iter()
         .map(|(name, count)| format!("{} {name}", grouped(*count)))
         .collect();
     let text = match (calls.complete, losses.is_empty()) {
-        (Some(true), true) => paint(GOOD, "complete") + ": no syscall was lost",
+        (Some(true), true) if is_whole => paint(GOOD, "complete") + ": no syscall was lost",
+        (Some(true), true) => {
+            "no syscall was lost up to the last sample; what came later is missing".into()
+        }
         (None, true) => "not recorded".into(),
         (Some(false), true) => paint(BAD, "incomplete"),
         (_, false) => paint(BAD, "incomplete") + ": " + losses.join(", "),
