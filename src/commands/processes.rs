@@ -9,7 +9,7 @@ use super::exit;
 use super::profiling::observed;
 use super::refusal::{granted_scope, refuse};
 use crate::monitor::events::{Events, SharedEvents, joined};
-use crate::monitor::losses;
+use crate::monitor::losses::{self, Missing};
 use crate::monitor::request::{Options, ProcessMonitor};
 use crate::output::complain;
 use crate::output::reporter::Reporter;
@@ -92,8 +92,13 @@ fn conclude(
         Err(error) => return refuse(&error),
     };
     let mut events = events.borrow_mut();
-    let (losses, unreadable) = (events.losses, events.unreadable);
-    let is_whole = losses.none() && unreadable == 0;
+    let of_sums = std::mem::take(&mut events.missing_of_sums);
+    let missing = Missing {
+        losses: events.losses,
+        unreadable: events.unreadable,
+        of_sums: &of_sums,
+    };
+    let is_whole = missing.none();
     let general = json!({
         "kind": "summary",
         "total_time_secs": run.wall.as_secs_f64(),
@@ -101,11 +106,11 @@ fn conclude(
         "exit": json::exit_status(run.exit),
     });
     let mut record = joined(general, events.summary.take());
-    record["lost"] = losses::fields(&losses);
-    record["unreadable"] = unreadable.into();
+    record["lost"] = losses::fields(&missing.losses);
+    record["unreadable"] = missing.unreadable.into();
     record["complete"] = is_whole.into();
     events.reporter.records.write(&record);
-    let end = losses::end(&run, &losses, unreadable);
+    let end = losses::end(&run, &missing, events.reporter.is_written());
     events
         .reporter
         .report_lines(&format!("{}{end}", events.table));

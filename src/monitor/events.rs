@@ -23,6 +23,8 @@ pub(crate) struct Events {
     /// Records that could not be understood.
     pub(crate) unreadable: u64,
     pub(crate) losses: Losses,
+    /// What the sums lack: see [`losses::Missing`].
+    pub(crate) missing_of_sums: Vec<(u64, &'static str, &'static str)>,
     /// Fields of the summary that only this monitor has.
     pub(crate) summary: Value,
     /// The table that is shown at the end.
@@ -36,6 +38,7 @@ impl Events {
             epoch: Epoch::now(),
             unreadable: 0,
             losses: Losses::default(),
+            missing_of_sums: Vec::new(),
             summary: json!({}),
             table: String::new(),
         }

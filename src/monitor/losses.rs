@@ -17,17 +17,43 @@ pub(crate) fn fields(losses: &Losses) -> Value {
     })
 }
 
-/// The last line for people.
-pub(crate) fn end(run: &Run, losses: &Losses, unreadable: u64) -> String {
+/// Why what was reported may not be all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Missing<'a> {
+    pub(crate) losses: Losses,
+    /// Records that could not be understood.
+    pub(crate) unreadable: u64,
+    /// What the monitor itself knows that its sums lack, in the singular and the plural.
+    pub(crate) of_sums: &'a [(u64, &'static str, &'static str)],
+}
+
+impl Missing<'_> {
+    /// Nothing is missing.
+    pub(crate) fn none(&self) -> bool {
+        let of_sums = self.of_sums.iter().all(|(count, ..)| *count == 0);
+        self.losses.none() && self.unreadable == 0 && of_sums
+    }
+}
+
+/// The last line for people. `written`: every record was.
+pub(crate) fn end(run: &Run, missing: &Missing<'_>, written: bool) -> String {
+    let Missing {
+        losses,
+        unreadable,
+        of_sums,
+    } = *missing;
     let ended = match run.end {
         End::Command => "ended",
         End::Duration => "--duration is over",
         End::Interrupted(_) => "interrupted",
-        End::Unread => "nobody reads on: ended",
+        End::Unread => "the reader closed the pipe: ended",
     };
     let mut out = format!("{ended} after {}; ", time(run.wall));
-    if losses.none() && unreadable == 0 {
-        out += "complete: nothing was lost\n";
+    if missing.none() {
+        out += match written {
+            true => "complete: nothing was lost\n",
+            false => "NOT complete: not all records could be written\n",
+        };
         return out;
     }
     let parts = [
@@ -57,6 +83,7 @@ pub(crate) fn end(run: &Run, losses: &Losses, unreadable: u64) -> String {
     ];
     let lost: Vec<_> = parts
         .iter()
+        .chain(of_sums)
         .filter(|(count, ..)| *count > 0)
         .map(|(count, one, many)| plural(*count, one, many))
         .collect();

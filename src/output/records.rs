@@ -70,6 +70,11 @@ impl Records {
         !self.sinks.is_empty()
     }
 
+    /// No output has failed, and no reader has closed its pipe.
+    pub(crate) fn are_written(&self) -> bool {
+        self.sinks.iter().all(|sink| sink.failed.is_none())
+    }
+
     /// Every reader has closed its pipe.
     pub(crate) fn unread(&self) -> bool {
         let gone = |sink: &Sink| {

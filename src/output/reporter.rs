@@ -23,6 +23,8 @@ pub(crate) struct Reporter {
     columns: Option<usize>,
     // The reader of lines has closed its end.
     lines_unread: bool,
+    // A line could not be written for another reason.
+    lines_failed: bool,
 }
 
 impl Reporter {
@@ -38,6 +40,7 @@ impl Reporter {
             output: output.clone(),
             columns: terminal::columns(io::stderr().as_fd()),
             lines_unread: false,
+            lines_failed: false,
         })
     }
 
@@ -77,8 +80,11 @@ impl Reporter {
     pub(crate) fn lines(&mut self, lines: &str) {
         if self.shows_lines() {
             let shown = show(lines);
-            let is_gone = shown.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
-            self.lines_unread |= is_gone;
+            match shown {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.lines_unread = true,
+                Err(_) => self.lines_failed = true,
+            }
         }
     }
 
@@ -142,10 +148,15 @@ impl Reporter {
         wanted.peek().is_some() && wanted.all(|unread| unread)
     }
 
-    /// Whether everything could be written; reports the error if not.
+    /// No reader has gone, and nothing failed, so that every line and record was written.
+    pub(crate) fn is_written(&self) -> bool {
+        self.records.are_written() && !self.lines_unread && !self.lines_failed
+    }
+
+    /// Whether everything could be written; reports the error if not, where there is a place for that.
     pub(crate) fn end(&self) -> bool {
         match self.records.failure() {
-            None => true,
+            None => !self.lines_failed,
             Some((name, error)) => {
                 complain(
                     "denet",

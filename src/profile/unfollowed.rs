@@ -71,7 +71,7 @@ impl Follower {
         match *self {}
     }
 
-    pub(crate) fn drain_whole(&mut self) {
+    pub(crate) fn drain_whole(&mut self) -> bool {
         match *self {}
     }
 

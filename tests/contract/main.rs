@@ -10,6 +10,7 @@ use denet::decode::syscalls::Table;
 mod abi;
 mod assets;
 mod clocks;
+mod completeness;
 mod layers;
 mod pages;
 mod records;

@@ -6,6 +6,7 @@ mod attached;
 mod backends;
 mod broken;
 mod command;
+mod completeness;
 mod escapes;
 mod exact;
 mod exec;

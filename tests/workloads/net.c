@@ -675,6 +675,8 @@ int main(int argc, char **argv)
 		waits();
 	else if (!strcmp(mode, "peers"))
 		peers();
+	else if (!strcmp(mode, "many-parts"))
+		many_parts();
 	else if (!strcmp(mode, "cut"))
 		cut();
 	else if (!strcmp(mode, "mapped"))

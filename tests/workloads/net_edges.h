@@ -48,6 +48,21 @@ static void peers(void)
 	in(to[1], recv(to[1], memory, 100, 0));
 }
 
+/* More parts than the eBPF program looks at: how much of the message they take is not known. */
+static void many_parts(void)
+{
+	struct iovec parts[100];
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 100 };
+	int pair[2];
+
+	must(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+	for (int i = 0; i < 100; i++)
+		parts[i] = (struct iovec){ memory + i, 1 };
+	must(send(pair[0], memory, 1000, 0));
+	if (must(recvmsg(pair[1], &message, MSG_TRUNC)) != 1000)
+		fail(__LINE__);
+}
+
 /* Memory too small for what arrives, or for who sent it. */
 static void cut(void)
 {

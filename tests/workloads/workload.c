@@ -379,6 +379,30 @@ static void live(int n)
 	reap(n);
 }
 
+/* names N: as many executions that fail, each under a name of its own. */
+static void names(long n)
+{
+	char name[16];
+
+	for (long i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "n%ld", i);
+		must(prctl(PR_SET_NAME, name));
+		execl("/nowhere", name, (char *)0);
+	}
+}
+
+/* attempts N: as many executions that fail, of a long path. */
+static void attempts(long n)
+{
+	char path[1000];
+
+	memset(path, 'p', sizeof(path));
+	memcpy(path, "/nowhere/", 9);
+	path[sizeof(path) - 1] = 0;
+	while (n-- > 0)
+		execl(path, "p", (char *)0);
+}
+
 /* leave N FORKS: so many children, left behind, that go on forking; each has forked once when we end. */
 static void leave(int n, int forks)
 {
@@ -627,6 +651,10 @@ int main(int argc, char **argv)
 		odd();
 	} else if (!strcmp(mode, "many")) {
 		many(number(argv, 2));
+	} else if (!strcmp(mode, "names")) {
+		names(number(argv, 2));
+	} else if (!strcmp(mode, "attempts")) {
+		attempts(number(argv, 2));
 	} else if (!strcmp(mode, "hammer")) {
 		hammer(number(argv, 2), number(argv, 3));
 	} else if (!strcmp(mode, "daemonise")) {

@@ -1,6 +1,6 @@
 //! The programs that observe executions: what is loaded, and how their records are reported.
 
-use aya::maps::{HashMap, Map, MapData};
+use aya::maps::{HashMap, Map, MapData, MapError};
 
 use super::abi::{ExecBy, ExecCounts, RECORD_EXEC};
 use super::arguments::Options;
@@ -15,6 +15,7 @@ use crate::decode::syscalls::{Abi, Table};
 use crate::monitor::cgroups::Cgroups;
 use crate::monitor::events::SharedEvents;
 use crate::monitor::request::{self, ProcessMonitor};
+use crate::output::complain;
 use crate::profile::model::Losses;
 use crate::profile::options::SessionError;
 use crate::profile::stream::Consumer;
@@ -127,24 +128,23 @@ struct Listener {
 }
 
 impl Listener {
-    fn by(&self) -> Vec<By> {
-        let counts = self
-            .counts
-            .iter()
-            .flat_map(|counts| counts.iter().flatten());
-        let mut by: Vec<_> = counts
-            .map(|(Plain(key), Plain(counts))| By {
+    fn by(&self) -> Result<Vec<By>, MapError> {
+        let counts = self.counts.iter().flat_map(HashMap::iter);
+        let counts = counts.map(|entry| {
+            let (Plain(key), Plain(counts)) = entry?;
+            Ok(By {
                 uid: key.uid,
                 command: model::name(&key.comm),
                 succeeded: counts.succeeded,
                 failed: counts.failed,
             })
-            .collect();
+        });
+        let mut by = counts.collect::<Result<Vec<_>, MapError>>()?;
         by.sort_by_key(|by| {
             let calls = by.succeeded + by.failed;
             (std::cmp::Reverse(calls), by.uid, by.command.clone())
         });
-        by
+        Ok(by)
     }
 }
 
@@ -188,8 +188,16 @@ impl Consumer for Listener {
         let by = self.by();
         let mut events = self.events.borrow_mut();
         events.losses = *losses;
-        events.summary = render::summary(&by);
-        events.table = render::table(&by, events.reporter.output().top);
+        match by {
+            Ok(by) => {
+                events.summary = render::summary(&by);
+                events.table = render::table(&by, events.reporter.output().top);
+            }
+            Err(error) => {
+                complain(&format!("cannot read what was added up: {error}"));
+                events.unreadable += 1;
+            }
+        }
     }
 }
 

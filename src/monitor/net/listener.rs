@@ -204,6 +204,7 @@ impl Consumer for Listener {
             events.reporter.output().top,
             events.reporter.terminal_columns(),
         );
+        events.missing_of_sums = seen.as_ref().map_or_else(Vec::new, |seen| seen.missing());
         events.summary = render::summary(seen.as_ref());
         events.table = render::table(seen.as_ref(), top, columns);
     }

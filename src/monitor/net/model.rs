@@ -18,6 +18,20 @@ pub(crate) struct Seen {
     pub(crate) control: NetControl,
 }
 
+impl Seen {
+    /// How often the sums lack something, or may contain too much. What found no room is among the losses as well.
+    pub(super) fn missing(&self) -> Vec<(u64, &'static str, &'static str)> {
+        vec![
+            (
+                self.control.lengths_unknown,
+                "length not known",
+                "lengths not known",
+            ),
+            (self.control.unread_calls, "call not read", "calls not read"),
+        ]
+    }
+}
+
 /// Address families whose addresses are decoded (`include/linux/socket.h`).
 const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;

@@ -180,15 +180,16 @@ impl Follower {
     }
 
     /// Takes in all that was written before: a record that some CPU has begun to write holds up those behind
-    /// it, and that CPU may be taken away.
-    pub(crate) fn drain_whole(&mut self) {
+    /// it, and that CPU may be taken away. Whether that was all.
+    pub(crate) fn drain_whole(&mut self) -> bool {
         for _ in 0..TRIES {
             while !self.drain_some() {}
             if !is_readable(self.tables.as_fd()) {
-                break;
+                return true;
             }
             std::thread::sleep(PAUSE);
         }
+        false
     }
 
     /// Takes in a part of what waits. Whether that was all.
@@ -297,8 +298,12 @@ impl Follower {
                 std::thread::sleep(SETTLED);
             }
         }
-        self.drain_whole();
-        let losses = self.losses()?;
+        let is_whole = self.drain_whole();
+        let mut losses = self.losses()?;
+        if !is_whole {
+            // How many records are behind the one that is never finished is not known.
+            losses.records += 1;
+        }
         let Self {
             tables,
             mut tally,

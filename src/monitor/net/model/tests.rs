@@ -127,3 +127,21 @@ fn addresses_are_what_their_bytes_say() {
     assert_eq!(Address::of(AF_INET, 80, &[1, 2]), Address::None);
     assert_eq!(Address::of(16, 80, &[1, 2, 3, 4]), Address::None);
 }
+
+#[test]
+fn sums_that_lack_something_are_not_whole() {
+    use crate::monitor::losses::Missing;
+    let is_whole = |set: fn(&mut NetControl)| {
+        let mut seen = Seen::default();
+        set(&mut seen.control);
+        let of_sums = &seen.missing();
+        let missing = Missing {
+            of_sums,
+            ..Missing::default()
+        };
+        missing.none()
+    };
+    assert!(is_whole(|_| {}));
+    assert!(!is_whole(|control| control.lengths_unknown = 1));
+    assert!(!is_whole(|control| control.unread_calls = 1));
+}
