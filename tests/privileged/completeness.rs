@@ -20,11 +20,11 @@ const CLAIM: &str = "complete: nothing was lost";
 fn on_a_full_disk(verb: &str, arguments: &[&str]) -> (Output, String) {
     let scratch = Scratch::new();
     let script = format!(
-        "mount -t tmpfs -o size=16k none \"$0\" && \
-         \"$1\" --out \"$0/records\" {verb} -- \"${{@:2}}\"; code=$?; cat \"$0/records\"; exit $code"
+        "denet=$1; shift; mount -t tmpfs -o size=16k none \"$0\" && \
+         \"$denet\" --out \"$0/records\" {verb} -- \"$@\"; code=$?; cat \"$0/records\"; exit $code"
     );
     let mut command = Command::new("unshare");
-    command.args(["--mount", "bash", "-c", &script]);
+    command.args(["--mount", "sh", "-c", &script]);
     command.arg(&scratch.0).arg(DENET).arg(workload());
     let done = output(command.args(arguments).stdin(Stdio::null()));
     let written = stdout(&done);
