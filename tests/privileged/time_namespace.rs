@@ -83,7 +83,7 @@ fn times_are_those_of_the_wall_clock() {
                 let mut command = inside(offsets, fork);
                 command.args(["--quiet", "--json"]).args(verb).arg("--");
                 let began = now();
-                let done = output(command.arg(talker()).arg("tcp"));
+                let done = output(command.arg(talker()).arg("many-parts"));
                 let ended = now();
                 let records = records_of(&done);
                 let mut all = Vec::new();
