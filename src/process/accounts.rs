@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::ledger::Used;
 use super::sums::Busy;
+use crate::output::exact::Text;
 
 /// A process: its id, and its start by the kernel's reports.
 pub(crate) type Identity = (u32, u64);
@@ -114,13 +115,13 @@ impl Accounts {
     }
 
     /// The name of a process that may not have been seen.
-    pub(crate) fn name(&mut self, process: Identity, command: &str) {
+    pub(crate) fn name(&mut self, process: Identity, command: &Text) {
         self.change(process, |account| {
             let busy = account.busy.get_or_insert_with(|| Busy {
                 pid: process.0,
                 ..Busy::default()
             });
-            busy.command = command.to_owned();
+            busy.command = command.clone();
         });
     }
 
