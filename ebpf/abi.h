@@ -31,7 +31,7 @@
 struct denet_task {
 	/* Where its pt_regs lie, at the top of its kernel stack: what sys_enter is given. 0: free. */
 	__u64 regs;
-	__u32 tid; /* in the initial pid namespace */
+	__u32 tid; /* in denet's pid namespace */
 	__u32 tgid;
 	__u64 start_ns; /* CLOCK_MONOTONIC */
 	__u64 process_start_ns; /* of the task that began this process: with tgid, its identity */
@@ -110,7 +110,7 @@ struct denet_event {
 	__u64 thread_start_ns; /* with tid, the identity of the thread */
 	__u64 start_ns; /* CLOCK_MONOTONIC, when the call began */
 	__u64 end_ns;
-	__u32 tid; /* in the initial pid namespace, when the call began */
+	__u32 tid; /* in denet's pid namespace, when the call began */
 	__u32 tgid;
 };
 
@@ -145,6 +145,7 @@ struct denet_birth {
 struct denet_sample {
 	__u64 pid_tgid; /* bpf_get_current_pid_tgid(); 0: no sample was taken */
 	__u64 regs; /* what sys_exit was given in this task; 0: it was not seen there */
+	__u64 pid_level; /* of its pid namespace, where that was asked for */
 	__u8 task[DENET_SAMPLE_BYTES];
 };
 

@@ -19,12 +19,32 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
  */
 const volatile __u32 copies_tasks = 1;
 
+/* In task_struct and struct pid, by BTF; 0: the task is in the initial pid namespace, or this is not known. */
+const volatile __u32 ids_pid_offset = 0;
+const volatile __u32 ids_level_offset = 0;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, DENET_SAMPLES);
 	__type(key, __u32);
 	__type(value, struct denet_sample);
 } denet_samples SEC(".maps");
+
+static __always_inline __u32 level_of_namespace(void)
+{
+	const void *task, *pid = 0;
+	__u32 level = 0;
+
+	if (!copies_tasks) {
+		task = bpf_get_current_task_btf();
+		pid = *(const void *const volatile *)(task + ids_pid_offset);
+		return pid ? *(const volatile __u32 *)(pid + ids_level_offset) : 0;
+	}
+	task = (const void *)bpf_get_current_task();
+	bpf_probe_read_kernel(&pid, sizeof(pid), task + ids_pid_offset);
+	bpf_probe_read_kernel(&level, sizeof(level), pid + ids_level_offset);
+	return level;
+}
 
 SEC("raw_tp/sys_exit")
 int denet_sample(__u64 *ctx)
@@ -47,6 +67,8 @@ int denet_sample(__u64 *ctx)
 	sample = bpf_map_lookup_elem(&denet_samples, &index);
 	if (!sample)
 		return 0;
+	if (ids_pid_offset)
+		sample->pid_level = level_of_namespace();
 	if (!copies_tasks || bpf_probe_read_kernel(sample->task, sizeof(sample->task),
 						   (const void *)bpf_get_current_task()) == 0)
 		sample->pid_tgid = pid_tgid;

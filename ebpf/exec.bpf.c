@@ -80,7 +80,7 @@ static __always_inline __u32 parent_of_current(void)
 	if (!task_real_parent_offset)
 		return 0;
 	parent = pointer_at(current_task(), task_real_parent_offset);
-	return parent ? word_at(parent, task_tgid_offset) : 0;
+	return parent ? process_id_of(parent) : 0;
 }
 
 /* Returns 1 where the call is to be told of. */
@@ -107,7 +107,7 @@ static __always_inline int exec_begins(__u64 regs, const __u64 *args, __u32 flag
 	it->path = flags & DENET_EXEC_AT ? args[1] : args[0];
 	it->args = flags & DENET_EXEC_AT ? args[2] : args[1];
 	it->cgroup = bpf_get_current_cgroup_id();
-	it->tid = (__u32)bpf_get_current_pid_tgid();
+	it->tid = task->tid;
 	it->ppid = parent_of_current();
 	it->uid = (__u32)ids;
 	it->gid = ids >> 32;

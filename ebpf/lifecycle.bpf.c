@@ -267,9 +267,12 @@ static __always_inline int on_fork(const void *begetter, const void *child)
 	if (follow_all && child && (word_at(child, walk_flags_offset) & PF_KTHREAD))
 		return 0;
 	it.regs = child ? regs_of(child) : 0;
-	it.tid = child ? id_of(child, task_pid_offset) : 0;
-	it.tgid = child ? id_of(child, task_tgid_offset) : 0;
+	it.tid = child ? thread_id_of(child) : 0;
+	it.tgid = child ? process_id_of(child) : 0;
 	if (!it.regs || !it.tid || !it.tgid) {
+		/* Outside denet's pid namespace; a child of a followed task never is. */
+		if (ids_level && follow_all && !parent && it.regs)
+			return 0;
 		count_in_control(tasks_unfollowed, 1);
 		return 0;
 	}
@@ -301,7 +304,8 @@ static __always_inline int on_exec(__u64 regs)
 
 	if (!task)
 		return 0;
-	task->tid = (__u32)bpf_get_current_pid_tgid();
+	/* By now it is the only thread, and so the leader. */
+	task->tid = task->tgid;
 	bpf_get_current_comm(task->comm, sizeof(task->comm));
 	if (access_is_limited)
 		task->exit_flags = may_read() ? 0 : DENET_EXIT_PRIVATE;
@@ -453,9 +457,17 @@ int denet_walk(__u64 *ctx)
 	it.regs = walked_regs(task);
 	if (find_task(it.regs))
 		return 0;
-	it.tid = *(const volatile __u32 *)(task + walk_pid_offset);
-	it.tgid = *(const volatile __u32 *)(task + walk_tgid_offset);
 	leader = *(const void *const volatile *)(task + walk_leader_offset);
+	if (ids_level) {
+		it.tid = id_in_namespace(task);
+		it.tgid = process_id_in_namespace(task);
+		/* Reaped meanwhile. */
+		if (!it.tid || !it.tgid)
+			return 0;
+	} else {
+		it.tid = *(const volatile __u32 *)(task + walk_pid_offset);
+		it.tgid = *(const volatile __u32 *)(task + walk_tgid_offset);
+	}
 	if (!leader || it.tgid == walk_skips_tgid)
 		return 0;
 	if (!follow_all && !bpf_map_lookup_elem(&denet_wanted, &it.tgid) &&

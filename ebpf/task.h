@@ -16,6 +16,21 @@ const volatile __u32 stack_bytes = 16384;
  * the verifier knows it for a task; what lockdown=confidentiality forbids the helper, it allows.
  */
 const volatile __u32 tasks_are_typed = 0;
+/*
+ * In a pid namespace of its own, denet reports the ids that tasks have there: the level and the inode of that
+ * namespace. Level 0: it is the initial one, whose ids task_struct contains. Offsets are BTF's, in task_struct,
+ * struct pid, its numbers[ids_level] and pid_namespace.
+ */
+const volatile __u32 ids_level = 0;
+const volatile __u32 ids_namespace = 0;
+const volatile __u32 ids_pid_offset = 0;
+const volatile __u32 ids_leader_offset = 0;
+const volatile __u32 ids_level_offset = 0;
+const volatile __u32 ids_nr_offset = 0;
+const volatile __u32 ids_ns_offset = 0;
+const volatile __u32 ids_inode_offset = 0;
+/* 1: lockdown=confidentiality forbids the helper that reads kernel memory. */
+const volatile __u32 ids_are_typed = 0;
 /* Unread bytes in the ring buffer at which user space is woken, and at each multiple: a power of two. */
 const volatile __u32 wake_at_bytes = 0;
 /* For so many bytes from there on each record wakes it: no record is longer, nor all that CPUs write at once. */
@@ -82,6 +97,57 @@ static __always_inline __u32 word_at(const void *place, __u32 offset)
 		return *(const volatile __u32 *)(place + offset);
 	bpf_probe_read_kernel(&word, sizeof(word), place + offset);
 	return word;
+}
+
+static __always_inline const void *ids_pointer_at(const void *place, __u32 offset)
+{
+	const void *pointer = 0;
+
+	if (ids_are_typed)
+		return *(const void *const volatile *)(place + offset);
+	bpf_probe_read_kernel(&pointer, sizeof(pointer), place + offset);
+	return pointer;
+}
+
+static __always_inline __u32 ids_word_at(const void *place, __u32 offset)
+{
+	__u32 word = 0;
+
+	if (ids_are_typed)
+		return *(const volatile __u32 *)(place + offset);
+	bpf_probe_read_kernel(&word, sizeof(word), place + offset);
+	return word;
+}
+
+/* The id of a task, typed or not, in denet's pid namespace; 0 if it has none there, or has been reaped. */
+static __always_inline __u32 id_in_namespace(const void *task)
+{
+	const void *pid, *namespace;
+
+	if (!task)
+		return 0;
+	pid = ids_pointer_at(task, ids_pid_offset);
+	if (!pid || ids_word_at(pid, ids_level_offset) < ids_level)
+		return 0;
+	namespace = ids_pointer_at(pid, ids_ns_offset);
+	if (!namespace || ids_word_at(namespace, ids_inode_offset) != ids_namespace)
+		return 0;
+	return ids_word_at(pid, ids_nr_offset);
+}
+
+static __always_inline __u32 process_id_in_namespace(const void *task)
+{
+	return id_in_namespace(ids_pointer_at(task, ids_leader_offset));
+}
+
+static __always_inline __u32 thread_id_of(const void *task)
+{
+	return ids_level ? id_in_namespace(task) : id_of(task, task_pid_offset);
+}
+
+static __always_inline __u32 process_id_of(const void *task)
+{
+	return ids_level ? process_id_in_namespace(task) : id_of(task, task_tgid_offset);
 }
 
 static __always_inline __u64 wake_flag(void)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::stream::{Constants, Plan};
 use super::table::RING_BYTES;
-use crate::bpf::calibrate::Layout;
+use crate::bpf::calibrate::{Ids, Layout};
 use crate::bpf::tables::slot_shift;
 use crate::bpf::types::{EndTypes, KernelTypes, UsageTypes, WalkTypes};
 use crate::bpf::{KernelError, types, types_access};
@@ -129,6 +129,10 @@ pub(super) fn task_constants(kernel: &Kernel, layout: &Layout) -> Constants {
         // Unread bytes that wake denet.
         ("wake_at_bytes", kernel.ring_bytes / 4),
     ];
+    if let Ids::Own(namespace) = &layout.ids {
+        // Of how the kernel lets programs read its memory, not of how this one knows tasks.
+        constants.extend(namespace.constants(kernel.layout.typed_only));
+    }
     constants.extend_from_slice(&kernel.access);
     constants
 }

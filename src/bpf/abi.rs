@@ -34,9 +34,9 @@ pub const SAMPLE_COOKIE: u64 = 0x64_656e_6574;
 pub struct Task {
     /// Its identity while it lives: the kernel address of its `pt_regs`; 0 in a free slot.
     pub regs: u64,
-    /// Thread id in the initial pid namespace.
+    /// Thread id in denet's pid namespace.
     pub tid: u32,
-    /// Thread-group id (the process) in the initial pid namespace.
+    /// Thread-group id (the process) in denet's pid namespace.
     pub tgid: u32,
     /// `CLOCK_MONOTONIC` when the task was created.
     pub start_ns: u64,
@@ -175,7 +175,7 @@ pub struct Event {
     pub start_ns: u64,
     /// `CLOCK_MONOTONIC` when it ended.
     pub end_ns: u64,
-    /// Thread id in the initial pid namespace when the call began.
+    /// Thread id in denet's pid namespace when the call began.
     pub tid: u32,
     /// Its process.
     pub tgid: u32,
@@ -194,7 +194,7 @@ pub struct Fork {
     pub head: Event,
     /// With `child_tid`, the identity of the thread.
     pub child_start_ns: u64,
-    /// Thread id of the child in the initial pid namespace.
+    /// Thread id of the child in denet's pid namespace.
     pub child_tid: u32,
     /// Its process.
     pub child_tgid: u32,
@@ -214,6 +214,8 @@ pub struct Sample {
     pub pid_tgid: u64,
     /// Address of its `pt_regs`, as `sys_exit` received it; 0 if it was not seen there.
     pub regs: u64,
+    /// How many namespaces contain its pid namespace, where that was requested.
+    pub pid_level: u64,
     /// The first bytes of its `task_struct`.
     pub task: [u8; SAMPLE_BYTES],
 }
@@ -223,6 +225,7 @@ impl Sample {
     pub const NONE: Self = Self {
         pid_tgid: 0,
         regs: 0,
+        pid_level: 0,
         task: [0; SAMPLE_BYTES],
     };
 }

@@ -16,7 +16,9 @@ use aya::maps::{Array, Map};
 use super::abi::{Plain, SAMPLE_BYTES, SAMPLE_COOKIE, SAMPLES, Sample};
 use super::kernel::{self, KernelError, Kind};
 use super::object::{self, Maps, Program, Request};
-use super::types::KernelTypes;
+use super::types::{self, KernelTypes};
+use super::types_ids::{self, IdNamespace, IdTypes};
+use crate::sys::account;
 use crate::sys::gate::Rehearsal;
 
 /// What the programs have to be told about this kernel: offsets in `task_struct`, in bytes.
@@ -32,6 +34,18 @@ pub(crate) struct Layout {
     pub(crate) compat_mask: u32,
     /// No helper reads kernel memory here: what has no types cannot be followed.
     pub(crate) typed_only: bool,
+    pub(crate) ids: Ids,
+}
+
+/// Which ids of tasks the programs report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// Those of the initial pid namespace, which denet is in.
+    Initial,
+    /// Those of the pid namespace that denet is in.
+    Own(IdNamespace),
+    /// Those of the initial pid namespace, which denet is not in: the kernel's types do not show where others are.
+    Foreign,
 }
 
 impl Layout {
@@ -41,8 +55,8 @@ impl Layout {
     }
 }
 
-/// A task as the kernel knows it: ids in the initial pid namespace, which need not be ours, and
-/// the address that identifies it to `sys_enter`.
+/// A task: its ids, which are denet's unless they are [`Ids::Foreign`], and the address that identifies it to
+/// `sys_enter`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KernelTask {
     pub(crate) tid: u32,
@@ -69,6 +83,8 @@ pub(crate) struct Calibration {
     link: OwnedFd,
     /// Where the kernel does not let a program copy tasks: what its BTF says of them instead, and why.
     instead: Option<(KernelTypes, KernelError)>,
+    /// Where the ids of another pid namespace than the initial one are, if denet is in one.
+    ids: Option<IdTypes>,
 }
 
 impl Calibration {
@@ -76,12 +92,21 @@ impl Calibration {
     /// the kernel does not let a program copy tasks.
     pub(crate) fn start(btf: &Path) -> Result<Self, KernelError> {
         let mut maps = Maps::new();
+        let ids = match account::in_initial_pid_namespace() {
+            true => None,
+            false => types::with(btf, types_ids::offsets).ok().flatten(),
+        };
+        let (pid_offset, level_offset) = ids.map_or((0, 0), |ids| (ids.thread_pid, ids.level));
         let load = |maps: &mut Maps, copies_tasks: u32| {
             let request = Request {
                 bytes: super::CALIBRATE,
                 programs: &[("denet_sample", Kind::Raw)],
                 with_types: false,
-                constants: &[("copies_tasks", copies_tasks)],
+                constants: &[
+                    ("copies_tasks", copies_tasks),
+                    ("ids_pid_offset", pid_offset),
+                    ("ids_level_offset", level_offset),
+                ],
                 functions: &[],
                 settings: &[],
             };
@@ -118,6 +143,7 @@ impl Calibration {
             samples_fd,
             link,
             instead,
+            ids,
         };
         // A thread that is not the leader: only there do tid and tgid differ.
         std::thread::scope(|scope| scope.spawn(|| calibration.sample(Sampled::Thread)).join())
@@ -169,8 +195,12 @@ impl Calibration {
             .map_err(|source| KernelError::new("BPF_PROG_TEST_RUN denet_sample", source))
     }
 
-    /// The layout, the thread that began the calibration, and the waiting command.
-    pub(crate) fn finish(&self) -> Result<(Layout, KernelTask, KernelTask), KernelError> {
+    /// The layout, the thread that began the calibration, which calls this, and the waiting command, which has
+    /// this process id.
+    pub(crate) fn finish(
+        &self,
+        command: u32,
+    ) -> Result<(Layout, KernelTask, KernelTask), KernelError> {
         let read = |which: Sampled| {
             let sample = self.samples.get(&(which as u32), 0);
             sample.map(|Plain(sample)| sample).map_err(|error| {
@@ -184,18 +214,42 @@ impl Calibration {
             None => locate(&samples),
             Some((types, _)) => described(types, &samples),
         };
-        let layout = layout
+        let mut layout = layout
             .map_err(|error| KernelError::new("layout of task_struct", io::Error::other(error)))?;
+        layout.ids = self.ids(&own, layout.typed_only);
         tracing::debug!(?layout, "calibrated");
-        let task = |sample: &Sample| {
-            let (tid, tgid) = ids(sample);
+        let task = |sample: &Sample, in_own: (u32, u32)| {
+            let (tid, tgid) = match layout.ids {
+                Ids::Foreign => ids(sample),
+                Ids::Initial | Ids::Own(_) => in_own,
+            };
             KernelTask {
                 tid,
                 tgid,
                 regs: sample.regs,
             }
         };
-        Ok((layout, task(&own), task(&gate)))
+        let this_thread = (nix::unistd::gettid().as_raw() as u32, std::process::id());
+        Ok((
+            layout,
+            task(&own, this_thread),
+            task(&gate, (command, command)),
+        ))
+    }
+
+    fn ids(&self, own: &Sample, typed_only: bool) -> Ids {
+        if account::in_initial_pid_namespace() {
+            return Ids::Initial;
+        }
+        let namespace = self.ids.zip(account::pid_namespace().ok());
+        let namespace = namespace.map(|(types, (_, inode))| IdNamespace {
+            types,
+            level: own.pid_level as u32,
+            inode: inode as u32,
+        });
+        namespace
+            .filter(|namespace| namespace.is_readable(typed_only))
+            .map_or(Ids::Foreign, Ids::Own)
     }
 }
 
@@ -265,6 +319,7 @@ fn locate(samples: &[Sample; SAMPLES]) -> Result<Layout, LayoutError> {
         compat,
         compat_mask: COMPAT_MASK,
         typed_only: false,
+        ids: Ids::Initial,
     })
 }
 
@@ -288,6 +343,7 @@ fn described(types: &KernelTypes, samples: &[Sample; SAMPLES]) -> Result<Layout,
         compat: types.compat,
         compat_mask: COMPAT_MASK,
         typed_only: true,
+        ids: Ids::Initial,
     })
 }
 
@@ -362,6 +418,7 @@ mod tests {
         let mut sample = Sample {
             pid_tgid: u64::from(tgid) << 32 | u64::from(tid),
             regs: stack + 0x3f58,
+            pid_level: 0,
             task: [0; SAMPLE_BYTES],
         };
         sample.task[STACK..STACK + 8].copy_from_slice(&stack.to_ne_bytes());

@@ -21,6 +21,7 @@ pub(crate) mod tables;
 pub(crate) mod trial;
 pub(crate) mod types;
 pub(crate) mod types_access;
+pub(crate) mod types_ids;
 
 pub(crate) use kernel::KernelError;
 

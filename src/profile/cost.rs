@@ -74,7 +74,7 @@ pub fn rounds(rounds: usize) -> Result<Vec<Round>, KernelError> {
     let limits = Limits::default();
     let calibration = Calibration::start(&limits.btf)?;
     calibration.stand_in()?;
-    let (layout, own, _) = calibration.finish()?;
+    let (layout, own, _) = calibration.finish(0)?;
     drop(calibration);
     let target = Target {
         selection: Selection::Process(own.tgid),

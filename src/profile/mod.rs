@@ -59,7 +59,7 @@ impl Default for Limits {
 /// A process that was followed until its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EndedProcess {
-    /// Process id in the initial pid namespace.
+    /// Process id in denet's pid namespace.
     pub(crate) pid: u32,
     pub(crate) command: Text,
     /// `CLOCK_MONOTONIC`.

@@ -111,8 +111,7 @@ impl Sampling {
             };
         };
         self.follow_members(follower);
-        // In another pid namespace than the kernel's own, its ids say nothing here.
-        let live = account::in_initial_pid_namespace().then(|| follower.live_processes());
+        let live = follower.has_own_ids().then(|| follower.live_processes());
         let mut tree = self.sampler.sample(live.as_deref(), now_ms);
         let counts = follower.counts();
         let syscalls = match &counts {
@@ -260,7 +259,7 @@ impl Sampling {
     ) -> (Sums, Option<Exit>) {
         let mut reports = Reports::default();
         match follower {
-            Some(follower) if account::in_initial_pid_namespace() => {
+            Some(follower) if follower.has_own_ids() => {
                 reports = self.settle(follower);
             }
             Some(follower) => {

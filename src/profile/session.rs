@@ -70,9 +70,9 @@ impl Session {
             context,
             inherited,
         } = opened;
-        // In another pid namespace the kernel's ids differ from those in /proc.
-        let exits_are_reported = follower.as_ref().is_some_and(Follower::reports_ends)
-            && account::in_initial_pid_namespace();
+        let exits_are_reported = follower
+            .as_ref()
+            .is_some_and(|follower| follower.reports_ends() && follower.has_own_ids());
         let adopts = matches!(root, Root::Stopped(..))
             && (options.adopt || options.wait_all && follower.is_none());
         if adopts {

@@ -99,6 +99,10 @@ impl Follower {
         match *self {}
     }
 
+    pub(crate) fn has_own_ids(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn drain(&mut self) {
         match *self {}
     }

@@ -224,19 +224,15 @@ pub(crate) fn pid_namespace() -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Are this process' ids those that the kernel itself knows processes by?
+/// Whether this process is in the initial pid namespace, whose ids `task_struct` contains.
 pub(crate) fn in_initial_pid_namespace() -> bool {
     // PROC_PID_INIT_INO (include/linux/proc_ns.h)
     const INITIAL: &str = "pid:[4026531836]";
     std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == INITIAL)
 }
 
-/// Name of a live process by its id in the initial pid namespace; `None` once it is gone, and where
-/// this process does not see that namespace.
+/// Name of a live process; `None` once it is gone.
 pub(crate) fn command_of(pid: u32) -> Option<Vec<u8>> {
-    if !in_initial_pid_namespace() {
-        return None;
-    }
     let mut name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
     if name.ends_with(b"\n") {
         name.pop();

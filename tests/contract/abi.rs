@@ -87,7 +87,7 @@ layouts! {
         written_to_storage
     }
     denet_freed = Freed { kind process_start_ns tid tgid used before }
-    denet_sample = Sample { pid_tgid regs task }
+    denet_sample = Sample { pid_tgid regs pid_level task }
     denet_smoke = Smoke { caller calls }
     denet_xdp_count = xdp::Count { packets bytes }
     denet_xdp = xdp::Counts {

@@ -15,7 +15,7 @@ pub(crate) struct Execution {
     pub(crate) took: Duration,
     /// Number of the event within its thread, from 1 on.
     pub(crate) seq: u64,
-    /// Ids of the process, and of the thread that called, in the initial pid namespace.
+    /// Ids of the process, and of the thread that called, in denet's pid namespace.
     pub(crate) pid: u32,
     /// See `pid`. After a successful call the thread has the id of the process.
     pub(crate) tid: u32,

@@ -29,7 +29,7 @@ pub struct NetKey {
     pub process_start_ns: u64,
     /// Inode number of the socket; 0: the descriptor was no socket.
     pub inode: u64,
-    /// Process id in the initial pid namespace.
+    /// Process id in denet's pid namespace.
     pub tgid: u32,
     /// `AF_`
     pub family: u16,

@@ -16,7 +16,7 @@ pub(crate) struct Call {
     pub(crate) took: Duration,
     /// Number of the event within its thread, from 1 on; `None` if it is no call.
     pub(crate) seq: Option<u64>,
-    /// Ids of the process and the thread in the initial pid namespace.
+    /// Ids of the process and the thread in denet's pid namespace.
     pub(crate) pid: u32,
     pub(crate) tid: u32,
     /// Name of the thread.

@@ -169,7 +169,7 @@ impl Operation {
 /// The identity of a process: its id alone may be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Process {
-    /// Id in the initial pid namespace.
+    /// Id in denet's pid namespace.
     pub(crate) pid: u32,
     /// `CLOCK_MONOTONIC` when it was created, or when denet first saw it.
     pub(crate) start_ns: u64,

@@ -35,12 +35,10 @@ struct Thread {
 impl Followed {
     /// Adds followed tasks; some may be known already.
     pub(super) fn add(&mut self, live: &[Task]) {
-        // The eBPF program reports ids of the initial namespace.
-        let same_ids = account::in_initial_pid_namespace();
         for task in live {
             let is_new = !self.members.contains_key(&task.tgid);
             self.meet(task.tid, task.tgid);
-            if is_new && same_ids {
+            if is_new {
                 self.read_descriptors(task.tgid);
             }
         }

@@ -25,7 +25,7 @@ use crate::backends::load::load;
 use crate::backends::loader::{Hook, Refused};
 use crate::backends::stream::Plan;
 use crate::bpf::KernelError;
-use crate::bpf::calibrate::{Calibration, KernelTask, Layout};
+use crate::bpf::calibrate::{Calibration, Ids, KernelTask, Layout};
 use crate::bpf::object::{MapSetting, Maps};
 use crate::bpf::tables::Tables;
 use crate::checks::{Refusal, WAITING, backend, explain};
@@ -61,6 +61,7 @@ pub(crate) struct Follower {
     hooks: Vec<Hook>,
     may_miss_ends: bool,
     usage: Option<FreedUsage>,
+    has_own_ids: bool,
     links: Vec<OwnedFd>,
     tally: Tally,
     drained: Drained,
@@ -120,7 +121,7 @@ impl Follower {
         limits: &Limits,
         stream: Option<Stream>,
     ) -> Result<Self, KernelError> {
-        let (layout, own, root) = calibration.finish()?;
+        let (layout, own, root) = calibration.finish(gate.pid.as_raw() as u32)?;
         let uncopied = calibration.take_refusal();
         let mut follower = Self::load(layout, uncopied, limits, (target, None), stream)?;
         follower.attach()?;
@@ -228,6 +229,7 @@ impl Follower {
             tables,
             hooks: loaded.hooks,
             may_miss_ends: loaded.may_miss_ends,
+            has_own_ids: layout.ids != Ids::Foreign,
             usage,
             links,
             tally,
@@ -279,6 +281,11 @@ impl Follower {
     /// The kernel reports how each process ended. A stream does not ask for it.
     pub(crate) fn reports_ends(&self) -> bool {
         self.stream.is_none()
+    }
+
+    /// Ids of tasks are those of denet's own pid namespace.
+    pub(crate) fn has_own_ids(&self) -> bool {
+        self.has_own_ids
     }
 
     /// Followed tasks that live.

@@ -308,6 +308,7 @@ impl Follower {
             tables,
             mut tally,
             stream,
+            has_own_ids,
             ..
         } = self;
         if let Some(mut listening) = stream {
@@ -325,7 +326,7 @@ impl Follower {
         for process in snapshot
             .processes
             .iter_mut()
-            .filter(|process| process.running)
+            .filter(|process| process.running && has_own_ids)
         {
             if let Some(name) = account::command_of(process.pid) {
                 process.command = name[..].into();

@@ -10,10 +10,8 @@ use crate::backends::kernel::Running;
 use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::{KernelError, kernel};
-use crate::checks::finding::Finding;
-use crate::checks::{CHECKS, findings};
+use crate::checks::findings;
 use crate::decode::syscalls::{Abi, Call};
-use crate::facts::Facts;
 use crate::process::cgroup;
 use crate::process::stat::Stat;
 use crate::process::target::{Selection, Target};
@@ -30,10 +28,6 @@ impl Follower {
         limits: &Limits,
         stream: Option<Stream>,
     ) -> Result<Self, StartError> {
-        let facts = || Facts::probe();
-        if let Some(finding) = pid_namespace(facts) {
-            return Err(StartError::Refused(Box::new(finding)));
-        }
         // Who runs already is found by the kernel's types alone.
         if !limits.btf.exists() {
             let finding = findings::kernel_without_btf(&limits.btf);
@@ -50,7 +44,7 @@ impl Follower {
         let bare_ns = account::syscall_ns();
         let mut calibration = Calibration::start(&limits.btf)?;
         calibration.stand_in()?;
-        let (layout, own, _) = calibration.finish()?;
+        let (layout, own, _) = calibration.finish(0)?;
         let running = Some(Running {
             all: target.selection == Selection::Machine,
             except: own.tgid,
@@ -185,17 +179,6 @@ impl Follower {
     pub(crate) fn in_progress(&self) -> &BTreeMap<String, u64> {
         &self.in_progress
     }
-}
-
-/// The kernel knows processes by the ids of the initial pid namespace, and who is in another one does
-/// not learn them.
-fn pid_namespace(facts: impl FnOnce() -> Facts) -> Option<Finding> {
-    if account::in_initial_pid_namespace() {
-        return None;
-    }
-    let facts = facts();
-    let check = CHECKS.iter().find(|check| check.id == "pid-namespace")?;
-    (check.judge)(&facts).finding().cloned()
 }
 
 /// Where `/proc` does not say (it may hide the processes of others), the kernel is asked whether there is
