@@ -260,6 +260,16 @@ pub struct Goal {
     pub(crate) limits: &'static [&'static str],
 }
 
+/// denet refuses to look at processes if their ids are not known.
+const OBSERVES_PROCESSES: &[&str] = &["proc-namespace"];
+
+const fn observing(id: &'static str, title: &'static str, backends: &'static [Backend]) -> Goal {
+    Goal {
+        limits: OBSERVES_PROCESSES,
+        ..goal(id, title, backends)
+    }
+}
+
 const fn goal(id: &'static str, title: &'static str, backends: &'static [Backend]) -> Goal {
     Goal {
         id,
@@ -271,10 +281,10 @@ const fn goal(id: &'static str, title: &'static str, backends: &'static [Backend
 
 /// What the doctor reports, in this order.
 pub const GOALS: &[Goal] = &[
-    goal("syscall-profiling", "syscall profiling", PROFILE),
-    goal("exec-monitor", "exec monitor", EXEC),
-    goal("network-monitor", "network monitor", NET),
-    goal("syscall-trace", "syscall trace", TRACE),
+    observing("syscall-profiling", "syscall profiling", PROFILE),
+    observing("exec-monitor", "exec monitor", EXEC),
+    observing("network-monitor", "network monitor", NET),
+    observing("syscall-trace", "syscall trace", TRACE),
     goal("xdp-counters", "XDP counters", XDP),
     goal("kernel-stacks", "kernel stacks", KERNEL_STACKS),
     goal("hardware-counters", "hardware counters", HARDWARE_COUNTERS),
@@ -284,7 +294,7 @@ pub const GOALS: &[Goal] = &[
         CLASSIC_TRACEPOINTS,
     ),
     Goal {
-        limits: &["not-yours"],
+        limits: &["not-yours", "proc-namespace"],
         ..goal("other-processes", "others' processes", PROFILE)
     },
 ];

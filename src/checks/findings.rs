@@ -19,6 +19,33 @@ pub(super) fn kernel_without_bpf(evidence: Vec<String>) -> Finding {
     }
 }
 
+/// Programs cannot read the ids of tasks in this pid namespace.
+pub(super) fn ids_unreadable(evidence: String) -> Finding {
+    Finding {
+        id: "pid-namespace",
+        cause: "this kernel does not let programs read the ids that processes have in this pid namespace"
+            .to_owned(),
+        evidence: vec![evidence],
+        fix: vec![Step::manual(
+            "run denet in the initial pid namespace (docker run --pid=host, Kubernetes hostPID: true)",
+        )],
+    }
+}
+
+/// `/proc` is that of another pid namespace.
+pub(crate) fn proc_namespace() -> Finding {
+    Finding {
+        id: "proc-namespace",
+        cause: "/proc shows another pid namespace than that of this process, so its ids are those of other processes"
+            .to_owned(),
+        evidence: vec!["/proc/self/status is absent, or its NSpid lists several ids".to_owned()],
+        fix: vec![Step::manual(
+            "start denet with the /proc of its own pid namespace, which takes CAP_SYS_ADMIN: \
+             unshare --mount-proc denet ...",
+        )],
+    }
+}
+
 /// The kernel has no types of its own.
 pub(crate) fn kernel_without_btf(path: &Path) -> Finding {
     Finding {

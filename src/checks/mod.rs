@@ -31,5 +31,7 @@ mod tracing;
 pub(crate) mod verdict;
 pub(crate) mod xdp;
 
+#[cfg(feature = "ebpf")]
+pub(crate) use refusal::IDS_OF_TASKS;
 pub use refusal::{Refusal, WAITING, explain};
 pub use table::{CHECKS, Check};

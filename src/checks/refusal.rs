@@ -45,6 +45,8 @@ const ENOTSUPP: i32 = 524;
 
 /// The command that waits to be let go could not be looked at.
 pub const WAITING: &str = "the waiting command";
+/// The kernel's types that show the ids of tasks in a pid namespace.
+pub(crate) const IDS_OF_TASKS: &str = "BTF struct pid";
 
 /// Until it is executed it is a copy of denet: hidden like one that has file capabilities.
 fn of_waiting(facts: &Facts, refusal: Refusal<'_>) -> Option<Finding> {
@@ -194,6 +196,7 @@ fn of_types(facts: &Facts, refusal: Refusal<'_>) -> Option<Finding> {
     let said = refusal.what.to_owned();
     match refusal.errno {
         Some(libc::ENOENT) => Some(findings::kernel_without_btf(VMLINUX.as_ref())),
+        Some(libc::EINVAL) if refusal.is_of(IDS_OF_TASKS) => Some(findings::ids_unreadable(said)),
         Some(libc::EINVAL) if refusal.is_of("BTF bpf_iter_task") => {
             let running = facts.kernel.release();
             Some(findings::kernel_too_old(WALKS_TASKS, running, vec![said]))

@@ -293,7 +293,14 @@ pub const CHECKS: &[Check] = &[
         TRACING,
         "pid-namespace",
         "pid namespace",
-        tracing::numbers_processes_alike,
+        tracing::sees_all_processes,
+        &[],
+    ),
+    check!(
+        TRACING,
+        "proc-namespace",
+        "pid namespace of /proc",
+        tracing::proc_shows_own_namespace,
         &[],
     ),
     check!(

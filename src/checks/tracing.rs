@@ -274,16 +274,24 @@ pub(super) fn sees_processes(facts: &Facts) -> Verdict {
     }
 }
 
-pub(super) fn numbers_processes_alike(facts: &Facts) -> Verdict {
+pub(super) fn sees_all_processes(facts: &Facts) -> Verdict {
     match &facts.environment.initial_pid_namespace {
         Fact::Known(true) => Verdict::ok("the initial one"),
         Fact::Known(false) => Verdict::degraded(Finding {
             id: "pid-namespace",
-            cause: "this is a pid namespace of its own (a container): programs see the host's process ids"
+            cause: "this is a pid namespace of its own (a container): the processes outside it are not visible"
                 .to_owned(),
             evidence: vec!["/proc/self/ns/pid is not the initial one".to_owned()],
             fix: Vec::new(),
         }),
         unknown => Verdict::without(unknown, "/proc/self/ns/pid cannot be read"),
+    }
+}
+
+pub(super) fn proc_shows_own_namespace(facts: &Facts) -> Verdict {
+    match &facts.environment.own_proc {
+        Fact::Known(true) => Verdict::ok("that of this process"),
+        Fact::Known(false) => Verdict::blocked(findings::proc_namespace()),
+        unknown => Verdict::without(unknown, "/proc/self/status does not show it"),
     }
 }

@@ -29,8 +29,12 @@ pub(crate) struct Environment {
     pub(crate) containerenv: Fact<bool>,
     /// Control groups of pid 1, which name who made them, unless a namespace hides that.
     pub(crate) init_cgroups: Fact<Vec<String>>,
-    /// In the initial pid namespace: elsewhere ids are not those that eBPF sees.
+    /// In the initial pid namespace: elsewhere not all processes of the machine are visible.
     pub(crate) initial_pid_namespace: Fact<bool>,
+    /// `/proc` shows the pid namespace of this process, so that ids mean the same there. Absent without `/proc`, and
+    /// in older reports.
+    #[serde(default = "unrecorded")]
+    pub(crate) own_proc: Fact<bool>,
     /// The CPU says that it is a virtual one (x86).
     pub(crate) hypervisor: Fact<bool>,
     /// What the firmware calls the machine; `Absent` without firmware, as in a micro VM.
@@ -41,6 +45,34 @@ pub(crate) struct Environment {
 
 /// Inode of the initial pid namespace: PROC_PID_INIT_INO (include/linux/proc_ns.h).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+fn unrecorded() -> Fact<bool> {
+    Fact::Absent
+}
+
+/// Whether `/proc` shows the pid namespace of this process: then `NSpid` lists one id. In the `/proc` of a namespace
+/// that contains this one it lists several, and in any other there is no `/proc/self`, only its link.
+pub(crate) fn own_proc(root: &Root) -> Fact<bool> {
+    let status = "/proc/self/status";
+    match Fact::of(status, root.text(status)) {
+        Fact::Absent => {
+            let listed = root.read_dir("/proc").unwrap_or_default();
+            match listed.iter().any(|name| name == "self") {
+                true => Fact::Known(false),
+                false => Fact::Absent,
+            }
+        }
+        read => read.and_then(|text| Fact::from_option(parse_ids(&text))),
+    }
+}
+
+/// `None` before Linux 4.1, and without pid namespaces.
+fn parse_ids(status: &str) -> Option<bool> {
+    let ids = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    Some(ids.split_whitespace().count() == 1)
+}
 
 impl Environment {
     /// Looks for the signs.
@@ -58,6 +90,7 @@ impl Environment {
             init_cgroups: Fact::read(root, "/proc/1/cgroup", parse_cgroups),
             initial_pid_namespace: Fact::of(namespace, root.read_link(namespace))
                 .map(|link| link.as_os_str() == INITIAL_PID_NAMESPACE),
+            own_proc: own_proc(root),
             hypervisor: Fact::read(root, "/proc/cpuinfo", parse_cpus),
             product: line("/sys/class/dmi/id/product_name"),
             wsl: line("/proc/sys/kernel/osrelease").map(|release| {

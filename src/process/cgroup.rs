@@ -15,15 +15,28 @@ use crate::sys::root::Root;
 /// # Errors
 /// There is no such cgroup, or it may not be read.
 pub(crate) fn members(folder: &Path) -> io::Result<Vec<u32>> {
+    let mut members = listed(folder)?;
+    members.retain(|pid| *pid != OUTSIDE);
+    Ok(members)
+}
+
+/// How many of them have no id in this pid namespace.
+pub(crate) fn outsiders(folder: &Path) -> u64 {
+    let listed = listed(folder).unwrap_or_default();
+    listed.iter().filter(|pid| **pid == OUTSIDE).count() as u64
+}
+
+/// A process that is not in the pid namespace of the reader.
+const OUTSIDE: u32 = 0;
+
+fn listed(folder: &Path) -> io::Result<Vec<u32>> {
     let mut members = Vec::new();
     let listed = fs::read_to_string(folder.join("cgroup.procs"))?;
-    let pids = listed.lines().filter_map(|line| line.parse::<u32>().ok());
-    // 0 stands for a process of another pid namespace.
-    members.extend(pids.filter(|pid| *pid != 0));
+    members.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
     for entry in fs::read_dir(folder)?.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             // It may be removed at any moment.
-            members.extend(self::members(&entry.path()).unwrap_or_default());
+            members.extend(self::listed(&entry.path()).unwrap_or_default());
         }
     }
     Ok(members)

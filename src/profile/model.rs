@@ -13,7 +13,7 @@ use crate::sys::account::Exit;
 /// One process, for as long as it was followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
-    /// Process id in denet's pid namespace.
+    /// Process id in denet's pid namespace; 0 if the kernel does not show it.
     pub(crate) pid: u32,
     /// `CLOCK_MONOTONIC` of its start: tells processes of the same id apart.
     pub(crate) start_ns: u64,

@@ -1,6 +1,6 @@
 //! Starts a command in stopped state, or finds running processes, and attaches to them.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use super::observed::{Root, has_ended};
 use super::options::{Ebpf, Options, SessionError};
 use crate::checks::finding::Finding;
 use crate::output::exact::Text;
+use crate::output::layout::plural;
 use crate::process::cgroup;
 use crate::process::inherited::Inherited;
 use crate::process::program;
@@ -21,7 +22,7 @@ use crate::process::system_context::{Counted, SystemContext};
 use crate::process::target::{Selection, Target};
 use crate::sys::gate::{Execution, Gate, GateError};
 use crate::sys::signals::Signals;
-use crate::sys::{capabilities, environment, processes};
+use crate::sys::{account, capabilities, environment, processes};
 
 /// What was opened for a target.
 pub(super) struct Opened {
@@ -148,14 +149,30 @@ fn find(options: &Options) -> Result<(Subject, Root), SessionError> {
                 None => Root::Members(folder.clone()),
                 Some(_) => Root::None,
             };
-            let title = [OsStr::new("cgroup "), folder.as_os_str()].into_iter();
-            let title: OsString = title.collect();
-            Ok((Subject::of(title.as_os_str().into()), root))
+            Ok((Subject::of(cgroup_title(folder)), root))
         }
         Selection::Machine | Selection::Command(_) => {
-            Ok((Subject::of("the whole machine".into()), Root::None))
+            let title = match account::in_initial_pid_namespace() {
+                true => "the whole machine",
+                false => "all processes of this pid namespace",
+            };
+            Ok((Subject::of(title.into()), Root::None))
         }
     }
+}
+
+/// Names the cgroup, and reports members that this pid namespace does not show.
+fn cgroup_title(folder: &Path) -> Text {
+    let mut title = OsString::from("cgroup ");
+    title.push(folder);
+    match cgroup::outsiders(folder) {
+        0 => {}
+        count => {
+            let processes = plural(count, "process", "processes");
+            title.push(format!(", without {processes} outside this pid namespace"));
+        }
+    }
+    title.as_os_str().into()
 }
 
 fn system_context(target: &Target) -> SystemContext {

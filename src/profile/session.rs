@@ -16,12 +16,16 @@ use super::options::{Options, SessionError};
 use super::sampling::{Sampling, Sink};
 use super::stops::Stops;
 use crate::checks::finding::Finding;
+use crate::checks::findings;
+use crate::facts::Fact;
+use crate::facts::environment::own_proc;
 use crate::process::cgroup;
 use crate::process::sampler::{self, Sampler};
 use crate::process::seen::Subject;
 use crate::process::target::Selection;
 use crate::sys::account;
 use crate::sys::gate::{self, Gate};
+use crate::sys::root;
 use crate::sys::signals::Signals;
 
 const UNSEEN: &str = "cannot look at the command in /proc (where hidepid= hides it, \
@@ -57,6 +61,10 @@ impl Session {
         let stops = Stops::watch();
         if let Selection::Cgroup(folder) = &mut options.target.selection {
             *folder = cgroup::folder(folder).map_err(SessionError::NoTarget)?;
+        }
+        // Ids would be those of other processes, without eBPF too.
+        if own_proc(&root::Root::default()) == Fact::Known(false) {
+            return Err(SessionError::refused(Box::new(findings::proc_namespace())));
         }
         let opened = match &options.target.selection {
             Selection::Command(command) => open_command(command, &options, &signals, stream)?,

@@ -365,6 +365,9 @@ fn process(process: &Process, top: usize) -> Value {
         "top_syscalls": first(&calls, top).collect::<Vec<_>>(),
     });
     put(&mut line, "command", process.command.clone());
+    if let (0, Some(line)) = (process.pid, line.as_object_mut()) {
+        line.remove("pid");
+    }
     if process.private {
         line["private"] = true.into();
     }

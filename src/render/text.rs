@@ -316,12 +316,16 @@ fn processes(
             .take(4)
             .map(|(call, _)| call.describe().0)
             .collect();
+        let pid = match process.pid {
+            0 => "?".to_owned(),
+            pid => pid.to_string(),
+        };
         let name = shortened(&process.command, 15);
         let pad = " ".repeat(15 - name.width().min(15));
         writeln!(
             to,
             "{:>8}  {name}{pad}  {:>13}  {:>6}  {}",
-            process.pid,
+            pid,
             grouped(process.total()),
             percent(share_of(process.total(), profile.total)),
             shortened(&names.join(" "), room),

@@ -119,6 +119,9 @@ impl Backend {
 
 /// Whether it is used on such a kernel by such a process.
 pub(super) fn applies(backend: &Backend, facts: &Facts) -> bool {
+    if shows_commands_only(backend) && lacks_ids(facts) {
+        return false;
+    }
     match backend.mechanism {
         Mechanism::Event => {
             let running = facts.kernel.release();
@@ -129,6 +132,18 @@ pub(super) fn applies(backend: &Backend, facts: &Facts) -> bool {
         Mechanism::XdpByHelpers => !reads_by_pointers(facts),
         Mechanism::Raw | Mechanism::Typed | Mechanism::Other => true,
     }
+}
+
+/// Without the kernel's types, a monitor or a trace shows only commands that denet starts.
+fn shows_commands_only(backend: &Backend) -> bool {
+    let has = |wanted| backend.requires.contains(&wanted);
+    has(Requirement::TypesForRunning) && !has(Requirement::TaskWalk)
+}
+
+/// Only the kernel's types show the ids that processes have in a pid namespace that is not the initial one.
+fn lacks_ids(facts: &Facts) -> bool {
+    facts.environment.initial_pid_namespace == Fact::Known(false)
+        && facts.kernel_types == Fact::Absent
 }
 
 /// To compute with pointers into a frame takes CAP_PERFMON (`adjust_ptr_min_max_vals`, kernel/bpf/verifier.c).

@@ -28,7 +28,7 @@ use crate::bpf::KernelError;
 use crate::bpf::calibrate::{Calibration, Ids, KernelTask, Layout};
 use crate::bpf::object::{MapSetting, Maps};
 use crate::bpf::tables::Tables;
-use crate::checks::{Refusal, WAITING, backend, explain};
+use crate::checks::{IDS_OF_TASKS, Refusal, WAITING, backend, explain};
 use crate::facts::kernel::PREEMPTS_PROGRAMS;
 use crate::facts::{self, Facts};
 use crate::process::target::Target;
@@ -151,6 +151,15 @@ impl Follower {
         (target, running): (&Target, Option<Running>),
         stream: Option<Stream>,
     ) -> Result<Self, KernelError> {
+        // Single calls and running processes are shown by their ids.
+        if layout.ids == Ids::Foreign && (stream.is_some() || running.is_some()) {
+            let errno = match limits.btf.exists() {
+                true => libc::EINVAL,
+                false => libc::ENOENT,
+            };
+            let error = std::io::Error::from_raw_os_error(errno);
+            return Err(KernelError::new(IDS_OF_TASKS, error));
+        }
         let (plan, mut listening) = stream.map(Listening::new).unzip();
         let max_tasks = limits.max_tasks;
         let usual = match PREEMPTS_PROGRAMS.is_reached() {

@@ -129,8 +129,10 @@ impl Follower {
                 *counts.by_call.entry(call).or_default() += count;
                 total += count;
             }
-            *counts.by_process.entry(task.tgid).or_default() += total;
-            *counts.by_thread.entry(task.tid).or_default() += total;
+            if self.has_own_ids {
+                *counts.by_process.entry(task.tgid).or_default() += total;
+                *counts.by_thread.entry(task.tid).or_default() += total;
+            }
         }
         self.tables.each_spilled(|key, count| {
             let call = tally::spilled(key);
@@ -322,6 +324,9 @@ impl Follower {
         }
         tables.each_spilled(|key, count| tally.add_spilled(key, count))?;
         let mut snapshot = tally.finish(losses);
+        if !has_own_ids {
+            snapshot.processes.iter_mut().for_each(|it| it.pid = 0);
+        }
         // A task that lives may have renamed itself since the kernel side last looked.
         for process in snapshot
             .processes
