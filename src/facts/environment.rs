@@ -204,6 +204,7 @@ mod tests {
         assert_eq!(here.wsl, Fact::Known(true));
         assert_eq!(here.product, Fact::Known("KVM".into()));
         assert_eq!(here.initial_pid_namespace, Fact::Absent);
+        assert_eq!(here.own_proc, Fact::Absent);
     }
 
     #[test]
@@ -211,5 +212,17 @@ mod tests {
         assert_eq!(parse_cpus("flags"), None);
         assert_eq!(parse_cgroups("garbage"), None);
         assert_eq!(said_by(b"\xff\0=\0container"), Fact::Absent);
+    }
+
+    #[test]
+    fn proc_is_own_if_it_shows_one_id() {
+        let of = |files: &[(&str, &str)]| own_proc(&Tree::with(files).root());
+        let status = |ids: &str| format!("Name:\tsh\nNSpid:\t{ids}\nVmPeak:\t1 kB\n");
+        let path = "proc/self/status";
+        assert_eq!(of(&[(path, &status("4711"))]), Fact::Known(true));
+        assert_eq!(of(&[(path, &status("4711\t1"))]), Fact::Known(false));
+        assert_eq!(of(&[(path, "Name:\tsh\n")]), Fact::Absent);
+        assert_eq!(of(&[("proc/self/other", "")]), Fact::Known(false));
+        assert_eq!(of(&[("proc/version", "Linux")]), Fact::Absent);
     }
 }

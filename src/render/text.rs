@@ -348,10 +348,14 @@ fn processes(
         paint(
             FAINT,
             format!(
-                "{}, {bound} {} of them and {} at once",
+                "{}, {bound} {} of them and {} at once{}",
                 plural(all.len() as u64, "process", "processes"),
                 grouped(profile.max_processes),
-                plural(profile.max_threads, "thread", "threads")
+                plural(profile.max_threads, "thread", "threads"),
+                match all.iter().any(|process| process.pid == 0) {
+                    true => "; ids are not known (kernel-without-btf)",
+                    false => "",
+                }
             )
         )
     )
