@@ -16,6 +16,7 @@ mod lifetime;
 mod loss;
 mod monitors;
 mod net;
+mod pid_namespace;
 mod process;
 mod provisioned;
 mod running;

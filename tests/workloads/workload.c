@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -497,6 +498,56 @@ static void rethread(const char *at)
 		__builtin_ia32_pause();
 }
 
+/* The ids that a task has for itself. */
+static void print_ids(const char *task)
+{
+	char line[64];
+	int length = snprintf(line, sizeof(line), "%s %ld %ld\n", task, syscall(SYS_getpid), syscall(SYS_gettid));
+
+	must(write(1, line, length));
+}
+
+static volatile int thread_is_done;
+
+static int ids_thread(void *unused)
+{
+	(void)unused;
+	print_ids("thread");
+	call(SYS_getppid, 3);
+	thread_is_done = 1;
+	return 0;
+}
+
+static int ids_execute(void *unused)
+{
+	(void)unused;
+	print_ids("before");
+	execl("/proc/self/exe", "workload", "ids-after", (char *)0);
+	_exit(98);
+}
+
+/* ids: once a byte comes, a thread, a child, and a program that a thread of the child executes print their ids. */
+static void ids(void)
+{
+	int pair[2];
+
+	ready();
+	print_ids("main");
+	call(SYS_getppid, 3);
+	thread(ids_thread, 0);
+	while (!thread_is_done)
+		__builtin_ia32_pause();
+	if (must(fork()) == 0) {
+		print_ids("child");
+		must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+		must(write(pair[0], "x", 1));
+		thread(ids_execute, 0);
+		for (;;)
+			__builtin_ia32_pause();
+	}
+	reap(1);
+}
+
 static volatile int duelling;
 
 static int duel_body(void *unused)
@@ -670,6 +721,11 @@ int main(int argc, char **argv)
 	} else if (!strcmp(mode, "rethread")) {
 		until_file = argv[2];
 		rethread(argv[3] ? argv[3] : "first");
+	} else if (!strcmp(mode, "ids")) {
+		ids();
+	} else if (!strcmp(mode, "ids-after")) {
+		print_ids("after");
+		call(SYS_getppid, 3);
 	} else if (!strcmp(mode, "duel")) {
 		duel(number(argv, 2), fopen(argv[3], "w"));
 	} else if (!strcmp(mode, "nameless")) { /* DIR: a file that has no name */
