@@ -6,8 +6,10 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::attached::Group;
 use crate::broken::is_locked_down;
 use crate::need_root;
+use crate::support::processes::Blocked;
 use crate::support::{
     DENET, EBPF_DIAG, Scratch, output, records, stderr, stdout, summary, workload,
 };
@@ -210,8 +212,42 @@ cat "$1/records""#;
 }
 
 #[test]
+fn members_of_a_cgroup_outside_the_namespace_are_reported() {
+    need_root();
+    let script = r#"
+echo $$ >"$2/cgroup.procs"
+"$0" --enable-ebpf --quiet --out "$1/records" attach --cgroup "$2" &
+denet=$!
+until [ -s "$1/records" ]; do :; done
+/bin/true
+kill -TERM "$denet"
+wait "$denet"
+cat "$1/records""#;
+    let scratch = Scratch::new();
+    let folder = scratch.0.to_str().expect("ASCII");
+    let (group, outsider) = (Group::new(), Blocked::start());
+    group.join(outsider.id());
+    let cgroup = group.folder();
+    let done = output(&mut inside(1, script, &[DENET, folder, &cgroup]));
+    let records = records(&stdout(&done));
+    let title = format!("cgroup {cgroup}, without 1 process outside this pid namespace");
+    assert_eq!(records[0]["attached"], title, "{}", stderr(&done));
+    let summary = records.last().expect("a summary");
+    let processes = summary["ebpf"]["processes"].as_array().expect("processes");
+    assert!(
+        processes.iter().any(|it| it["command"] == "true"),
+        "{summary}"
+    );
+    assert!(processes.iter().all(|it| it["pid"] != 0), "{summary}");
+}
+
+#[test]
 fn without_types_of_the_kernel_no_wrong_id_is_shown() {
     need_root();
+    // Without types nothing is followed there.
+    if is_locked_down() {
+        return;
+    }
     let script = r#"echo | "$0" --btf /none --enable-ebpf --json --top 0 run -- "$1" ids"#;
     let program = workload().to_str().expect("ASCII");
     let done = output(&mut inside(1, script, &[DENET, program]));
