@@ -147,7 +147,7 @@ fn reads_the_objects_beside_it() {
     let object = inspect(samples::calibrate()).unwrap();
     assert_eq!(
         self::rows(&object),
-        [("denet_samples", 2, Some(4), Some(16 + 8192), 3, 0)]
+        [("denet_samples", 2, Some(4), Some(24 + 8192), 3, 0)]
     );
     let target = &program(&object, "denet_sample").target;
     assert_eq!(*target, Fact::Known("sys_exit".to_owned()));
