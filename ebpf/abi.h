@@ -27,6 +27,9 @@
 /* It is denet's own child, which waits to execute the command: the arguments that it passes are the user's. */
 #define DENET_EXIT_WAITING 32
 
+/* In denet_task.call, with the time since which the task is followed: it may be in a call that began before. */
+#define DENET_CALL_BEFORE (1ULL << 63)
+
 /* A followed task (a thread, as the kernel means it) and what it called. */
 struct denet_task {
 	/* Where its pt_regs lie, at the top of its kernel stack: what sys_enter is given. 0: free. */
@@ -40,7 +43,7 @@ struct denet_task {
 	__u32 exit_flags; /* DENET_EXIT_ */
 	char comm[DENET_COMM_LEN];
 	__u64 events; /* told of by a stream, lost ones too */
-	__u64 call; /* a stream waits for the end of its call: when that began; else 0 */
+	__u64 call; /* a stream waits for the end of its call: when that began, or DENET_CALL_BEFORE; else 0 */
 	/* Of a slot, not of its task: followed tasks that belong here and are elsewhere. */
 	__u64 displaced;
 	__u64 cells[DENET_CELLS];

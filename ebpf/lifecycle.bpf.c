@@ -62,6 +62,7 @@ struct newcomer {
 	__u32 tgid;
 	__u32 is_child; /* of who runs this program, with its name */
 	__u32 is_private; /* DENET_EXIT_PRIVATE, or 0 */
+	__u64 call; /* DENET_CALL_BEFORE, or 0 */
 };
 
 static __always_inline void describe(struct denet_task *task, const struct newcomer *it)
@@ -77,7 +78,7 @@ static __always_inline void describe(struct denet_task *task, const struct newco
 	if (access_is_limited)
 		task->exit_flags = it->is_private;
 	task->events = 0;
-	task->call = 0;
+	task->call = it->call;
 	/* Last: from here on the memory is this task's. */
 	*(volatile __u64 *)&task->regs = it->regs;
 }
@@ -420,6 +421,8 @@ const volatile __u32 walk_leader_offset = 0;
 const volatile __u32 walk_parent_offset = 0;
 /* denet itself. */
 const volatile __u32 walk_skips_tgid = 0;
+/* 1: a stream reports calls, also those that have begun before it follows their task. */
+const volatile __u32 walk_marks_calls = 0;
 
 static __always_inline __u64 walked_regs(const void *task)
 {
@@ -481,6 +484,8 @@ int denet_walk(__u64 *ctx)
 		it.process_start_ns = follows->process_start_ns;
 	if (access_is_limited && !credentials_of_users(task))
 		it.is_private = DENET_EXIT_PRIVATE;
+	if (walk_marks_calls)
+		it.call = bpf_ktime_get_ns() | DENET_CALL_BEFORE;
 	if (enroll(&it)) {
 		struct denet_ending identity = {
 			.process_start_ns = it.process_start_ns,

@@ -89,6 +89,40 @@ static __always_inline void read_arguments(const __u64 *ctx, int compat, __u64 *
 	pick_arguments(words, compat, args);
 }
 
+#define X86_ORIG_AX 120
+#define ARM64_ORIG_X0 272
+#define ARM64_SYSCALLNO 280
+
+static __always_inline __u64 register_at(__u64 regs, const void *typed, __u32 offset)
+{
+	__u64 word = 0;
+
+	if (typed && tasks_are_typed)
+		return *(const volatile __u64 *)(typed + offset);
+	bpf_probe_read_kernel(&word, sizeof(word), (const void *)(regs + offset));
+	return word;
+}
+
+/*
+ * Number and arguments of the call that returns, as its beginning left them in the caller's pt_regs; `typed` are the
+ * same registers if the verifier knows them.
+ */
+static __always_inline __s64 read_call(__u64 regs, const void *typed, int compat, __u64 *args)
+{
+	__u64 words[X86_WORDS] = {};
+	__u32 start = regs_are_arm64 ? 0 : X86_BP;
+
+#pragma unroll
+	for (int i = 0; i < X86_WORDS; i++)
+		words[i] = register_at(regs, typed, start + 8 * i);
+	if (regs_are_arm64)
+		words[0] = register_at(regs, typed, ARM64_ORIG_X0);
+	pick_arguments(words, compat, args);
+	if (regs_are_arm64)
+		return (__s32)register_at(regs, typed, ARM64_SYSCALLNO);
+	return (__s64)register_at(regs, typed, X86_ORIG_AX);
+}
+
 /* A call that cannot be told of because its task was never given memory. */
 static __always_inline void count_untold(__u64 regs)
 {

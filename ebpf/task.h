@@ -166,7 +166,7 @@ static __always_inline void begin_event(struct denet_event *event, struct denet_
 	event->kind = kind;
 	event->seq = task->events;
 	event->thread_start_ns = task->start_ns;
-	event->start_ns = task->call;
+	event->start_ns = task->call & ~DENET_CALL_BEFORE;
 	event->end_ns = bpf_ktime_get_ns();
 	event->tid = task->tid;
 	event->tgid = task->tgid;

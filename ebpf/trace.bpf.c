@@ -112,6 +112,8 @@ static __always_inline int call_begins(__u64 regs, __s64 nr, int compat, const _
 
 	if (!task)
 		return 0;
+	/* If it was in a call that began before it was followed, that has returned. */
+	task->call = 0;
 	spec = spec_of(nr, compat);
 	flags = spec ? spec->flags : others;
 	if (!flags)
@@ -189,17 +191,70 @@ static __always_inline int is_shown(const struct denet_call *call, __u32 spec_fl
 	return begins_with_path(call, filter);
 }
 
-static __always_inline int call_ends(__u64 regs, __s64 result)
+/*
+ * A call that began before its task was followed returns: the registers of its beginning are still there, but for the
+ * one with the result. Returns 0 if it is not reported.
+ */
+static __always_inline int call_began(struct denet_call *call, const struct denet_task *task, __u64 regs,
+				      const void *typed, __s64 result)
+{
+	__u64 args[ARGUMENTS], cred = 0;
+	int compat = is_compat();
+	__s64 nr = read_call(regs, typed, compat, args);
+	const struct denet_call_spec *spec = spec_of(nr, compat);
+	__u32 flags = spec ? spec->flags : others;
+	int gone = (flags & DENET_SPEC_NEW_MEMORY) && result >= 0;
+
+	/* rt_sigreturn has restored the registers of what a signal interrupted. */
+	if (nr < 0 || !flags)
+		return 0;
+	call->nr = nr;
+	call->flags = DENET_CALL_EARLIER | (compat ? DENET_CALL_COMPAT : 0);
+	if (!(flags & DENET_SPEC_WANTED))
+		call->flags |= DENET_CALL_UNSHOWN;
+	call->used = 0;
+	/* Whether the path is one that is wanted, user space decides. */
+	call->faulted = gone;
+	if (!gone)
+		cred = may_read();
+	for (int i = 0; i < ARGUMENTS; i++)
+		call->args[i] = cred ? args[i] : 0;
+	call->result = result;
+	if (gone)
+		call->flags |= DENET_CALL_ARGS_GONE;
+	else if (spec && cred)
+		put_at_entry(call, spec);
+	if (!gone && !might_read(cred))
+		keep_private(call);
+	call->head.tid = task->tid;
+	call->regs = regs;
+	return 1;
+}
+
+static __always_inline int call_ends(__u64 regs, const void *typed, __s64 result)
 {
 	struct denet_task *task = find_task(regs);
 	const struct denet_call_spec *spec;
 	struct denet_call *call;
 	__u32 flags = 0;
-	__u64 cred;
+	__u64 cred, took_ns;
 
 	if (!task || !task->call)
 		return 0;
-	call = call_of(regs, task, 0);
+	call = call_of(regs, task, 1);
+	if (task->call & DENET_CALL_BEFORE) {
+		if (!call) {
+			count_in_control(calls_unmatched, 1);
+			count_in_control(events_lost, 1);
+			task->events++;
+		}
+		if (!call || !call_began(call, task, regs, typed, result)) {
+			task = find_task(regs);
+			if (task)
+				task->call = 0;
+			return 0;
+		}
+	}
 	if (!call || call->regs != regs)
 		return 0;
 	call->result = result;
@@ -217,7 +272,9 @@ static __always_inline int call_ends(__u64 regs, __s64 result)
 	task = find_task(regs);
 	if (!task)
 		return 0;
-	if (!is_shown(call, flags, bpf_ktime_get_ns() - task->call))
+	/* How long a call lasted that began earlier is not known. */
+	took_ns = task->call & DENET_CALL_BEFORE ? ~0ULL : bpf_ktime_get_ns() - task->call;
+	if (!is_shown(call, flags, took_ns))
 		call->flags |= DENET_CALL_UNSHOWN;
 	if (!(call->flags & DENET_CALL_UNSHOWN) || (flags & DENET_SPEC_SILENT)) {
 		tell_call(call, task);
@@ -299,7 +356,7 @@ static __always_inline int signal_comes(__u64 regs, __s32 number, const struct s
 
 	if (!task)
 		return 0;
-	began = task->call;
+	began = task->call & ~DENET_CALL_BEFORE;
 	/* It may contain an address in the task's memory. */
 	if (!may_read()) {
 		info = &NO_INFORMATION;
@@ -336,7 +393,7 @@ int denet_call_in(__u64 *ctx)
 SEC("raw_tp/sys_exit")
 int denet_call_out(__u64 *ctx)
 {
-	return call_ends(caller(ctx), ctx[1]);
+	return call_ends(caller(ctx), (const void *)ctx[0], ctx[1]);
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -385,7 +442,7 @@ int denet_call_in_t(__u64 *ctx)
 SEC("tp/raw_syscalls/sys_exit")
 int denet_call_o_t(__u64 *ctx)
 {
-	return call_ends(caller_by_its_stack(), ctx[2]);
+	return call_ends(caller_by_its_stack(), 0, ctx[2]);
 }
 
 SEC("tp/sched/sched_process_exec")

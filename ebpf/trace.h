@@ -69,6 +69,8 @@ struct denet_piece {
 #define DENET_CALL_UNFINISHED 2 /* its thread ended in it, or it never returns */
 #define DENET_CALL_UNSHOWN 4 /* a filter keeps it from being shown */
 #define DENET_CALL_PRIVATE 8 /* no arguments are reported: the user may not trace its task */
+#define DENET_CALL_EARLIER 16 /* it began before its task was followed; start_ns is since when that was */
+#define DENET_CALL_ARGS_GONE 32 /* nothing is known of its arguments: they went with the memory of its caller */
 
 struct denet_call {
 	struct denet_event head;

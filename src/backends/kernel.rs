@@ -22,6 +22,8 @@ pub(crate) struct Kernel {
     types: Option<KernelTypes>,
     // Where forks are reported: the offset of `files` in `task_struct`, 0 if that is not known.
     forks: Option<u32>,
+    /// Calls of running tasks that began before are reported.
+    pub(super) reports_earlier: bool,
     /// Constants that limit which processes' memory may be read; empty if there is no limit.
     pub(super) access: Constants,
 }
@@ -74,6 +76,7 @@ impl Kernel {
             ring_bytes: plan.map_or(RING_BYTES, |plan| plan.ring_bytes),
             types: types.and_then(Result::ok),
             forks,
+            reports_earlier: plan.is_some_and(|plan| plan.earlier.is_some()),
             access: match followed.is_limited {
                 true => access(btf),
                 false => Vec::new(),

@@ -52,6 +52,7 @@ fn load_walk(loader: &mut Loader<'_>, except: u32) -> Result<Program, KernelErro
         ("walk_leader_offset", walk.group_leader),
         ("walk_parent_offset", walk.real_parent),
         ("walk_skips_tgid", except),
+        ("walk_marks_calls", loader.kernel.reports_earlier.into()),
     ]);
     let program = ("denet_walk", Kind::Iterator(walk.iterator));
     loader.one(LIFECYCLE, program, &constants)

@@ -58,6 +58,15 @@ pub(crate) struct FunctionHook {
     pub(crate) may_lack: bool,
 }
 
+/// What is read of a call that began before its task was followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Earlier {
+    /// Its registers.
+    Registers,
+    /// What they point to as well, and this much of buffers.
+    Memory(usize),
+}
+
 /// What to load.
 pub(crate) struct Plan {
     pub(crate) object: &'static [u8],
@@ -79,4 +88,6 @@ pub(crate) struct Plan {
     pub(crate) settings: Vec<MapSetting>,
     /// Forks are reported as well, each before the child runs.
     pub(crate) reports_forks: bool,
+    /// Calls that began before their task was followed are reported as well.
+    pub(crate) earlier: Option<Earlier>,
 }

@@ -21,6 +21,8 @@ pub const EXIT_LAST: u32 = 4;
 pub const EXIT_PRIVATE: u32 = 16;
 /// It is denet's own stopped child, which executes the command: the arguments that it passes are the user's.
 pub const EXIT_WAITING: u32 = 32;
+/// In [`Task::call`]: the task may be in a call that began before it was followed.
+pub const CALL_BEFORE: u64 = 1 << 63;
 /// Bytes of a `task_struct` that a sample holds.
 pub const SAMPLE_BYTES: usize = 8192;
 /// Number of samples.
@@ -52,7 +54,8 @@ pub struct Task {
     pub comm: [u8; 16],
     /// Number of records that a stream sent for it, with lost ones.
     pub events: u64,
-    /// `CLOCK_MONOTONIC` when the call in progress began, for a stream; else 0.
+    /// `CLOCK_MONOTONIC` when the call in progress began, for a stream; or [`CALL_BEFORE`] and when following began;
+    /// else 0.
     pub call: u64,
     /// For a slot: how many followed tasks that hash to it are kept in the map instead.
     pub displaced: u64,

@@ -14,6 +14,7 @@ pub(crate) fn fields(losses: &Losses) -> Value {
         "records": losses.records,
         "unfollowed": losses.unfollowed,
         "skipped_runs": losses.skipped_runs,
+        "unseen": losses.unseen,
     })
 }
 
@@ -74,6 +75,11 @@ pub(crate) fn end(run: &Run, missing: &Missing<'_>, written: bool) -> String {
             losses.skipped_runs,
             "run that the kernel skipped",
             "runs that the kernel skipped",
+        ),
+        (
+            losses.unseen,
+            "call in progress that could not be shown",
+            "calls in progress that could not be shown",
         ),
         (
             unreadable,

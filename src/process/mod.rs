@@ -4,13 +4,15 @@
 //! process open, `threads` those of its threads, `inherited` reads what denet itself inherited from its children,
 //! `system_context` what belongs to no single process. These have effects. The rest is pure: `stat` parses,
 //! `metrics`, `ledger` and `accounts` compute, `ends` reports each exit once, `sums` adds up, `interval` decides when to
-//! sample and `sweeps` when to read proportional set sizes,
-//! `model` has the types of the records. `seen` knows which processes can be observed at all.
+//! sample and `sweeps` when to read proportional set sizes, `model` has the types of the records. `seen` knows which
+//! processes can be observed at all, `in_call` what a thread waits in.
 
 pub(crate) mod accounts;
 pub(crate) mod cgroup;
 mod discovery;
 pub(crate) mod ends;
+#[cfg(feature = "ebpf")]
+pub(crate) mod in_call;
 pub(crate) mod inherited;
 pub(crate) mod interval;
 pub(crate) mod ledger;

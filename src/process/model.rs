@@ -198,3 +198,12 @@ impl Exited {
         signal.or(self.exit_code.map(Exit::Code))
     }
 }
+
+/// What a call is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// `file`, `directory`, `device`, `pipe`, `socket`, `anon_inode`, `path`, `futex` or `process`.
+    pub kind: &'static str,
+    /// A path, a word as in `/proc/PID/fd`, an address, or a process id.
+    pub name: String,
+}

@@ -7,6 +7,7 @@ use super::stops::Stop;
 use crate::checks::finding::Finding;
 use crate::decode::syscalls::{Call, Category};
 use crate::output::exact::Text;
+use crate::process::model::Object;
 use crate::process::sums::Sums;
 use crate::sys::account::Exit;
 
@@ -49,6 +50,8 @@ pub(crate) struct Losses {
     pub(crate) skipped_runs: u64,
     /// Records of single calls: they found the ring buffer full, or there was no memory at their beginning.
     pub(crate) events: u64,
+    /// Threads of a stream that may still be in a call that began earlier and could not be shown.
+    pub(crate) unseen: u64,
 }
 
 impl Losses {
@@ -60,6 +63,7 @@ impl Losses {
             + self.unfollowed
             + self.skipped_runs
             + self.events
+            + self.unseen
     }
 
     /// Nothing was lost.
@@ -261,6 +265,38 @@ impl Stopped {
     }
 }
 
+/// Calls that had begun when denet attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InProgress {
+    pub(crate) calls: Vec<BegunCall>,
+    /// Threads that could not be examined.
+    pub(crate) unseen: u64,
+}
+
+impl InProgress {
+    /// How many, by name.
+    pub(crate) fn by_name(&self) -> BTreeMap<&str, u64> {
+        let mut by_name = BTreeMap::new();
+        for call in &self.calls {
+            *by_name.entry(call.name.as_str()).or_default() += 1;
+        }
+        by_name
+    }
+}
+
+/// A call that a thread was in when denet attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BegunCall {
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    /// Name of the thread.
+    pub(crate) command: String,
+    /// Name of the call.
+    pub(crate) name: String,
+    /// What it is about, if that is known.
+    pub(crate) object: Option<Object>,
+}
+
 /// A profiled run.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Run {
@@ -283,8 +319,8 @@ pub(crate) struct Run {
     pub(crate) sums: Sums,
     /// The syscall profile, where there is one.
     pub(crate) syscalls: Option<SyscallProfile>,
-    /// Calls that had begun when denet attached, by name: they are not counted.
-    pub(crate) in_progress: BTreeMap<String, u64>,
+    /// Calls that had begun when denet attached: they are not counted.
+    pub(crate) in_progress: InProgress,
 }
 
 impl Run {

@@ -8,6 +8,7 @@ use super::model::Losses;
 use crate::backends::stream::Plan;
 use crate::bpf::KernelError;
 use crate::bpf::abi::Task;
+use crate::process::in_call::InCall;
 
 /// Receives the records of a stream.
 pub(crate) trait Consumer {
@@ -16,6 +17,8 @@ pub(crate) trait Consumer {
     /// The followed tasks, except those that were forked by followed tasks meanwhile. Called again with all live
     /// tasks when others are added.
     fn following(&mut self, _live: &[Task]) {}
+    /// A thread is in a call that began before it was followed. If the call returns, its record follows.
+    fn in_progress(&mut self, _: &Task, _: &InCall) {}
     /// A record as the eBPF program wrote it, including its head.
     fn record(&mut self, bytes: &[u8]);
     /// A followed thread has ended.

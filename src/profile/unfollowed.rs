@@ -1,12 +1,12 @@
 //! In a build without the feature `ebpf` nothing is ever followed: there is no value of this type.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use nix::sys::signal::SigSet;
 
-use super::model::{ActiveBackend, Estimate, Snapshot};
+use super::model::{ActiveBackend, Estimate, InProgress, Snapshot};
 use super::{Counts, EndedProcess, Limits, StartError};
 use crate::checks::finding::Finding;
 use crate::checks::step::Step;
@@ -47,7 +47,7 @@ impl Follower {
         match *self {}
     }
 
-    pub(crate) fn in_progress(&self) -> &BTreeMap<String, u64> {
+    pub(crate) fn in_progress(&self) -> &InProgress {
         match *self {}
     }
 

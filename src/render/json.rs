@@ -15,7 +15,7 @@ use crate::output::schema::SCHEMA;
 use crate::process::model::{Exited, Metrics, Tree};
 use crate::process::sums::Busy;
 use crate::profile::model::{
-    ActiveBackend, CallCount, End, Losses, Overhead, Process, Run, SyscallProfile,
+    ActiveBackend, BegunCall, CallCount, End, Losses, Overhead, Process, Run, SyscallProfile,
 };
 use crate::sys::account::Exit;
 
@@ -237,7 +237,9 @@ pub(crate) fn summary(run: &Run, top: usize) -> Value {
     if let Some(profile) = &run.syscalls {
         line["ebpf"] = ebpf(profile, top);
         if run.attached {
-            line["ebpf"]["in_progress_at_attach"] = json!(run.in_progress);
+            line["ebpf"]["in_progress_at_attach"] = json!(run.in_progress.by_name());
+            line["ebpf"]["in_progress"] = run.in_progress.calls.iter().map(begun).collect();
+            line["ebpf"]["in_progress_unseen"] = run.in_progress.unseen.into();
         }
     }
     line
@@ -247,6 +249,17 @@ pub(crate) fn summary(run: &Run, top: usize) -> Value {
 fn named(mut record: Value, name: &str, text: &Text) -> Value {
     put(&mut record, name, text.clone());
     record
+}
+
+fn begun(call: &BegunCall) -> Value {
+    let object = call.object.as_ref();
+    json!({
+        "pid": call.pid,
+        "tid": call.tid,
+        "command": call.command,
+        "name": call.name,
+        "object": object.map(|object| json!({"kind": object.kind, "name": object.name})),
+    })
 }
 
 fn busy(busy: &Busy) -> Value {

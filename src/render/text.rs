@@ -21,7 +21,7 @@ use crate::output::layout::{
 };
 use crate::output::shell::quoted_bytes;
 use crate::profile::model::{
-    CallCount, End, Losses, OwnCost, Process, Run, Stopped, SyscallProfile, WhyNot,
+    CallCount, End, InProgress, Losses, OwnCost, Process, Run, Stopped, SyscallProfile, WhyNot,
 };
 use crate::sys::account::Exit;
 
@@ -383,25 +383,39 @@ fn quality(to: &mut dyn Write, profile: &SyscallProfile, width: usize) -> io::Re
     lines(to, "quality", verdict, width)
 }
 
-fn in_progress(to: &mut dyn Write, calls: &BTreeMap<String, u64>, width: usize) -> io::Result<()> {
-    if calls.is_empty() {
-        return Ok(());
+fn in_progress(to: &mut dyn Write, found: &InProgress, width: usize) -> io::Result<()> {
+    let mut text = String::new();
+    if !found.calls.is_empty() {
+        let mut groups: BTreeMap<String, u64> = BTreeMap::new();
+        for call in &found.calls {
+            let object = call.object.as_ref().map(|it| format!(" {}", it.name));
+            let group = format!("{}{}", call.name, object.unwrap_or_default());
+            *groups.entry(group).or_default() += 1;
+        }
+        let mut groups: Vec<_> = groups.iter().collect();
+        groups.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let more = groups.len().saturating_sub(RUNNING_NAMED);
+        let named = groups.iter().take(RUNNING_NAMED);
+        let mut parts: Vec<_> = named
+            .map(|(group, count)| format!("{} {group}", grouped(**count)))
+            .collect();
+        if more > 0 {
+            parts.push(format!("{more} more kinds"));
+        }
+        text = format!(
+            "{}: in progress when denet attached, not counted",
+            parts.join(", ")
+        );
     }
-    let mut calls: Vec<_> = calls.iter().collect();
-    calls.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let more = calls.len().saturating_sub(RUNNING_NAMED);
-    let named = calls.iter().take(RUNNING_NAMED);
-    let mut text: Vec<_> = named
-        .map(|(name, count)| format!("{} {name}", grouped(**count)))
-        .collect();
-    if more > 0 {
-        text.push(format!("{more} more kinds"));
+    if found.unseen > 0 {
+        let threads = plural(found.unseen, "thread", "threads");
+        let separator = if text.is_empty() { "" } else { "; " };
+        text += &format!("{separator}what {threads} waited in could not be read");
     }
-    let text = format!(
-        "{}: in progress when denet attached, not counted",
-        text.join(", ")
-    );
-    lines(to, "before", &text, width)
+    match text.is_empty() {
+        true => Ok(()),
+        false => lines(to, "before", &text, width),
+    }
 }
 
 fn lost(losses: &Losses) -> Vec<String> {

@@ -2,6 +2,8 @@
 #![expect(unsafe_code, reason = "system calls that no safe crate here wraps")]
 
 pub mod account;
+#[cfg(feature = "ebpf")]
+pub mod blocked;
 pub(crate) mod blocking_writer;
 pub mod capabilities;
 pub(crate) mod clock;

@@ -101,6 +101,7 @@ fn plan(options: &Options) -> Plan {
         ring_bytes: EXEC_RING_BYTES,
         slots: None,
         reports_forks: false,
+        earlier: None,
         settings: Vec::new(),
     }
 }

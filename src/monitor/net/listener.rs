@@ -80,6 +80,7 @@ fn plan(options: &Options, mut constants: Constants) -> Plan {
         },
         slots: None,
         reports_forks: false,
+        earlier: None,
         settings: settings(options),
     }
 }

@@ -56,6 +56,10 @@ pub const CALL_UNFINISHED: u32 = 2;
 pub const CALL_UNSHOWN: u32 = 4;
 /// No arguments are reported: the user may not trace its task.
 pub const CALL_PRIVATE: u32 = 8;
+/// The call began before its thread was followed; `start_ns` is when that was.
+pub const CALL_EARLIER: u32 = 16;
+/// Its arguments are not known: they went with the memory of its caller.
+pub const CALL_ARGS_GONE: u32 = 32;
 
 /// First word of a [`Delivered`] signal.
 pub const RECORD_SIGNAL: u64 = 4;

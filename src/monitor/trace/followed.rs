@@ -132,9 +132,15 @@ impl Followed {
     }
 
     /// The descriptors as of the beginning of a call, to be changed as of its end.
-    pub(super) fn descriptors(&mut self, event: &Event) -> &mut Descriptors {
-        self.descriptors.during(event.start_ns, event.end_ns);
+    pub(super) fn descriptors(&mut self, start_ns: u64, end_ns: u64) -> &mut Descriptors {
+        self.descriptors.during(start_ns, end_ns);
         &mut self.descriptors
+    }
+
+    /// Since when the descriptors of a thread are known that was in this call before.
+    pub(super) fn known_since(&self, event: &Event) -> u64 {
+        let read_ns = self.read_ns.get(&event.tgid).copied();
+        read_ns.unwrap_or_default().max(event.start_ns)
     }
 
     /// To be called after a call was decoded: descriptors may have stopped being shared.

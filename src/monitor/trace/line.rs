@@ -18,6 +18,14 @@ pub(crate) struct Prefix {
     pub(crate) time: Option<String>,
 }
 
+/// How long a call lasted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Took {
+    Ns(u64),
+    /// It is not known when it began: its thread was not followed then.
+    Longer,
+}
+
 impl Prefix {
     fn write(&self) -> String {
         let mut out = String::new();
@@ -32,10 +40,10 @@ impl Prefix {
 }
 
 /// A complete call: `name(arguments) = result <seconds>`.
-pub(crate) fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
+pub(crate) fn call(prefix: &Prefix, decoded: &Decoded, took: Option<Took>) -> String {
     let has_arguments = !matches!(decoded.detail, Detail::None | Detail::Private);
     if decoded.outcome == Outcome::None && has_arguments {
-        return ended(unfinished(prefix, decoded), decoded, duration_ns);
+        return ended(unfinished(prefix, decoded), decoded, took);
     }
     let start = format!("{}{}(", prefix.write(), decoded.name);
     let arguments = match decoded.detail {
@@ -43,11 +51,25 @@ pub(crate) fn call(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>)
         Detail::Private => "<private>".to_owned(),
         _ => joined(decoded, &decoded.arguments),
     };
-    ended(start + &arguments, decoded, duration_ns)
+    ended(start + &arguments, decoded, took)
 }
 
 /// The first part of a call that another thread's event interrupts.
 pub(crate) fn unfinished(prefix: &Prefix, entered: &Decoded) -> String {
+    begun(prefix, entered) + " <unfinished ...>"
+}
+
+/// The first part of a call that had begun when its thread was followed.
+pub(crate) fn in_progress(prefix: &Prefix, entered: &Decoded) -> String {
+    let begun = begun(prefix, entered);
+    match entered.detail {
+        Detail::None => begun + "... <in progress>",
+        _ if begun.ends_with(['(', ' ']) => begun + "<in progress>",
+        _ => begun + " <in progress>",
+    }
+}
+
+fn begun(prefix: &Prefix, entered: &Decoded) -> String {
     let (known, rest) = entered.arguments.split_at(known_at_enter(entered));
     let mut line = format!(
         "{}{}({}",
@@ -58,17 +80,17 @@ pub(crate) fn unfinished(prefix: &Prefix, entered: &Decoded) -> String {
     if !known.is_empty() && !rest.is_empty() {
         line.push_str(", ");
     }
-    line + " <unfinished ...>"
+    line
 }
 
 /// The rest of a call that [`unfinished`] began.
-pub(crate) fn resumed(prefix: &Prefix, decoded: &Decoded, duration_ns: Option<u64>) -> String {
+pub(crate) fn resumed(prefix: &Prefix, decoded: &Decoded, took: Option<Took>) -> String {
     let rest = &decoded.arguments[known_at_enter(decoded)..];
     let start = format!("{}<... {} resumed>", prefix.write(), decoded.name);
-    ended(start + &joined(decoded, rest), decoded, duration_ns)
+    ended(start + &joined(decoded, rest), decoded, took)
 }
 
-fn ended(mut line: String, decoded: &Decoded, duration_ns: Option<u64>) -> String {
+fn ended(mut line: String, decoded: &Decoded, took: Option<Took>) -> String {
     if let Some(abi) = decoded.foreign_abi {
         let _ = write!(line, " /* {abi} */");
     }
@@ -78,13 +100,13 @@ fn ended(mut line: String, decoded: &Decoded, duration_ns: Option<u64>) -> Strin
         decoded.outcome,
         width = RESULT_COLUMN - 1
     );
-    if let Some(duration_ns) = duration_ns {
-        let _ = write!(
-            line,
-            " <{}.{:06}>",
-            duration_ns / 1_000_000_000,
-            duration_ns % 1_000_000_000 / 1000
-        );
+    match took {
+        Some(Took::Ns(ns)) => {
+            let (secs, micros) = (ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
+            let _ = write!(line, " <{secs}.{micros:06}>");
+        }
+        Some(Took::Longer) => line.push_str(" <began earlier>"),
+        None => {}
     }
     line
 }

@@ -10,12 +10,13 @@ use aya::maps::{Array, HashMap, Map, MapData};
 use serde::Serialize;
 
 use super::abi::{
-    CALL_PRIVATE, CALL_UNFINISHED, CALL_UNSHOWN, CallFilter, CallSpec, Delivered, RECORD_CALL,
-    RECORD_SIGNAL, RawCall, SIGNAL_CODE, SIGNAL_WHOLE,
+    CALL_ARGS_GONE, CALL_EARLIER, CALL_PRIVATE, CALL_UNFINISHED, CALL_UNSHOWN, CallFilter,
+    CallSpec, Delivered, RECORD_CALL, RECORD_SIGNAL, RawCall, SIGNAL_CODE, SIGNAL_WHOLE,
 };
 use super::arguments::Options;
+use super::earlier::{Began, Earlier, is_new_process};
 use super::followed::Followed;
-use super::line::{self, Happening, Prefix, Signal};
+use super::line::{self, Happening, Prefix, Signal, Took};
 use super::pieces;
 use super::plan;
 use super::records::{self, At};
@@ -28,6 +29,7 @@ use crate::decode::call::{Call, PieceData};
 use crate::decode::filter::Filter;
 use crate::monitor::events::SharedEvents;
 use crate::monitor::request::{self, ProcessMonitor};
+use crate::process::in_call::InCall;
 use crate::profile::model::Losses;
 use crate::profile::options::SessionError;
 use crate::profile::stream::Consumer;
@@ -56,6 +58,8 @@ struct Listener {
     several: bool,
     // Calls that were shown before they returned, by thread and start time.
     begun: HashSet<(u32, u64)>,
+    // Calls that had begun when their threads were followed, and have not returned.
+    earlier: Earlier,
     // Calls that are reported from now on have not returned.
     has_finished: bool,
     lines: String,
@@ -137,46 +141,92 @@ impl Listener {
     }
 
     fn call(&mut self, raw: &RawCall) {
-        let pieces = pieces::pieces(raw);
-        let call = pieces::call(raw, &pieces);
-        let head = &raw.head;
-        let took =
-            (raw.flags & CALL_UNFINISHED == 0).then(|| head.end_ns.saturating_sub(head.start_ns));
-        let is_shown = raw.flags & CALL_UNSHOWN == 0 && self.filter.keeps(&call, took);
+        let known = self.earlier.take(&raw.head);
+        let known = known.filter(|it| raw.flags & CALL_EARLIER != 0 && it.call.nr == raw.nr);
+        let before = known.as_ref().map(|it| it.call.pieces());
+        let pieces = pieces::with_earlier(pieces::pieces(raw), before.unwrap_or_default());
+        let mut call = pieces::call(raw, &pieces);
+        let mut detail = self.detail_of(raw);
+        if raw.flags & CALL_ARGS_GONE != 0 {
+            match &known {
+                Some(known) => call.args = known.call.args,
+                None => detail = Detail::None,
+            }
+        }
+        let began = match (raw.flags & CALL_EARLIER, &known) {
+            (0, _) => Began::Now,
+            (_, Some(known)) if known.is_shown => Began::Shown,
+            _ => Began::Earlier,
+        };
+        self.report(&raw.head, raw.flags, &call, (detail, began));
+    }
+
+    fn report(
+        &mut self,
+        head: &abi::Event,
+        flags: u32,
+        call: &Call<'_>,
+        (detail, began): (Detail, Began),
+    ) {
+        // How long a call lasted that began earlier is not known.
+        let is_timed = flags & CALL_UNFINISHED == 0 && began == Began::Now;
+        let took = is_timed.then(|| head.end_ns.saturating_sub(head.start_ns));
+        let judged_ns = match began {
+            Began::Now => took,
+            Began::Earlier | Began::Shown => Some(u64::MAX),
+        };
+        let is_shown = flags & CALL_UNSHOWN == 0
+            && self.filter.keeps(call, judged_ns)
+            && !(began != Began::Now && is_new_process(call));
         let executed = matches!(call.name().as_str(), "execve" | "execveat") && call.succeeded();
         let seq = self.followed.number(head, is_shown);
-        if !is_shown && raw.flags & CALL_PRIVATE != 0 {
+        let is_private = detail == Detail::Private;
+        if !is_shown && is_private {
             self.followed.forget(head.tgid);
             return;
         }
+        // Descriptors were read after such a call began.
+        let known_ns = match began {
+            Began::Now => head.start_ns,
+            Began::Earlier | Began::Shown => self.followed.known_since(head),
+        };
         if !is_shown {
-            self.followed.descriptors(head).apply(head.tgid, &call);
-            self.followed.called(head.tgid, &call);
+            let descriptors = self.followed.descriptors(known_ns, head.end_ns);
+            descriptors.apply(head.tgid, call);
+            self.followed.called(head.tgid, call);
             if executed {
-                self.executed(head, &call, false);
+                self.executed(head, call, false);
             }
             return;
         }
         let view = View {
-            detail: self.detail_of(raw),
+            detail,
             shown: SHOWN,
             pid: head.tgid,
             descriptors: None,
         };
-        let decoded = if view.detail == Detail::Private {
+        let decoded = if is_private {
             // How the call changed descriptors is not known.
             self.followed.forget(head.tgid);
-            arguments::decode(&call, &view)
+            arguments::decode(call, &view)
         } else {
-            let descriptors = self.followed.descriptors(head);
-            let decoded = arguments::decode_and_follow(&call, &view, descriptors);
-            self.followed.called(head.tgid, &call);
+            let descriptors = self.followed.descriptors(known_ns, head.end_ns);
+            let decoded = arguments::decode_and_follow(call, &view, descriptors);
+            self.followed.called(head.tgid, call);
             decoded
         };
         if self.events.borrow().reporter.shows_lines() {
-            let was_shown = self.begun.remove(&(head.tid, head.start_ns));
+            let took = match began {
+                Began::Now => took.map(Took::Ns),
+                Began::Earlier | Began::Shown => Some(Took::Longer),
+            };
+            let was_shown = self.begun.remove(&(head.tid, head.start_ns)) || began == Began::Shown;
             if !was_shown {
-                let prefix = self.prefix(head.tid, head.start_ns);
+                let at_ns = match began {
+                    Began::Now => head.start_ns,
+                    Began::Earlier | Began::Shown => head.end_ns,
+                };
+                let prefix = self.prefix(head.tid, at_ns);
                 self.line(&line::call(&prefix, &decoded, took));
             } else if !self.has_finished {
                 let prefix = self.prefix(head.tid, head.end_ns);
@@ -185,10 +235,14 @@ impl Listener {
         }
         if self.events.borrow().reporter.records.wanted() {
             let at = self.at(head.tgid, head.tid, head.start_ns);
-            self.record_line(&records::call(at, &decoded, took, Some(seq)));
+            let record = records::call(at, &decoded, took, Some(seq));
+            self.record_line(&match began {
+                Began::Now => record,
+                Began::Earlier | Began::Shown => record.began_earlier(),
+            });
         }
         if executed {
-            self.executed(head, &call, true);
+            self.executed(head, call, true);
         }
     }
 
@@ -270,7 +324,7 @@ impl Listener {
                 detail: self.detail_of(&raw),
                 shown: SHOWN,
                 pid: head.tgid,
-                descriptors: Some(self.followed.descriptors(&head)),
+                descriptors: Some(self.followed.descriptors(head.start_ns, head.end_ns)),
             };
             let decoded = arguments::decode(&call, &view);
             let prefix = self.prefix(head.tid, head.start_ns);
@@ -346,6 +400,32 @@ impl Consumer for Listener {
         self.followed.add(live);
     }
 
+    fn in_progress(&mut self, task: &Task, call: &InCall) {
+        let now_ns = account::monotonic_ns();
+        let pieces = call.pieces();
+        let entered = call.call(&pieces);
+        let is_shown = self.filter.keeps_number(call.abi, call.nr)
+            && self.filter.keeps_path(&entered)
+            && !self.filter.asks_for_the_end();
+        self.earlier.insert(task, call, is_shown);
+        if !is_shown {
+            return;
+        }
+        let view = View {
+            detail: self.detail,
+            shown: SHOWN,
+            pid: task.tgid,
+            descriptors: Some(self.followed.descriptors(now_ns, now_ns)),
+        };
+        let decoded = arguments::decode(&entered, &view);
+        let prefix = self.prefix(task.tid, now_ns);
+        self.line(&line::in_progress(&prefix, &decoded));
+        if self.events.borrow().reporter.records.wanted() {
+            let at = self.at(task.tgid, task.tid, now_ns);
+            self.record_line(&records::in_progress(at, &decoded));
+        }
+    }
+
     fn record(&mut self, bytes: &[u8]) {
         let kind = bytes.first_chunk().map(|word| u64::from_ne_bytes(*word));
         let understood = match kind {
@@ -414,6 +494,15 @@ impl Consumer for Listener {
             raw.head.seq = 0;
             self.call(&raw);
         }
+        for (head, known) in self.earlier.unfinished(live) {
+            let began = match known.is_shown {
+                true => Began::Shown,
+                false => Began::Earlier,
+            };
+            let pieces = known.call.pieces();
+            let call = known.call.call(&pieces);
+            self.report(&head, CALL_UNFINISHED, &call, (self.detail, began));
+        }
         self.drained();
         self.events.borrow_mut().losses = *losses;
     }
@@ -425,7 +514,7 @@ impl ProcessMonitor for Options {
     }
 
     fn plan(&self, _: &request::Options) -> Result<Plan, SessionError> {
-        Ok(plan::plan(self.hooking, &self.filter))
+        Ok(plan::plan(self.hooking, self.detail, SHOWN, &self.filter))
     }
 
     fn consumer(self: Box<Self>, events: SharedEvents) -> Box<dyn Consumer> {
@@ -437,6 +526,7 @@ impl ProcessMonitor for Options {
             calls: None,
             several: false,
             begun: HashSet::new(),
+            earlier: Earlier::default(),
             has_finished: false,
             lines: String::new(),
             records: Vec::new(),

@@ -7,6 +7,8 @@
 pub mod abi;
 pub(crate) mod arguments;
 #[cfg(feature = "ebpf")]
+mod earlier;
+#[cfg(feature = "ebpf")]
 mod followed;
 #[cfg(feature = "ebpf")]
 pub(crate) mod line;

@@ -46,6 +46,22 @@ pub(super) fn pieces(raw: &RawCall) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// The same, with what had been read of its memory while the call was in progress: that is how it was before the call
+/// changed it.
+pub(super) fn with_earlier<'a>(
+    mut pieces: Vec<Piece<'a>>,
+    known: Vec<Piece<'a>>,
+) -> Vec<Piece<'a>> {
+    for known in known.into_iter().filter(|it| it.data != PieceData::Fault) {
+        let is_same = |it: &&mut Piece<'a>| it.arg == known.arg && it.when == When::Enter;
+        match pieces.iter_mut().find(is_same) {
+            Some(piece) => piece.data = known.data,
+            None => pieces.push(known),
+        }
+    }
+    pieces
+}
+
 /// The kernel's own name for a file that is executed by descriptor begins with `/dev/fd/`
 /// (`alloc_bprm` in `fs/exec.c`), followed by the caller's path.
 fn as_given<'a>(raw: &RawCall, data: PieceData<'a>) -> PieceData<'a> {

@@ -5,7 +5,7 @@ use super::abi::{
     PIECE_BY_RESULT, PIECE_BYTES, PIECE_STRING, PIECE_STRINGS, PieceSpec, SPEC_NEVER_RETURNS,
     SPEC_NEW_MEMORY, SPEC_ONE_PATH, SPEC_SILENT, SPEC_WANTED,
 };
-use crate::backends::stream::{AttachPoint, Plan};
+use crate::backends::stream::{AttachPoint, Earlier, Plan};
 use crate::backends::table::{self, Hooking, TRACE_RING_BYTES, TRACE_SLOTS};
 use crate::bpf::TRACE;
 use crate::bpf::object::MapSetting;
@@ -30,7 +30,7 @@ const HOOKS: [AttachPoint; 5] = [
     AttachPoint::new("denet_call_in", "denet_call_in_t", "raw_syscalls", c"sys_enter"),
 ];
 
-pub(super) fn plan(hooking: Hooking, filter: &Filter) -> Plan {
+pub(super) fn plan(hooking: Hooking, detail: Detail, shown: usize, filter: &Filter) -> Plan {
     let others = reports_others(filter);
     Plan {
         object: TRACE,
@@ -47,6 +47,10 @@ pub(super) fn plan(hooking: Hooking, filter: &Filter) -> Plan {
         ring_bytes: TRACE_RING_BYTES,
         slots: Some(TRACE_SLOTS),
         reports_forks: true,
+        earlier: Some(match reads_memory(detail, filter) {
+            true => Earlier::Memory(shown),
+            false => Earlier::Registers,
+        }),
         settings: vec![MapSetting {
             name: "denet_calls",
             max_entries: Some(TRACE_SLOTS),
@@ -55,9 +59,13 @@ pub(super) fn plan(hooking: Hooking, filter: &Filter) -> Plan {
     }
 }
 
+fn reads_memory(detail: Detail, filter: &Filter) -> bool {
+    detail == Detail::Full || !filter.paths.is_empty()
+}
+
 /// What to report for each syscall number of both entries.
 pub(super) fn specs(detail: Detail, shown: u16, filter: &Filter) -> Vec<(u32, CallSpec)> {
-    let reads_memory = detail == Detail::Full || !filter.paths.is_empty();
+    let reads_memory = reads_memory(detail, filter);
     let mut specs = Vec::new();
     for (abi, first) in [(Abi::Native, 0), (Abi::Compat, CALL_NRS as u32)] {
         for nr in 0..CALL_NRS as i32 {

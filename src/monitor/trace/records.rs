@@ -48,6 +48,8 @@ pub(crate) struct CallRecord<'a> {
     note: Option<&'a str>,
     duration_ns: Option<u64>,
     unfinished: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    in_progress_at_attach: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
 }
@@ -74,7 +76,28 @@ pub(crate) fn call(
         note: decoded.outcome.note(),
         duration_ns,
         unfinished: matches!(decoded.outcome, Outcome::None | Outcome::Never),
+        in_progress_at_attach: false,
         seq,
+    }
+}
+
+/// A record of kind `in_progress`: a call that had begun when its thread was followed. Its record of kind `call`
+/// follows.
+pub(crate) fn in_progress(at: At, decoded: &Decoded) -> CallRecord<'_> {
+    CallRecord {
+        kind: "in_progress",
+        in_progress_at_attach: true,
+        ..call(at, decoded, None, None)
+    }
+}
+
+impl CallRecord<'_> {
+    /// It had begun when its thread was followed: `ts_ns` is when that was.
+    pub(crate) fn began_earlier(self) -> Self {
+        Self {
+            in_progress_at_attach: true,
+            ..self
+        }
     }
 }
 

@@ -1,16 +1,17 @@
 //! The eBPF side of a profile: loaded, attached, told what to follow, read.
 
 mod freed;
+mod in_progress;
 mod reading;
 mod running;
 mod took;
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use freed::FreedUsage;
+use in_progress::Begun;
 use reading::Drained;
 use took::Took;
 
@@ -69,7 +70,7 @@ pub(crate) struct Follower {
     cost: Option<Cost>,
     // A walk over the tasks that run already, as often as one is wanted.
     walk: Option<OwnedFd>,
-    in_progress: BTreeMap<String, u64>,
+    begun: Begun,
     stream: Option<Listening>,
 }
 
@@ -246,7 +247,7 @@ impl Follower {
             backend,
             cost: None,
             walk,
-            in_progress: BTreeMap::new(),
+            begun: Begun::new(plan.as_ref().and_then(|plan| plan.earlier)),
             stream: listening,
         })
     }

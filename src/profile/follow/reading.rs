@@ -156,6 +156,7 @@ impl Follower {
             unfollowed: control.tasks_unfollowed,
             skipped_runs,
             events: control.events_lost,
+            unseen: 0,
         })
     }
 
@@ -241,6 +242,7 @@ impl Follower {
         if self.due().is_none_or(|due| Instant::now() < due) {
             return;
         }
+        self.look_again();
         let losses = self.losses();
         let Some(listening) = &mut self.stream else {
             return;
@@ -292,6 +294,7 @@ impl Follower {
     /// Detaches and reads everything: nothing is attached or followed afterwards. Returns also what
     /// counting added to a syscall, in nanoseconds, where that could be told.
     pub(crate) fn finish(mut self) -> Result<(Snapshot, Option<Estimate>), KernelError> {
+        let unseen = self.unseen_calls();
         let ns_per_syscall = self.detach_measuring();
         if self.live() > 0 {
             // Programs that began before the links closed may still run for the tasks that live.
@@ -301,7 +304,10 @@ impl Follower {
             }
         }
         let is_whole = self.drain_whole();
-        let mut losses = self.losses()?;
+        let mut losses = Losses {
+            unseen,
+            ..self.losses()?
+        };
         if !is_whole {
             // How many records are behind the one that is never finished is not known.
             losses.records += 1;

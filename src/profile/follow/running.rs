@@ -1,17 +1,15 @@
 //! Following processes that run already.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 
 use super::super::{Limits, StartError};
 use super::took::Took;
 use super::{Cost, Follower, SETTLED, Stream, refused};
 use crate::backends::kernel::Running;
-use crate::bpf::abi::Task;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::{KernelError, kernel};
 use crate::checks::findings;
-use crate::decode::syscalls::{Abi, Call};
 use crate::process::cgroup;
 use crate::process::stat::Stat;
 use crate::process::target::{Selection, Target};
@@ -82,9 +80,7 @@ impl Follower {
                 follower.tell_who_is_followed()?;
             }
         }
-        if follower.stream.is_none() {
-            follower.look_at_calls()?;
-        }
+        follower.look_at_calls()?;
         Ok(follower)
     }
 
@@ -160,25 +156,6 @@ impl Follower {
         }
         Ok(())
     }
-
-    /// What was called before is not counted, also where it goes on.
-    fn look_at_calls(&mut self) -> Result<(), KernelError> {
-        let calls = &mut self.in_progress;
-        let tables = &self.tables;
-        tables.each_live(|task| {
-            let call = call_in_progress(task.tgid, task.tid);
-            // Who has called since is in a call that is counted.
-            let has_not_called = |now: Task| now.cells.iter().all(|cell| *cell == 0);
-            if let Some(call) = call.filter(|_| tables.again(task).is_some_and(has_not_called)) {
-                *calls.entry(call).or_default() += 1;
-            }
-        })
-    }
-
-    /// Calls that had begun when following did, by name: they are not counted.
-    pub(crate) fn in_progress(&self) -> &BTreeMap<String, u64> {
-        &self.in_progress
-    }
 }
 
 /// Where `/proc` does not say (it may hide the processes of others), the kernel is asked whether there is
@@ -188,13 +165,4 @@ fn thread_lives(tgid: u32, tid: u32) -> bool {
         Ok(bytes) => Stat::parse(&bytes).is_none_or(|stat| !stat.thread_has_ended()),
         Err(_) => processes::thread_exists(tgid, tid),
     }
-}
-
-/// Name of the call that a thread is in, where that may be known.
-fn call_in_progress(tgid: u32, tid: u32) -> Option<String> {
-    let text = std::fs::read_to_string(format!("/proc/{tgid}/task/{tid}/syscall")).ok()?;
-    // "running", or a number, -1 where it is in none.
-    let nr: i32 = text.split_whitespace().next()?.parse().ok()?;
-    let abi = Abi::Native;
-    (nr >= 0).then(|| Call { abi, nr }.describe().0)
 }
