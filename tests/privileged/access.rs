@@ -340,6 +340,10 @@ fn running_children_that_are_private_are_marked() {
     let of = |pid: u32| processes.iter().find(|it| it["pid"] == pid);
     let marked = |pid| of(pid).map(|it| it["private"] == true);
     assert_eq!(marked(child), Some(true), "{processes:?}");
+    // What it waits in is not read.
+    let waiting = summary["ebpf"]["in_progress"].as_array().expect("a list");
+    assert!(waiting.iter().all(|it| it["pid"] != child), "{summary}");
+    assert_eq!(summary["ebpf"]["in_progress_unseen"], 1, "{summary}");
     assert_eq!(marked(shell.id()), Some(false), "{processes:?}");
 }
 

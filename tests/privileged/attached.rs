@@ -104,6 +104,10 @@ fn existing_threads_and_children_are_followed_from_the_moment_of_attaching() {
         summary["ebpf"]["in_progress_at_attach"]["read"], 6,
         "{summary}"
     );
+    let waiting = summary["ebpf"]["in_progress"].as_array().expect("a list");
+    let reads_a_pipe = |it: &&Value| it["name"] == "read" && it["object"]["kind"] == "pipe";
+    assert_eq!(waiting.iter().filter(reads_a_pipe).count(), 6, "{summary}");
+    assert_eq!(summary["ebpf"]["in_progress_unseen"], 0, "{summary}");
     let mut codes: Vec<_> = exits(&records)
         .iter()
         .map(|exit| exit["exit_code"].as_i64())

@@ -53,6 +53,19 @@ static void wait_for(int fd)
 	must(read(fd, &byte, 1));
 }
 
+static void read_by_int80(void)
+{
+#ifdef __x86_64__
+	char *buffer = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	long result;
+
+	if (buffer == MAP_FAILED)
+		_exit(99);
+	__asm__ volatile("int $0x80" : "=a"(result) : "a"(3), "b"(0), "c"(buffer), "d"(64) : "memory", "r8", "r9", "r10", "r11");
+	must(result);
+#endif
+}
+
 /* Spins until this CPU clock has advanced by so much. */
 static void spin(clockid_t clock, long long length)
 {
@@ -538,6 +551,8 @@ int main(int argc, char **argv)
 		prctl(PR_SET_NAME, "a) R 1 (b\n");
 		sigwait(&usr1, &signal);
 		return 5;
+	} else if (!strcmp(mode, "reads-by-int80")) { /* what arrives on stdin, through the 32-bit entry of x86-64 */
+		read_by_int80();
 	} else if (!strcmp(mode, "gated")) {
 		gated(second, atol(argv[4]));
 		return 7;

@@ -21,5 +21,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("rt_tgsigqueueinfo", &[("tgid", Pid), ("tid", Pid), ("sig", Signal), ("info", SiginfoIn)], Number),
     entry("sigaltstack", &[("ss", SigstackIn), ("old_ss", SigstackOut)], Number),
     entry("pause", &[], Number),
+    // Of the call that it continues, the kernel keeps the arguments.
+    entry("restart_syscall", &[], Number),
     entry("rt_sigreturn", &[], Register),
 ];

@@ -1,5 +1,6 @@
 //! `denet trace`: what strace reports, thread by thread, call by call.
 
+mod begun;
 mod sequences;
 
 use std::cell::Cell;
