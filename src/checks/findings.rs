@@ -46,6 +46,28 @@ pub(crate) fn proc_namespace() -> Finding {
     }
 }
 
+pub(crate) const NOT_FOLLOWED: &str = "not-followed";
+
+/// The target lives, and no thread of it was followed; `threads` that may make calls are in `/proc`.
+pub(crate) fn not_followed(target: &str, is_exiting: bool, threads: usize) -> Finding {
+    let (cause, evidence) = match is_exiting {
+        true => (
+            format!("{target} is exiting: its threads make no more calls"),
+            "flags in /proc/PID/task/TID/stat: PF_EXITING".to_owned(),
+        ),
+        false => (
+            format!("the kernel does not show {target} to eBPF programs"),
+            format!("/proc/PID/task lists threads: {threads}; entered by walks over all tasks: 0"),
+        ),
+    };
+    Finding {
+        id: NOT_FOLLOWED,
+        cause,
+        evidence: vec![evidence],
+        fix: Vec::new(),
+    }
+}
+
 /// The kernel has no types of its own.
 pub(crate) fn kernel_without_btf(path: &Path) -> Finding {
     Finding {

@@ -15,6 +15,7 @@ const OTHERS: &[(&str, &str)] = pages![
     "debugfs-755",
     "invalid-elf-header",
     "kptr-restrict",
+    "not-followed",
     "object-btf-missing",
     "object-btf-unreadable",
     "object-class",

@@ -18,7 +18,9 @@ pub(super) fn refuse(error: &SessionError) -> u8 {
         SessionError::Unrunnable(Unrunnable::NotExecutable(..)) => exit::NOT_EXECUTABLE,
         SessionError::Exec(_, error) if error.kind() == io::ErrorKind::NotFound => exit::NOT_FOUND,
         SessionError::Exec(..) => exit::NOT_EXECUTABLE,
-        SessionError::Refused(finding) | SessionError::NotYours(finding) => {
+        SessionError::Refused(finding)
+        | SessionError::NotYours(finding)
+        | SessionError::NotFollowed(finding) => {
             explain(finding);
             exit::EBPF_UNAVAILABLE
         }

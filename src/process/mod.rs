@@ -9,7 +9,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod cgroup;
-mod discovery;
+pub(crate) mod discovery;
 pub(crate) mod ends;
 #[cfg(feature = "ebpf")]
 pub(crate) mod in_call;

@@ -74,6 +74,11 @@ impl Stat {
         self.flags & 0x0020_0000 != 0
     }
 
+    /// It has begun to exit (`PF_EXITING`), and makes no more calls.
+    pub(crate) fn is_exiting(&self) -> bool {
+        self.flags & 0x4 != 0
+    }
+
     /// Parses the file. `None` if it is none of the kernel's.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         // pid (comm) state …: the name may hold anything, so it ends at the last parenthesis.

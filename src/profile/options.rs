@@ -7,6 +7,7 @@ use super::Limits;
 use super::event_loop::Failure;
 use super::sampling::SamplingOptions;
 use crate::checks::finding::Finding;
+use crate::checks::findings::NOT_FOLLOWED;
 use crate::checks::scope::NOT_YOURS;
 use crate::process::program::Unrunnable;
 use crate::process::target::Target;
@@ -56,6 +57,9 @@ pub(crate) enum SessionError {
     /// The user may not observe the target; the finding explains why.
     #[error("you may not observe this target")]
     NotYours(Box<Finding>),
+    /// Nothing of the target could be followed; the finding explains why.
+    #[error("nothing of this target could be followed")]
+    NotFollowed(Box<Finding>),
     /// There is no such process or cgroup; the reason.
     #[error("{0}")]
     NoTarget(String),
@@ -72,6 +76,7 @@ impl SessionError {
     pub(super) fn refused(finding: Box<Finding>) -> Self {
         match finding.id {
             NOT_YOURS => Self::NotYours(finding),
+            NOT_FOLLOWED => Self::NotFollowed(finding),
             _ => Self::Refused(finding),
         }
     }

@@ -12,7 +12,9 @@ use crate::need_root;
 use crate::running::{Done, Watching, wait_until_reading};
 use crate::support::processes::state;
 use crate::support::wait::{wait_for, wait_until};
-use crate::support::{Scratch, counts, load, output, preempts_programs, records, stderr, summary};
+use crate::support::{
+    Scratch, counts, denet, load, output, preempts_programs, records, stderr, summary,
+};
 
 /// A program with threads and children that waits for a byte.
 pub struct Gated(pub Child);
@@ -116,6 +118,44 @@ fn existing_threads_and_children_are_followed_from_the_moment_of_attaching() {
     assert_eq!(codes, [Some(0), Some(1), Some(7)], "{records:?}");
     assert_eq!(summary["exit"]["exit_code"], 7, "{summary}");
     assert_eq!(target.0.wait().expect("it ended").code(), Some(7));
+}
+
+/// Whether a process has begun to exit (`PF_EXITING`), and waits in that.
+fn waits_in_its_exit(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default();
+    let mut fields = fields.split(' ');
+    let is_waiting = matches!(fields.next(), Some("S" | "D"));
+    let flags = fields.nth(5).and_then(|flags| flags.parse::<u32>().ok());
+    is_waiting && flags.is_some_and(|flags| flags & 0x4 != 0)
+}
+
+#[test]
+fn a_live_target_of_which_nothing_is_followed_is_an_error() {
+    need_root();
+    let scratch = Scratch::new();
+    let file = scratch.path("exits");
+    let mut command = Command::new(load());
+    command.arg("exits-for-long").arg(&file);
+    let mut target = Gated(command.stdin(Stdio::piped()).spawn().expect("it starts"));
+    let pid = wait_for("a process exits", || {
+        let text = std::fs::read_to_string(&file).ok()?;
+        text.strip_prefix("exits ")?
+            .strip_suffix('\n')?
+            .parse()
+            .ok()
+    });
+    wait_until("it waits for its children", || waits_in_its_exit(pid));
+    for verb in [&["attach"][..], &["trace", "-p"]] {
+        let done = output(denet(["--enable-ebpf"]).args(verb).arg(pid.to_string()));
+        let text = stderr(&done);
+        assert_eq!(done.status.code(), Some(3), "{verb:?}: {text}");
+        assert!(text.contains("[not-followed]"), "{text}");
+        assert!(text.contains("is exiting"), "{text}");
+        assert!(!text.contains("complete"), "{text}");
+    }
+    target.go();
+    assert_eq!(target.0.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -321,6 +322,39 @@ static void storm(const char *file)
 	}
 }
 
+/*
+ * The first process of a pid namespace ends only when no other process of it is left. One that is traced from outside
+ * is left after it was killed, until its tracer has waited for it.
+ */
+static void exit_for_long(const char *file)
+{
+	int ends[2], child, first;
+	char path[64];
+
+	must(pipe(ends));
+	must(pipe(release));
+	must(unshare(CLONE_NEWPID));
+	first = must(fork());
+	if (first == 0) {
+		if (must(fork()) == 0)
+			pause();
+		must(write(ends[1], "x", 1));
+		wait_for(release[0]);
+		_exit(0);
+	}
+	wait_for(ends[0]);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", first, first);
+	child = must(open(path, O_RDONLY));
+	must(read(child, path, sizeof(path)));
+	child = atoi(path);
+	must(ptrace(PTRACE_SEIZE, child, 0, 0));
+	must(write(release[1], "x", 1));
+	report(file, "exits", first);
+	wait_for(0);
+	must(waitpid(child, 0, __WALL));
+	must(waitpid(first, 0, 0));
+}
+
 /* CALLS THREADS CHILDREN: once a byte arrives; exits with 7. */
 static void gated(long threads, long children)
 {
@@ -553,6 +587,8 @@ int main(int argc, char **argv)
 		return 5;
 	} else if (!strcmp(mode, "reads-by-int80")) { /* what arrives on stdin, through the 32-bit entry of x86-64 */
 		read_by_int80();
+	} else if (!strcmp(mode, "exits-for-long")) { /* FILE: a process that has begun to exit, until stdin is closed */
+		exit_for_long(file);
 	} else if (!strcmp(mode, "gated")) {
 		gated(second, atol(argv[4]));
 		return 7;

@@ -2,6 +2,7 @@
 
 mod freed;
 mod in_progress;
+mod missing;
 mod reading;
 mod running;
 mod took;
@@ -71,6 +72,8 @@ pub(crate) struct Follower {
     // A walk over the tasks that run already, as often as one is wanted.
     walk: Option<OwnedFd>,
     begun: Begun,
+    /// Live threads of the target that could not be followed.
+    unfollowed: u64,
     stream: Option<Listening>,
 }
 
@@ -248,6 +251,7 @@ impl Follower {
             cost: None,
             walk,
             begun: Begun::new(plan.as_ref().and_then(|plan| plan.earlier)),
+            unfollowed: 0,
             stream: listening,
         })
     }

@@ -153,7 +153,7 @@ impl Follower {
             calls: control.lost_calls,
             map_full: control.tasks_without_memory + control.spill_full + control.tables_full,
             records: control.records_lost,
-            unfollowed: control.tasks_unfollowed,
+            unfollowed: control.tasks_unfollowed + self.unfollowed,
             skipped_runs,
             events: control.events_lost,
             unseen: 0,

@@ -31,7 +31,10 @@ impl Follower {
             let finding = findings::kernel_without_btf(&limits.btf);
             return Err(StartError::Refused(Box::new(finding)));
         }
-        Self::around_running(target, limits, stream).map_err(refused)
+        let mut follower = Self::around_running(target, limits, stream).map_err(refused)?;
+        follower.check_followed(target)?;
+        follower.look_at_calls().map_err(refused)?;
+        Ok(follower)
     }
 
     fn around_running(
@@ -80,7 +83,6 @@ impl Follower {
                 follower.tell_who_is_followed()?;
             }
         }
-        follower.look_at_calls()?;
         Ok(follower)
     }
 
