@@ -16,7 +16,8 @@ pub(crate) const MONITOR: Monitor = Monitor {
     name: "trace",
     about: "Show every call as strace does, without stopping anybody",
     after_help: "\
-A call is shown when it returns, with the time at which it began, or when it has lasted a tenth of a second. \
+A call is shown when it returns, with the time at which it began, or when it has lasted a tenth of a second. With -p, \
+calls that are in progress are shown at once. \
 Lines go to stderr; --json writes records to stdout instead.
 
 If a process is not yours, for example after it executed a setuid file, its calls and times are shown, but \
