@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 
 use super::model::Object;
+use super::sockets::Sockets;
 use super::stat::Stat;
 use crate::decode::call::{Call, Capture, Piece, PieceData, What, When};
 use crate::decode::quote::escaped;
@@ -68,14 +69,14 @@ impl InCall {
     }
 
     /// What the call is about: the first descriptor, else a path, a futex, a process that is waited for.
-    pub(crate) fn object(&self, tgid: u32, tid: u32) -> Option<Object> {
+    pub(crate) fn object(&self, tgid: u32, tid: u32, sockets: &mut Sockets) -> Option<Object> {
         let entry = Entry::of(self.abi, self.nr)?;
         let mut arguments = entry.arguments.iter().zip(self.args);
         if let Some((_, fd)) = arguments
             .clone()
             .find(|((_, kind), _)| matches!(kind, Kind::Fd))
         {
-            return descriptor(tgid, tid, fd as i32);
+            return descriptor(tgid, tid, fd as i32, sockets);
         }
         if entry.name == "futex" {
             let name = format!("{:#x}", self.args[0]);
@@ -83,6 +84,10 @@ impl InCall {
                 kind: "futex",
                 name,
             });
+        }
+        if let Some(polled) = self.polled(entry) {
+            let objects = polled.filter_map(|fd| descriptor(tgid, tid, fd, sockets));
+            return together(objects.collect());
         }
         let path = self.memory.iter().find_map(|(arg, captured)| {
             let is_path = matches!(entry.arguments.get(usize::from(*arg))?.1, Kind::Path);
@@ -100,6 +105,40 @@ impl InCall {
             name: (pid as i32).to_string(),
         })
     }
+}
+
+impl InCall {
+    /// Descriptors of the `struct pollfd` of `poll` and `ppoll`, if it has such.
+    fn polled(&self, entry: &Entry) -> Option<impl Iterator<Item = i32>> {
+        let data = self.memory.iter().find_map(|(arg, captured)| {
+            let kind = entry.arguments.get(usize::from(*arg))?.1;
+            match captured {
+                Captured::Bytes { data, .. } if matches!(kind, Kind::Pollfds(_)) => Some(data),
+                _ => None,
+            }
+        })?;
+        let fds = data
+            .chunks_exact(8)
+            .map(|one| [one[0], one[1], one[2], one[3]]);
+        Some(fds.map(i32::from_ne_bytes).filter(|fd| *fd >= 0))
+    }
+}
+
+/// One object for all.
+fn together(mut objects: Vec<Object>) -> Option<Object> {
+    const NAMED: usize = 3;
+    if objects.len() <= 1 {
+        return objects.pop();
+    }
+    let names = objects.iter().take(NAMED).map(|it| it.name.as_str());
+    let mut name = names.collect::<Vec<_>>().join(", ");
+    if objects.len() > NAMED {
+        name += &format!(" and {} more", objects.len() - NAMED);
+    }
+    Some(Object {
+        kind: "descriptors",
+        name,
+    })
 }
 
 impl Captured {
@@ -275,7 +314,7 @@ fn strings(list: u64, abi: Abi, read: &dyn Fn(u64, &mut [u8]) -> usize) -> Captu
 }
 
 /// What a descriptor of a thread refers to.
-fn descriptor(tgid: u32, tid: u32, fd: i32) -> Option<Object> {
+fn descriptor(tgid: u32, tid: u32, fd: i32, sockets: &mut Sockets) -> Option<Object> {
     let place = format!("/proc/{tgid}/task/{tid}/fd/{fd}");
     let link = std::fs::read_link(&place).ok()?;
     let link = link.as_os_str().as_bytes();
@@ -287,9 +326,10 @@ fn descriptor(tgid: u32, tid: u32, fd: i32) -> Option<Object> {
         Ok(kind) if kind.is_char_device() || kind.is_block_device() => "device",
         _ => "file",
     };
+    let name = sockets.name(tgid, link);
     Some(Object {
         kind,
-        name: escaped(link, b""),
+        name: escaped(name.as_deref().map_or(link, str::as_bytes), b""),
     })
 }
 

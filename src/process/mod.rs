@@ -5,7 +5,7 @@
 //! `system_context` what belongs to no single process. These have effects. The rest is pure: `stat` parses,
 //! `metrics`, `ledger` and `accounts` compute, `ends` reports each exit once, `sums` adds up, `interval` decides when to
 //! sample and `sweeps` when to read proportional set sizes, `model` has the types of the records. `seen` knows which
-//! processes can be observed at all, `in_call` what a thread waits in.
+//! processes can be observed at all, `in_call` what a thread waits in, `sockets` the names of sockets.
 
 pub(crate) mod accounts;
 pub(crate) mod cgroup;
@@ -22,6 +22,8 @@ pub(crate) mod population;
 pub(crate) mod program;
 pub(crate) mod sampler;
 pub(crate) mod seen;
+#[cfg(feature = "ebpf")]
+pub(crate) mod sockets;
 pub(crate) mod source;
 pub(crate) mod stat;
 pub(crate) mod sums;

@@ -202,8 +202,9 @@ impl Exited {
 /// What a call is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
-    /// `file`, `directory`, `device`, `pipe`, `socket`, `anon_inode`, `path`, `futex` or `process`.
+    /// `file`, `directory`, `device`, `pipe`, `socket`, `anon_inode`, `descriptors`, `path`, `futex` or
+    /// `process`.
     pub kind: &'static str,
-    /// A path, a word as in `/proc/PID/fd`, an address, or a process id.
+    /// A path, a word as in `/proc/PID/fd`, the ends of a socket, an address, or a process id.
     pub name: String,
 }

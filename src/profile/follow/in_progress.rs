@@ -11,6 +11,7 @@ use crate::bpf::KernelError;
 use crate::bpf::abi::{CALL_BEFORE, EXIT_PRIVATE, Task};
 use crate::decode::syscalls::Call;
 use crate::process::in_call::{self, Found, InCall};
+use crate::process::sockets::Sockets;
 use crate::process::stat::Stat;
 
 /// What is known of such calls.
@@ -19,6 +20,7 @@ pub(super) struct Begun {
     /// Threads that may be in one: they ran, were stopped, or may not be examined.
     pending: Vec<Pending>,
     found: InProgress,
+    sockets: Sockets,
     /// How much of memory is read for them, as in [`in_call::find`].
     shown: Option<usize>,
 }
@@ -78,7 +80,8 @@ impl Follower {
                     consumer.in_progress(task, &call);
                 }
                 (Ok(Found::InCall(call)), None) => {
-                    self.begun.found.calls.push(described(task, &call));
+                    let call = described(task, &call, &mut self.begun.sockets);
+                    self.begun.found.calls.push(call);
                 }
                 (Ok(Found::NotWaiting) | Err(_), Some(_)) => self.begun.pending.push(pending),
                 (Ok(Found::NotWaiting), None) => {}
@@ -125,7 +128,7 @@ fn may_be_in_call(pending: &Pending) -> bool {
     })
 }
 
-fn described(task: &Task, call: &InCall) -> BegunCall {
+fn described(task: &Task, call: &InCall, sockets: &mut Sockets) -> BegunCall {
     let (abi, nr) = (call.abi, call.nr);
     let comm = std::fs::read(format!("/proc/{}/task/{}/comm", task.tgid, task.tid));
     let comm = comm.unwrap_or_default();
@@ -134,6 +137,6 @@ fn described(task: &Task, call: &InCall) -> BegunCall {
         tid: task.tid,
         command: String::from_utf8_lossy(comm.trim_ascii_end()).into_owned(),
         name: Call { abi, nr }.describe().0,
-        object: call.object(task.tgid, task.tid),
+        object: call.object(task.tgid, task.tid, sockets),
     }
 }

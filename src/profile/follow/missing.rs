@@ -9,7 +9,7 @@ use super::{Follower, refused};
 use crate::bpf::KernelError;
 use crate::checks::findings;
 use crate::process::discovery::{Discovery, all_processes};
-use crate::process::seen::threads;
+use crate::process::source::threads;
 use crate::process::stat::Stat;
 use crate::process::target::{Selection, Target};
 use crate::process::{cgroup, source};
