@@ -132,7 +132,7 @@ fn tell(random: &mut Random, abi: Abi, nr: i32, followed: &mut Descriptors) {
         tid: 1,
     };
     let texts = [
-        line::call(&prefix, &decoded, Some(random.next())),
+        line::call(&prefix, &decoded, Some(line::Took::Ns(random.next()))),
         line::unfinished(&prefix, &decoded),
         line::resumed(&prefix, &decoded, None),
         serde_json::to_string(&records::call(at, &decoded, Some(random.next()), None)).unwrap(),

@@ -145,9 +145,15 @@ fn a_call_in_two_parts() {
         "[pid    42] 01:01:01.000001 read(3,  <unfinished ...>"
     );
     assert_eq!(
-        line::resumed(&prefix, &decoded(Some(3)), Some(12_345)),
+        line::resumed(&prefix, &decoded(Some(3)), Some(line::Took::Ns(12_345))),
         "[pid    42] 01:01:01.000001 <... read resumed>\"abc\", 10) = 3 <0.000012>"
     );
+    assert_eq!(
+        line::in_progress(&line::Prefix::default(), &decoded(None)),
+        "read(3, <in progress>"
+    );
+    let earlier = line::call(&prefix, &decoded(Some(3)), Some(line::Took::Longer));
+    assert!(earlier.ends_with(" = 3 <began earlier>"), "{earlier}");
     let never = line::call(&line::Prefix::default(), &decoded(None), None);
     assert_eq!(never, "read(3,  <unfinished ...>)              = ?");
 }

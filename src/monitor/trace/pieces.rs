@@ -161,6 +161,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_while_the_call_was_in_progress_is_how_it_was_before() {
+        let mut raw = empty();
+        put(&mut raw, 1, 0, 0, b"after");
+        put(&mut raw, 1, 1, 0, b"after");
+        let known = |arg, data| Piece {
+            arg,
+            when: When::Enter,
+            data,
+        };
+        let bytes = |data| PieceData::Bytes { data, whole: true };
+        let earlier = vec![known(1, bytes(b"before")), known(2, PieceData::Fault)];
+        let merged = with_earlier(pieces(&raw), earlier);
+        let data: Vec<_> = merged.into_iter().map(|piece| piece.data).collect();
+        assert_eq!(data, [bytes(b"before"), bytes(b"after")]);
+    }
+
+    #[test]
     fn lengths_that_lie_do_no_harm() {
         let mut raw = empty();
         put(&mut raw, 1, 0, 0, b"/etc");

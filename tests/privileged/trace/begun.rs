@@ -57,8 +57,8 @@ fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
 
 fn wait_for_in_progress(watching: &Watching, name: &str) -> Value {
     watching.wait_for("the call in progress is shown", |records| {
-        let shown = of_kind(records, "in_progress").into_iter();
-        shown.filter(|it| it["name"] == name).next_back().cloned()
+        let mut shown = of_kind(records, "in_progress").into_iter();
+        shown.rfind(|it| it["name"] == name).cloned()
     })
 }
 
