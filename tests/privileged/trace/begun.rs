@@ -82,7 +82,7 @@ fn a_blocked_call_is_shown_at_once_and_again_when_it_returns() {
     let fifo = scratch.path("fifo");
     mkfifo(&fifo, Mode::S_IRWXU).expect("our own folder");
     let path = fifo.display().to_string();
-    let cat = Command::new("cat").arg(&fifo).spawn();
+    let cat = Command::new("cat").arg(&fifo).stdout(Stdio::null()).spawn();
     let mut cat = Killed(cat.expect("cat"));
     wait_until("cat opens", || {
         blocks_in(cat.0.id(), "cat", libc::SYS_openat)
