@@ -7,11 +7,13 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::attached::Group;
 use crate::broken::is_locked_down;
 use crate::least::{NOBODY, as_nobody, installed};
+use crate::lifetime::send;
 use crate::need_root;
 use crate::support::processes::blocks_in;
 use crate::support::wait::{wait_for, wait_until};
@@ -306,24 +308,69 @@ fn addresses_of_private_processes_are_not_shown() {
     assert_eq!(hidden["calls"]["connect"], 1, "{hidden}");
 }
 
+/// A shell of the user's, whose child has more privileges and reads what the shell was given.
+struct Shell {
+    shell: Child,
+    child: u32,
+}
+
+impl Shell {
+    fn start(scratch: &Scratch) -> Self {
+        let program = &readers(scratch)[0].program;
+        let mut shell = as_nobody(Path::new("/bin/sh"));
+        shell.args(["-c", "\"$0\"; :"]).arg(program);
+        let shell = shell.stdin(Stdio::piped()).spawn().expect("it starts");
+        let child = wait_for("it has a child that reads", || {
+            let path = format!("/proc/{0}/task/{0}/children", shell.id());
+            let child = fs::read_to_string(path).ok()?.trim().parse().ok()?;
+            blocks_in(child, "setuid", libc::SYS_read).then_some(child)
+        });
+        Self { shell, child }
+    }
+}
+
+/// A file that every user may write.
+fn shared(scratch: &Scratch) -> PathBuf {
+    let out = scratch.path("records");
+    fs::write(&out, "").expect("our own folder");
+    mode(&out, 0o666);
+    out
+}
+
+#[test]
+fn a_call_in_progress_that_may_not_be_shown_is_counted() {
+    need_root();
+    let scratch = Scratch::new();
+    let denet = denet_of(&scratch);
+    let Shell { mut shell, child } = Shell::start(&scratch);
+    let out = shared(&scratch);
+    let mut trace = as_nobody(&denet);
+    trace.args(["--quiet", "--out"]).arg(&out);
+    trace.args(["trace", "-p"]).arg(shell.id().to_string());
+    let mut trace = trace.spawn().expect("denet starts");
+    wait_until("denet is attached", || {
+        fs::metadata(&out).is_ok_and(|file| file.len() > 0)
+    });
+    send(&trace, Signal::SIGINT);
+    assert_eq!(trace.wait().expect("it ends").code(), Some(130));
+    drop(shell.stdin.take());
+    shell.wait().expect("it ends");
+    let records = records(&fs::read_to_string(&out).expect("records"));
+    let summary = records.last().expect("a summary");
+    assert!(summary["lost"]["unseen"].as_u64() >= Some(1), "{summary}");
+    assert_eq!(summary["complete"], false, "{summary}");
+    let of_child = |record: &&Value| record["pid"] == child;
+    let shown = records[1..].iter().filter(of_child).count();
+    assert_eq!(shown, 0, "{records:?}");
+}
+
 #[test]
 fn running_children_that_are_private_are_marked() {
     need_root();
     let scratch = Scratch::new();
     let denet = denet_of(&scratch);
-    let readers = readers(&scratch);
-    let program = &readers[0].program;
-    let out = scratch.path("records");
-    fs::write(&out, "").expect("our own folder");
-    mode(&out, 0o666);
-    let mut shell = as_nobody(Path::new("/bin/sh"));
-    shell.args(["-c", "\"$0\"; :"]).arg(program);
-    let mut shell = shell.stdin(Stdio::piped()).spawn().expect("it starts");
-    let child = wait_for("it has a child that reads", || {
-        let path = format!("/proc/{0}/task/{0}/children", shell.id());
-        let child = fs::read_to_string(path).ok()?.trim().parse().ok()?;
-        blocks_in(child, "setuid", libc::SYS_read).then_some(child)
-    });
+    let Shell { mut shell, child } = Shell::start(&scratch);
+    let out = shared(&scratch);
     let mut attach = as_nobody(&denet);
     attach.args(["--enable-ebpf", "--quiet", "--out"]).arg(&out);
     attach.arg("attach").arg(shell.id().to_string());
