@@ -44,7 +44,8 @@ pub(crate) struct Losses {
     pub(crate) map_full: u64,
     /// Ended tasks whose record found the ring buffer full; their calls are among `calls`.
     pub(crate) records: u64,
-    /// Children that could not be identified: how much they called is not known.
+    /// Threads that were not followed, and processes that were not followed since they joined the cgroup: how much
+    /// they called is not known.
     pub(crate) unfollowed: u64,
     /// Runs of a program that the kernel skipped: each a call or a task not seen.
     pub(crate) skipped_runs: u64,

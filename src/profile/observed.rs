@@ -264,15 +264,10 @@ impl Root {
 
 /// Follows new members of a cgroup that were not started by other members.
 fn follow_members(folder: &Path, follower: &mut Follower) {
-    let Ok(mut members) = cgroup::members(folder) else {
+    let Ok(members) = cgroup::members(folder) else {
         return;
     };
-    let live = follower.live_processes();
-    members.retain(|pid| live.binary_search_by_key(pid, |(live, _)| *live).is_err());
-    if members.is_empty() {
-        return;
-    }
-    if let Err(error) = follower.follow_more(&members) {
+    if let Err(error) = follower.follow_joined(&members) {
         tracing::debug!(%error, ?members, "not followed");
     }
 }

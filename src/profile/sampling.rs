@@ -125,12 +125,12 @@ impl Sampling {
         Sample { tree, syscalls }
     }
 
-    /// A cgroup gains members that nobody in it started.
+    /// A cgroup gains members that were not started in it.
     fn follow_members(&mut self, follower: &mut Follower) {
         let Some(new) = self.sampler.unknown_members().filter(|new| !new.is_empty()) else {
             return;
         };
-        if let Err(error) = follower.follow_more(&new) {
+        if let Err(error) = follower.follow_joined(&new) {
             tracing::debug!(%error, ?new, "not followed");
         }
     }

@@ -43,7 +43,7 @@ impl Follower {
         Err(StartError::Refused(Box::new(built_without())))
     }
 
-    pub(crate) fn follow_more(&mut self, _: &[u32]) -> Result<(), std::io::Error> {
+    pub(crate) fn follow_joined(&mut self, _: &[u32]) -> Result<(), std::io::Error> {
         match *self {}
     }
 

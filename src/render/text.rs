@@ -424,7 +424,10 @@ fn lost(losses: &Losses) -> Vec<String> {
         say(losses.calls, "syscalls were counted as lost"),
         say(losses.map_full, "insertions found a map full"),
         say(losses.records, "ended tasks found the ring buffer full"),
-        say(losses.unfollowed, "threads could not be followed"),
+        say(
+            losses.unfollowed,
+            "threads were not followed, or not from the start",
+        ),
         say(
             losses.skipped_runs,
             "runs of an eBPF program were skipped by the kernel",

@@ -10,6 +10,7 @@ use crate::backends::kernel::Running;
 use crate::bpf::calibrate::Calibration;
 use crate::bpf::{KernelError, kernel};
 use crate::checks::findings;
+use crate::process::accounts::Identity;
 use crate::process::cgroup;
 use crate::process::stat::Stat;
 use crate::process::target::{Selection, Target};
@@ -84,6 +85,22 @@ impl Follower {
             }
         }
         Ok(follower)
+    }
+
+    /// Follows those of these members of a cgroup that are not followed yet. They were not forked by members, so what
+    /// they called since they joined it is not known.
+    pub(crate) fn follow_joined(&mut self, members: &[u32]) -> Result<(), KernelError> {
+        let is_live = |live: &[Identity], pid| live.binary_search_by_key(&pid, |it| it.0).is_ok();
+        let before = self.live_processes();
+        let mut joined = members.to_vec();
+        joined.retain(|pid| !is_live(&before, *pid));
+        if joined.is_empty() {
+            return Ok(());
+        }
+        self.follow_more(&joined)?;
+        let now = self.live_processes();
+        self.unfollowed += joined.iter().filter(|pid| is_live(&now, **pid)).count() as u64;
+        Ok(())
     }
 
     /// From now on, follows those of these processes that the user may observe as well.
