@@ -16,7 +16,7 @@ pub(crate) struct Kernel {
     pub(super) slots: u32,
     pub(super) btf: PathBuf,
     descendants: bool,
-    reports_exits: bool,
+    reports_usage: bool,
     pub(super) running: Option<Running>,
     ring_bytes: u32,
     types: Option<KernelTypes>,
@@ -35,8 +35,8 @@ pub(crate) struct Followed<'a> {
     pub(crate) running: Option<Running>,
     /// Descendants too, not only the threads of a process.
     pub(crate) descendants: bool,
-    /// How each process ended.
-    pub(crate) exits: bool,
+    /// What each task used.
+    pub(crate) usage: bool,
     /// Only memory that this user may read is read.
     pub(crate) is_limited: bool,
     /// The file of the kernel's types.
@@ -65,16 +65,15 @@ impl Kernel {
             let offset = types::with(btf, files).ok().flatten();
             offset.unwrap_or_default()
         });
-        let types = (followed.exits || followed.running.is_some()).then(|| KernelTypes::read(btf));
         Self {
             layout,
             slots,
             btf: btf.to_owned(),
             descendants: followed.descendants,
-            reports_exits: followed.exits,
+            reports_usage: followed.usage,
             running: followed.running,
             ring_bytes: plan.map_or(RING_BYTES, |plan| plan.ring_bytes),
-            types: types.and_then(Result::ok),
+            types: KernelTypes::read(btf).ok(),
             forks,
             reports_earlier: plan.is_some_and(|plan| plan.earlier.is_some()),
             access: match followed.is_limited {
@@ -92,7 +91,7 @@ impl Kernel {
 
     /// Without them only a parent learns how a process ended, and the record omits it.
     fn ends(&self) -> Option<EndTypes> {
-        self.types.filter(|_| self.reports_exits)?.ends
+        self.types?.ends
     }
 
     fn walk(&self) -> Option<WalkTypes> {
@@ -101,7 +100,7 @@ impl Kernel {
 
     /// Without them usage is known from `/proc` alone.
     pub(super) fn usage(&self) -> Option<UsageTypes> {
-        self.types.filter(|_| self.reports_exits)?.usage
+        self.types.filter(|_| self.reports_usage)?.usage
     }
 }
 

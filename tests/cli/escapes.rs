@@ -195,7 +195,7 @@ fn commands_are_escaped_in_every_report() {
 #[test]
 fn names_of_processes_left_running_are_escaped() {
     let scratch = Scratch::new();
-    let mut child = denet(["run", "--"])
+    let mut child = denet(["--adopt", "run", "--"])
         .arg(script(&scratch.0))
         .arg("left")
         .stdin(Stdio::piped())

@@ -109,6 +109,8 @@ fn more_ended_tasks_than_the_ring_buffer_holds_while_denet_is_stopped() {
     // Each child makes the same calls, so two short runs tell what a long one makes.
     let (one, two) = (entered(1000), entered(2000));
     let part = run(26_000, true);
+    // Nor was there room for what they used.
+    assert_eq!(part["usage_complete"], false, "{part}");
     let quality = &part["ebpf"]["quality"];
     assert_eq!(quality["complete"], false, "{quality}");
     assert!(quality["records_lost"].as_u64() > Some(1000), "{quality}");

@@ -208,7 +208,7 @@ impl Follower {
         let followed = Followed {
             running,
             descendants: target.descendants,
-            exits: plan.is_none(),
+            usage: plan.is_none(),
             is_limited: Access::of_user().is_limited(),
             btf: &limits.btf,
         };
