@@ -259,13 +259,14 @@ impl Sampling {
     ) -> (Sums, Option<Exit>) {
         let mut reports = Reports::default();
         match follower {
-            Some(follower) if follower.has_own_ids() => {
+            Some(follower) if follower.has_own_ids() && follower.reports_ends() => {
                 reports = self.settle(follower);
             }
             Some(follower) => {
                 follower.drain();
                 self.take_reports(follower);
-                self.sampler.look_last(None, now_ms());
+                let live = follower.has_own_ids().then(|| follower.live_processes());
+                self.sampler.look_last(live.as_deref(), now_ms());
             }
             None => self.sampler.look_last(None, now_ms()),
         }

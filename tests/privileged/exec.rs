@@ -8,7 +8,7 @@ use crate::attached::{Gated, Group};
 use crate::broken::is_locked_down;
 use crate::least::{as_nobody, installed};
 use crate::need_root;
-use crate::streams::{TARGETS, recorded};
+use crate::streams::{recorded, targets};
 use crate::support::{
     Scratch, denet, in_guest, load, output, records, stderr, stdout, without_skipped_runs, workload,
 };
@@ -237,10 +237,10 @@ fn every_hook_tells_the_same() {
 }
 
 #[test]
-fn a_process_that_runs_a_cgroup_and_the_whole_machine() {
+fn a_process_that_runs_a_cgroup_and_in_guests_the_whole_machine() {
     need_root();
     let group = Group::new();
-    for kind in TARGETS {
+    for kind in targets() {
         let mut pid = 0;
         let (records, _) = whole(|| {
             let mut target = Gated::waiting(Command::new(load()).args(["executes-later", "20"]));

@@ -16,7 +16,7 @@ use told::{Told, exact, is_forbidden, number, watch};
 use crate::attached::Group;
 use crate::least::{as_nobody, installed};
 use crate::need_root;
-use crate::streams::{TARGETS, recorded};
+use crate::streams::{recorded, targets};
 use crate::support::{
     Scratch, denet, in_guest, output, preempts_programs, stderr, stdout, talker,
     without_skipped_runs,
@@ -295,13 +295,13 @@ fn hostile_names_of_sockets_reach_no_terminal() {
 }
 
 #[test]
-fn a_process_that_runs_a_cgroup_and_the_whole_machine() {
+fn a_process_that_runs_a_cgroup_and_in_guests_the_whole_machine() {
     need_root();
     if is_forbidden() {
         return;
     }
     let group = Group::new();
-    for kind in TARGETS {
+    for kind in targets() {
         let mut pid = 0;
         let watched = || {
             let mut target = Command::new(talker())

@@ -16,10 +16,16 @@ use crate::lifetime::send;
 use crate::need_root;
 use crate::support::processes::{Blocked, Killed, has_ended, is_stopped};
 use crate::support::wait::wait_until;
-use crate::support::{Scratch, denet, output, records, stderr, workload};
+use crate::support::{Scratch, denet, in_guest, output, records, stderr, workload};
 
-/// How a target is named.
-pub const TARGETS: [&str; 3] = ["pid", "cgroup", "machine"];
+/// How targets are named.
+/// The whole machine only in guests: elsewhere its first process is not ours to observe.
+pub fn targets() -> &'static [&'static str] {
+    match in_guest() {
+        true => &["pid", "cgroup", "machine"],
+        false => &["pid", "cgroup"],
+    }
+}
 
 /// What a stream recorded of a process, of its cgroup or of the whole machine, from when it was attached
 /// and that process went on, to the end of the process.
