@@ -54,7 +54,7 @@ layouts! {
     denet_spill_key = SpillKey { process_start_ns tgid nr compat _pad }
     denet_control = Control {
         tasks_started tasks_ended lost_calls tasks_without_memory spill_full records_lost tasks_unfollowed
-        tasks_walked wake_on_exit events_lost calls_unmatched tables_full
+        tasks_walked wake_on_exit events_lost calls_unmatched tables_full usages_reported usages_lost
     }
     denet_event = Event { kind seq thread_start_ns start_ns end_ns tid tgid }
     denet_birth = Fork { head child_start_ns child_tid child_tgid files _pad comm }
