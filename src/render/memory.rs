@@ -14,7 +14,7 @@ pub(super) fn peak(
         Some(1) => "RSS",
         _ => "sum of RSS",
     };
-    let pss = pss_kb.map(|kb| format!("{} PSS", size(kb)));
+    let pss = pss_kb.map(|kb| format!("{} PSS in samples", size(kb)));
     let rss = rss_kb.map(|kb| format!("{} {label}", size(kb)));
     let known: Vec<_> = pss.into_iter().chain(rss).collect();
     (!known.is_empty()).then(|| format!("peak {}", known.join(", ")))
@@ -29,7 +29,7 @@ mod tests {
         let of = |pss, rss, processes| peak(pss, rss, processes).unwrap_or_default();
         assert_eq!(
             of(Some(230_400), Some(1_936_384), Some(9)),
-            "peak 225.0 MiB PSS, 1.8 GiB sum of RSS"
+            "peak 225.0 MiB PSS in samples, 1.8 GiB sum of RSS"
         );
         assert_eq!(of(None, Some(2048), Some(1)), "peak 2.0 MiB RSS");
         assert_eq!(of(None, Some(2048), Some(2)), "peak 2.0 MiB sum of RSS");

@@ -123,7 +123,12 @@ fn ended(summary: &Summary) -> Styled {
         let parts = summary.cpu_user_secs.zip(summary.cpu_system_secs);
         let parts = parts
             .map(|(user, system)| format!(" ({} user, {} system)", seconds(user), seconds(system)));
-        format!("{} CPU{}", seconds(cpu), parts.unwrap_or_default())
+        format!(
+            "{}{} CPU{}",
+            summary.at_least(),
+            seconds(cpu),
+            parts.unwrap_or_default()
+        )
     });
     let figures = [
         early,
@@ -291,21 +296,24 @@ fn totals(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
     let say = |at: usize, show: &dyn Fn(u64) -> String, what: &str| {
         total(at).map(|total| format!("{} {what}", show(total)))
     };
-    let both = |to: &mut dyn Write, label, parts: [Option<String>; 2]| {
+    let least = of.summary.as_ref().map_or("", Summary::at_least);
+    let both = |to: &mut dyn Write, label, least, parts: [Option<String>; 2]| {
         let known: Vec<_> = parts.into_iter().flatten().collect();
         if known.is_empty() {
             return Ok(());
         }
-        lines(to, label, known.join(", "), width)
+        lines(to, label, format!("{least}{}", known.join(", ")), width)
     };
     both(
         to,
         "disk",
+        least,
         [say(0, &bytes, "read"), say(1, &bytes, "written")],
     )?;
     both(
         to,
         "calls",
+        least,
         [
             say(2, &bytes, "read by system calls"),
             say(3, &bytes, "written by them"),
@@ -314,6 +322,7 @@ fn totals(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
     both(
         to,
         "faults",
+        least,
         [
             say(4, &grouped, "served from memory"),
             say(5, &grouped, "from disk"),
@@ -322,6 +331,7 @@ fn totals(to: &mut dyn Write, of: &Statistics, width: usize) -> io::Result<()> {
     both(
         to,
         "network",
+        "",
         [
             say(6, &bytes, "received"),
             say(7, &bytes, "sent by the whole network namespace"),

@@ -16,6 +16,7 @@ pub(crate) struct Summary {
     pub(crate) exit: Option<Exit>,
     pub(crate) ended_by: Option<String>,
     pub(crate) sample_count: Option<u64>,
+    pub(crate) usage_complete: Option<bool>,
     pub(crate) cpu_secs: Option<f64>,
     pub(crate) cpu_user_secs: Option<f64>,
     pub(crate) cpu_system_secs: Option<f64>,
@@ -56,12 +57,19 @@ const KNOWN: [&str; 21] = [
 ];
 
 impl Summary {
+    /// Before a figure of what processes used.
+    pub(crate) fn at_least(&self) -> &'static str {
+        match self.usage_complete {
+            Some(false) => "at least ",
+            Some(true) | None => "",
+        }
+    }
+
     pub(super) fn of(record: &Map<String, Value>, doubts: &mut Doubts) -> Self {
         const MOST_SECS: f64 = MOST_MS as f64 / 1e3;
         let mut fields = Fields::of(record, doubts);
         fields.known(&[&KNOWN, &TOTALS]);
         // Not summed up, but an invalid one is reported.
-        fields.flag("usage_complete");
         fields.flag("stopped_is_least");
         // Of a cgroup or a whole machine nothing exits.
         let exit = match record.get("exit") {
@@ -77,6 +85,7 @@ impl Summary {
             exit: exit.and_then(|exit| fields.within(exit).exit()),
             ended_by: fields.text("ended_by"),
             sample_count: fields.whole("sample_count", MOST),
+            usage_complete: fields.flag("usage_complete"),
             cpu_secs: fields.number("cpu_secs", MOST_SECS),
             cpu_user_secs: fields.number("cpu_user_secs", MOST_SECS),
             cpu_system_secs: fields.number("cpu_system_secs", MOST_SECS),

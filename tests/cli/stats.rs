@@ -70,7 +70,7 @@ fn a_whole_recording() {
         "total                     6,000  100.0%",
         "PSS          4.0 MiB",
         "sum of RSS",
-        "peak 4.4 MiB PSS, ",
+        "peak 4.4 MiB PSS in samples, ",
         "mix of calls: 60.0% file_io, 40.0% memory",
         "complete",
     ];
@@ -89,6 +89,24 @@ fn a_whole_recording() {
     );
     assert_eq!(object["samples"]["count"], 5);
     assert_eq!(object["disagreements"], serde_json::json!([]));
+}
+
+#[test]
+fn figures_that_are_not_complete_are_the_least() {
+    let scratch = Scratch::new();
+    let partial = scratch.path("partial.jsonl");
+    let whole = fs::read_to_string(recording("whole.jsonl")).expect("a recording");
+    let changed = whole.replace(r#""usage_complete":true"#, r#""usage_complete":false"#);
+    fs::write(&partial, changed).expect("room");
+    let report = text(&partial);
+    has(
+        &report,
+        &[
+            "at least 900.0 ms CPU (500.0 ms user",
+            "at least 16.0 KiB read",
+        ],
+    );
+    assert!(!text(&recording("whole.jsonl")).contains("at least"));
 }
 
 #[test]
