@@ -1,8 +1,8 @@
 /*
  * usage FILE MODE N LENGTH: processes that use CPU time and bytes and end in every way. Each writes into FILE, as a
- * line "cpu NANOSECONDS", what it used until just before its end. LENGTH is in milliseconds of CPU time.
+ * line "cpu NANOSECONDS", what it used until just before its end; some also "faults NUMBER", minor page faults. LENGTH is in milliseconds of CPU time.
  * usage FILE around PROGRAM ARGUMENT…: runs a program, adopts what it leaves behind, waits for all of it and writes
- * "around NANOSECONDS", what all used together.
+ * "around NANOSECONDS" and "faults-around NUMBER", what all used together.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -59,7 +59,11 @@ static void spin(clockid_t clock)
 
 static void spin_and_end(void)
 {
+	struct rusage usage;
+
 	spin(CLOCK_PROCESS_CPUTIME_ID);
+	getrusage(RUSAGE_SELF, &usage);
+	report("faults", usage.ru_minflt);
 	report("cpu", ns(CLOCK_PROCESS_CPUTIME_ID));
 	_exit(0);
 }
@@ -226,18 +230,13 @@ static void bytes(long n, long blocks)
 {
 	int ends[2];
 	int zero = must(open("/dev/zero", O_RDONLY)), null = must(open("/dev/null", O_WRONLY));
-	char block[4096], *memory;
+	char block[4096];
 
 	must(pipe(ends));
-	memory = mmap(0, (blocks + 1) << 12, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		_exit(99);
-	must(madvise(memory, (blocks + 1) << 12, MADV_NOHUGEPAGE));
 	for (long i = 0; i < n; i++)
 		if (must(fork()) == 0) {
 			if (i % 2 == 0 || must(fork()) == 0)
 				for (long j = 0; j < blocks; j++) {
-					memory[j << 12] = 1;
 					must(read(zero, block, sizeof(block)));
 					must(write(null, block, 512));
 				}
@@ -266,6 +265,7 @@ static int around(char **program)
 			of_program = status;
 	getrusage(RUSAGE_CHILDREN, &usage);
 	report("around", ns_of(&usage));
+	report("faults-around", usage.ru_minflt);
 	return WIFEXITED(of_program) ? WEXITSTATUS(of_program) : 98;
 }
 
