@@ -123,10 +123,14 @@ impl Discovery {
     }
 }
 
-/// The id of the process or thread that began last, in the pid namespace of this process.
-pub(crate) fn last_id() -> Option<u32> {
-    let loads = fs::read_to_string("/proc/loadavg").ok()?;
-    loads.split_ascii_whitespace().next_back()?.parse().ok()
+/// How many processes and threads the machine has started since it booted. The id that was assigned last, in
+/// `/proc/loadavg`, does not show those that were started with a given id (`clone3(2)`, `set_tid`).
+pub(crate) fn started() -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let line = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("processes "))?;
+    line.trim().parse().ok()
 }
 
 /// Id and inode number of every process that may be seen.

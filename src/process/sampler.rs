@@ -134,6 +134,8 @@ pub(crate) struct Sampler {
     ends: Ends,
     // The command was read after it had ended, and before it was waited for.
     root_was_read: bool,
+    // Processes and threads that the machine had started when denet began to look.
+    started: Option<u64>,
     // No process or thread began between the start of the command and its end.
     ran_alone: bool,
     proportional: Proportional,
@@ -184,6 +186,7 @@ impl Sampler {
             busiest: Busiest::default(),
             ends: Ends::new(options.exits_are_reported),
             root_was_read: false,
+            started: discovery::started(),
             ran_alone: false,
             proportional: Proportional::default(),
             sums: Sums::default(),
@@ -231,15 +234,10 @@ impl Sampler {
     pub(crate) fn about_to_be_reaped(&mut self, pid: u32) {
         let is_root = self.options.root == Some(pid);
         if is_root {
-            // As long as it is not waited for, no other process gets its id.
-            self.ran_alone = discovery::last_id() == Some(pid);
+            self.ran_alone = self.started.is_some() && discovery::started() == self.started;
         }
         let is_inherited = matches!(self.books, Books::Inherited { .. });
-        let Some(known) = self
-            .known
-            .get_mut(&pid)
-            .filter(|_| !(is_inherited && self.options.target.descendants))
-        else {
+        let Some(known) = self.known.get_mut(&pid) else {
             return;
         };
         if let (Ok(cpu_ns), Ok(raw)) = (processes::cpu_ns(pid), known.source.read()) {

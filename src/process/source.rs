@@ -113,11 +113,23 @@ impl Source {
             .ok()
             .and_then(|length| stat::resident_pages(&buffer[..length]));
         stat.resident_pages = pages.unwrap_or(stat.resident_pages);
+        if let Some(other) = self.another_thread(&stat) {
+            stat.resident_pages = other.resident_pages;
+            stat.virtual_bytes = other.virtual_bytes;
+        }
         let io = match self.io_of {
             IoOf::Threads if stat.threads > 1 => self.read_io_of_each_thread(),
             IoOf::Family | IoOf::Threads => self.read_io(),
         };
         Raw { stat, io }
+    }
+
+    /// Once the main thread has ended, only other threads show the memory of the process.
+    fn another_thread(&self, stat: &Stat) -> Option<Stat> {
+        if !stat.thread_has_ended() {
+            return None;
+        }
+        living_threads(self.pid).next().map(|(_, stat)| stat)
     }
 
     fn read_io(&mut self) -> Option<Io> {
@@ -180,6 +192,16 @@ pub(crate) fn threads(pid: u32) -> Vec<u32> {
     tasks.flatten().filter_map(tid).collect()
 }
 
+/// The threads of a process that have not ended.
+fn living_threads(pid: u32) -> impl Iterator<Item = (u32, Stat)> {
+    let stat = move |tid| {
+        let file = File::open(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
+        Some((tid, read_stat(&file).ok()?))
+    };
+    let threads = threads(pid).into_iter().filter_map(stat);
+    threads.filter(|(_, stat)| !stat.thread_has_ended())
+}
+
 /// What a process read and wrote, with the children that it waited for.
 pub(crate) fn family_io(pid: u32) -> Option<Io> {
     Io::parse(&std::fs::read(path(pid, "io")).ok()?)
@@ -214,6 +236,18 @@ pub(crate) fn stat_of(pid: u32) -> io::Result<Stat> {
 /// # Errors
 /// It may not be read, or this kernel has none (Linux 4.14).
 pub(crate) fn proportional_kb(pid: u32) -> io::Result<Option<u64>> {
+    match proportional_kb_of(pid)? {
+        Some(kb) => Ok(Some(kb)),
+        // Perhaps only its main thread has ended.
+        None => match living_threads(pid).next() {
+            // /proc/TID is not listed, but there; /proc/PID/task/TID has no such file.
+            Some((tid, _)) => proportional_kb_of(tid),
+            None => Ok(None),
+        },
+    }
+}
+
+fn proportional_kb_of(pid: u32) -> io::Result<Option<u64>> {
     match std::fs::read(path(pid, "smaps_rollup")) {
         Ok(bytes) => match stat::proportional_kb(&bytes) {
             Some(kb) => Ok(Some(kb)),

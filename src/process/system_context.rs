@@ -84,6 +84,10 @@ impl SystemContext {
             Counted::FromExec(pid) => (std::slice::from_ref(pid), true),
             Counted::Threads(threads) => (threads.as_slice(), false),
         };
+        if threads.is_empty() {
+            self.miss("perf", "there was no thread to count in");
+            return;
+        }
         for (field, name, config) in HARDWARE {
             let open = |tid: &u32| match Counter::open(Event::hardware(config), *tid, from_exec) {
                 // It ended meanwhile.

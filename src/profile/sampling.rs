@@ -1,6 +1,5 @@
 //! When to look at the processes, and whom to tell.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::follow::Follower;
@@ -15,9 +14,10 @@ use crate::process::sums::Sums;
 use crate::sys::account::{self, Exit};
 use crate::sys::clock::now_ms;
 
-/// The kernel frees a task after an RCU grace period, as a rule some ten milliseconds after it has ended. On a busy
-/// machine it frees many tasks only bit by bit: as long as it does, more is waited for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// The kernel frees a task after an RCU grace period, as a rule some ten milliseconds after it has ended.
+const USUAL_WAIT: Duration = Duration::from_millis(50);
+/// After a grace period: a busy machine frees many tasks bit by bit, but none for so long only if no report will come.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const SETTLING: Duration = Duration::from_millis(1);
 
 /// A sample.
@@ -204,9 +204,15 @@ impl Sampling {
         self.sampler.living()
     }
 
-    /// Looks for the last time, then waits for the reports of processes that ended before or meanwhile.
+    /// Looks for the last time, then waits for the reports of processes that ended before or meanwhile. What
+    /// others do in that time is not counted.
     fn settle(&mut self, follower: &mut Follower) -> Reports {
-        let (mut listed, unfreed) = self.remaining(follower);
+        follower.stop_counting();
+        // In this order none is missing that ends meanwhile.
+        let mut listed = follower.live_processes();
+        follower.drain_whole();
+        self.take_reports(follower);
+        let unfreed = follower.unfreed();
         listed.extend(unfreed.keys());
         listed.sort_unstable();
         listed.dedup();
@@ -218,37 +224,45 @@ impl Sampling {
             let unfreed = unfreed.get(process).copied().unwrap_or(0);
             !self.sampler.has_read(*process, unfreed)
         });
-        let start = Instant::now();
-        let mut last = start;
-        loop {
-            let before = listed.len();
-            let (live, unfreed) = self.remaining(follower);
-            listed.retain(|process| {
-                unfreed.contains_key(process) || live.binary_search(process).is_ok()
-            });
-            if listed.len() < before {
-                last = Instant::now();
-            }
-            if listed.is_empty() || last.elapsed() >= LONGEST_PAUSE {
-                break;
-            }
-            std::thread::sleep(SETTLING);
-        }
-        let took = start.elapsed();
-        tracing::debug!(?took, missing = ?listed, "waited for reports of ended tasks");
+        self.wait_for_reports(follower, &mut listed);
         Reports {
             all_followed: follower.knows_all_usage(),
             missing: listed.len() as u64,
         }
     }
 
-    /// Takes in all reports. Returns the processes that live, and those with tasks that have ended and are not freed.
-    fn remaining(&mut self, follower: &mut Follower) -> (Vec<Identity>, HashMap<Identity, u32>) {
-        // In this order none is missing that ends meanwhile.
-        let live = follower.live_processes();
-        follower.drain_whole();
-        self.take_reports(follower);
-        (live, follower.unfreed())
+    /// Waits until the tasks of these processes are freed, and leaves those in the list whose reports do not come.
+    fn wait_for_reports(&mut self, follower: &mut Follower, listed: &mut Vec<Identity>) {
+        let start = Instant::now();
+        // After a grace period: when a task was freed last.
+        let mut last: Option<Instant> = None;
+        loop {
+            let live = follower.live_processes();
+            follower.drain_whole();
+            let freed = follower.take_freed().into_iter();
+            for (process, tasks) in freed.filter(|(it, _)| listed.binary_search(it).is_ok()) {
+                self.sampler.freed(process, tasks);
+                last = last.map(|_| Instant::now());
+            }
+            let unfreed = follower.unfreed();
+            listed.retain(|it| unfreed.contains_key(it) || live.binary_search(it).is_ok());
+            if listed.is_empty() {
+                break;
+            }
+            match last {
+                Some(last) if last.elapsed() >= LONGEST_PAUSE => break,
+                Some(_) => {}
+                None if start.elapsed() >= USUAL_WAIT => {
+                    let barrier = account::kernel_barrier();
+                    tracing::debug!(?barrier, "waited for a grace period");
+                    last = Some(Instant::now());
+                }
+                None => {}
+            }
+            std::thread::sleep(SETTLING);
+        }
+        let took = start.elapsed();
+        tracing::debug!(?took, missing = ?listed, "waited for reports of ended tasks");
     }
 
     /// What it all came to, and how the root ended, if that could be learnt.

@@ -71,6 +71,10 @@ impl Follower {
         match *self {}
     }
 
+    pub(crate) fn stop_counting(&mut self) -> Option<Estimate> {
+        match *self {}
+    }
+
     pub(crate) fn drain_whole(&mut self) -> bool {
         match *self {}
     }

@@ -41,8 +41,8 @@ pub(super) fn missing(run: &Run) -> Option<String> {
         ),
     };
     Some(format!(
-        "{ended}A process that ends between two samples is missing if no parent waits for it; --enable-ebpf counts \
-         all of them."
+        "{ended}A process that no sample saw among the descendants is missing unless its parent waited for it; \
+         --enable-ebpf counts all of them."
     ))
 }
 

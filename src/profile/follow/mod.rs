@@ -7,6 +7,7 @@ mod reading;
 mod running;
 mod took;
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use reading::Drained;
 use took::Took;
 
 use super::access::Access;
-use super::model::{ActiveBackend, WhyNot};
+use super::model::{ActiveBackend, Estimate, WhyNot};
 use super::stream::Consumer;
 pub(crate) use super::stream::Stream;
 use super::tally::Tally;
@@ -64,7 +65,10 @@ pub(crate) struct Follower {
     may_miss_ends: bool,
     usage: Option<FreedUsage>,
     has_own_ids: bool,
-    links: Vec<OwnedFd>,
+    // By tracepoint, in the order of attaching.
+    links: Vec<(&'static CStr, OwnedFd)>,
+    // What counting cost, once it has ended.
+    stopped: Option<Option<Estimate>>,
     tally: Tally,
     drained: Drained,
     backend: ActiveBackend,
@@ -234,7 +238,7 @@ impl Follower {
         };
         let mut links = Vec::new();
         let usage = loaded.usage.map(|hook| {
-            links.extend(hook.link);
+            links.extend(hook.link.map(|link| (hook.tracepoint, link)));
             FreedUsage::new(hook.program)
         });
         let walk = loaded.walk.map(|walk| walk.attach(c"task")).transpose()?;
@@ -245,6 +249,7 @@ impl Follower {
             has_own_ids: layout.ids != Ids::Foreign,
             usage,
             links,
+            stopped: None,
             tally,
             drained: Drained::default(),
             backend,
@@ -262,14 +267,25 @@ impl Follower {
                 Some(link) => link,
                 None => hook.program.attach(hook.tracepoint)?,
             };
-            self.links.push(link);
+            self.links.push((hook.tracepoint, link));
         }
         Ok(())
     }
 
-    /// Counting ends before following: a task that ended unseen leaves its place to somebody else.
+    /// Counting ends before following: a task that ended unseen leaves its place to another one.
     pub(crate) fn detach(&mut self) {
+        self.detach_all_but_ends();
         while self.links.pop().is_some() {}
+    }
+
+    /// Detaches all programs except those that report how tasks end and what they used.
+    pub(super) fn detach_all_but_ends(&mut self) {
+        const ENDS: [&CStr; 2] = [c"sched_process_exit", c"sched_process_free"];
+        let links = std::mem::take(&mut self.links).into_iter();
+        let (ends, others): (Vec<_>, Vec<_>) =
+            links.partition(|(tracepoint, _)| ENDS.contains(tracepoint));
+        self.links = ends;
+        others.into_iter().rev().for_each(drop);
     }
 
     /// Follows a task of this process.

@@ -258,10 +258,21 @@ impl Follower {
         self.drained.has(task.regs, task.start_ns)
     }
 
-    /// Detaches; before and after, the cost is measured once more, in whatever mood the machine is now.
+    /// From now on, no call is counted and no new task followed; the ends of those that are followed are still
+    /// reported. Returns what counting added to a syscall, in nanoseconds, if that is known.
+    pub(crate) fn stop_counting(&mut self) -> Option<Estimate> {
+        if let Some(cost) = self.stopped {
+            return cost;
+        }
+        let cost = self.detach_measuring();
+        self.stopped = Some(cost);
+        cost
+    }
+
+    /// Detaches what counts; before and after, the cost is measured once more, as the machine is now.
     fn detach_measuring(&mut self) -> Option<Estimate> {
         let Some(Cost { own, start }) = self.cost else {
-            self.detach();
+            self.detach_all_but_ends();
             return None;
         };
         // While tasks live the slot may be somebody's.
@@ -269,7 +280,7 @@ impl Follower {
             0 => self.counted_ns(own).ok(),
             _ => None,
         };
-        self.detach();
+        self.detach_all_but_ends();
         let mut end = Took {
             bare_ns: account::syscall_ns(),
             counted_ns: counted_ns.unwrap_or(start.counted_ns),
@@ -295,7 +306,8 @@ impl Follower {
     /// counting added to a syscall, in nanoseconds, where that could be told.
     pub(crate) fn finish(mut self) -> Result<(Snapshot, Option<Estimate>), KernelError> {
         let unseen = self.unseen_calls();
-        let ns_per_syscall = self.detach_measuring();
+        let ns_per_syscall = self.stop_counting();
+        self.detach();
         if self.live() > 0 {
             // Programs that began before the links closed may still run for the tasks that live.
             if let Err(error) = account::kernel_barrier() {
