@@ -74,6 +74,7 @@ struct denet_usage {
 /* A followed task whose usage is reported when the kernel frees it. */
 struct denet_ending {
 	__u64 process_start_ns; /* as in denet_task */
+	__u64 started; /* of the task, as the kernel has it: another one may get its address */
 	__u32 tid;
 	__u32 tgid;
 	struct denet_usage before; /* it was followed */

@@ -19,6 +19,7 @@ struct {
 
 /* In task_struct, by BTF. 0: usage is not reported. */
 const volatile __u32 task_cpu_offset = 0;
+const volatile __u32 task_start_offset = 0;
 const volatile __u32 task_utime_offset = 0;
 const volatile __u32 task_stime_offset = 0;
 const volatile __u32 task_min_flt_offset = 0;
@@ -63,6 +64,7 @@ static __always_inline void note_usage_before(const void *task, const struct den
 
 	if (!task_cpu_offset)
 		return;
+	ending.started = long_at(task, task_start_offset, 1);
 	usage_of(&ending.before, task, 1);
 	bpf_map_update_elem(&denet_unfreed, &address, &ending, BPF_ANY);
 }
@@ -75,7 +77,13 @@ static __always_inline void await_usage(const struct denet_task *ended, const vo
 
 	if (!task_cpu_offset)
 		return;
+	fresh.started = long_at(task, task_start_offset, tasks_are_typed);
 	ending = bpf_map_lookup_elem(&denet_unfreed, &address);
+	if (ending && ending->started != fresh.started) {
+		/* The kernel did not run the program when the one before was freed. */
+		count_in_control(usages_lost, 1);
+		ending = 0;
+	}
 	if (!ended) {
 		if (ending)
 			bpf_map_delete_elem(&denet_unfreed, &address);
@@ -103,6 +111,11 @@ static __always_inline int report_usage(const void *task)
 	ending = bpf_map_lookup_elem(&denet_unfreed, &address);
 	if (!ending)
 		return 0;
+	if (ending->started != long_at(task, task_start_offset, tasks_are_typed)) {
+		bpf_map_delete_elem(&denet_unfreed, &address);
+		count_in_control(usages_lost, 1);
+		return 0;
+	}
 	freed.process_start_ns = ending->process_start_ns;
 	freed.tid = ending->tid;
 	freed.tgid = ending->tgid;

@@ -170,6 +170,7 @@ pub(super) fn following_constants(kernel: &Kernel, layout: &Layout) -> Constants
         let [cpu, user, system, minor_faults, major_faults] = usage.of_task;
         let [read_by_calls, written_by_calls, read, written] = usage.of_io;
         constants.extend([
+            ("task_start_offset", usage.started),
             ("task_cpu_offset", cpu),
             ("task_utime_offset", user),
             ("task_stime_offset", system),

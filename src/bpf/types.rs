@@ -34,6 +34,8 @@ pub(crate) struct KernelTypes {
 /// Offsets in `task_struct` of what it used, and what a `tp_btf` program at its end is attached by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct UsageTypes {
+    /// Of `start_time`, which distinguishes tasks at the same address.
+    pub(crate) started: u32,
     /// Of `se.sum_exec_runtime`, `utime`, `stime`, `min_flt` and `maj_flt`.
     pub(crate) of_task: [u32; 5],
     /// Of `rchar`, `wchar`, `read_bytes` and `write_bytes` in `ioac`; 0 if this kernel does not count them.
@@ -177,6 +179,7 @@ fn usage_types(btf: &Btf<'_>) -> Option<UsageTypes> {
     let of_task = |path: &[&str]| btf.member_path("task_struct", path);
     let of_io = |name| of_task(&["ioac", name]).unwrap_or_default();
     Some(UsageTypes {
+        started: of_task(&["start_time"])?,
         of_task: [
             of_task(&["se", "sum_exec_runtime"])?,
             of_task(&["utime"])?,

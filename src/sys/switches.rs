@@ -13,7 +13,10 @@ use super::{counters, page};
 const HEAD: usize = 1024;
 const TAIL: usize = 1032;
 /// `enum perf_event_type`
+const LOST: u32 = 2;
 const SWITCH: u32 = 14;
+/// Room for thousands of switches: on a busy machine a thread that works is preempted often.
+const PAGES: usize = 16;
 /// `PERF_RECORD_MISC_*`
 const OUT: u16 = 1 << 13;
 const PREEMPTED: u16 = 1 << 14;
@@ -37,11 +40,11 @@ impl Switches {
     pub(crate) fn record() -> io::Result<Self> {
         let event = counters::switches_of_this_thread()?;
         let start = page::size()? as usize / size_of::<u64>();
-        let ring = Mapping::new(event.as_fd(), 2 * start)?;
+        let ring = Mapping::new(event.as_fd(), (1 + PAGES) * start)?;
         Ok(Self {
             ring,
             start,
-            words: start as u64,
+            words: (PAGES * start) as u64,
             absences: Absences::default(),
             _event: event,
         })
@@ -61,7 +64,9 @@ impl Switches {
             let misc = u16::from_ne_bytes(misc);
             match u32::from_ne_bytes([a, b, c, d]) {
                 SWITCH => self.absences.add(misc, self.word(tail + 8)),
-                _ => whole = false,
+                LOST => whole = false,
+                // For example of the event itself, that it was throttled.
+                _ => {}
             }
             // Records are whole words.
             tail += u64::from(size.max(8));

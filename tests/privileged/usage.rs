@@ -52,8 +52,14 @@ fn assert_between(summary: &Value, file: &Path) {
 /// `uninherited`: what of the inner measurement is not part of the outer one.
 fn assert_between_with(summary: &Value, file: &Path, uninherited: f64) {
     let sum = |name| numbers(file, name).iter().sum::<u64>() as f64;
+    let is_complete = summary["quality"]["usage_unreported"] == 0;
+    assert_eq!(summary["usage_complete"], is_complete, "{summary}");
     let faults = summary["page_faults_cached"].as_f64().expect("a number");
-    assert!(sum("faults") <= faults, "{}: {summary}", sum("faults"));
+    assert!(
+        sum("faults") <= faults || !is_complete,
+        "{}: {summary}",
+        sum("faults")
+    );
     if uninherited == 0.0 {
         assert!(
             faults <= sum("faults-around"),
@@ -66,10 +72,9 @@ fn assert_between_with(summary: &Value, file: &Path, uninherited: f64) {
     let seen = seconds(summary, "cpu_secs") * 1e9;
     assert!(inside > 0.0 && outside > 0.0, "{inside} {outside}");
     assert!(
-        inside <= seen + RUSAGE_NS as f64 && seen <= outside + RUSAGE_NS as f64,
+        (inside <= seen + RUSAGE_NS as f64 || !is_complete) && seen <= outside + RUSAGE_NS as f64,
         "{inside} <= {seen} <= {outside}: {summary}"
     );
-    assert_eq!(summary["usage_complete"], true, "{summary}");
     let parts = seconds(summary, "cpu_user_secs") + seconds(summary, "cpu_system_secs");
     assert!((parts * 1e9 - seen).abs() < 10.0, "{parts}: {summary}");
 }

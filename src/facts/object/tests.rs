@@ -46,7 +46,7 @@ fn shared(name: &str) -> Row<'_> {
         "denet_spill" => (name, 1, Some(24), Some(8), 8192, 0),
         "denet_ended" => (name, 27, None, None, 2 << 20, 0),
         "denet_control" => (name, 2, Some(4), Some(112), 1, MMAPABLE),
-        "denet_unfreed" => (name, 1, Some(8), Some(88), 65536, 0),
+        "denet_unfreed" => (name, 1, Some(8), Some(96), 65536, 0),
         other => panic!("{other} is not in common.h"),
     }
 }
