@@ -211,7 +211,7 @@ fn prove(system: &System, user: Option<&str>, prefix: &Path) -> Vec<Proof> {
     }
 }
 
-/// The user for whom the machine was set up, and the path of the installed smoke test.
+/// The user that the machine was set up for, and the path of the installed smoke test.
 fn set_up_for(lines: &[Line]) -> (Option<&str>, Option<&Path>) {
     let user = lines.iter().find_map(|line| match &line.target {
         Target::Member { user, .. } => Some(user.as_str()),

@@ -306,7 +306,7 @@ impl Sampler {
         living.count()
     }
 
-    /// The kernel told of an end, whether or not its process was ever seen here.
+    /// The kernel reported an end, whether or not a sample saw its process.
     pub(crate) fn told_of(&mut self, exited: Exited, start_ns: u64) {
         if let Books::Reported { accounts, .. } = &mut self.books {
             accounts.name((exited.pid, start_ns), &exited.command);

@@ -16,7 +16,7 @@ impl<'a, 'd> Fields<'a, 'd> {
         Self { object, doubts }
     }
 
-    /// Counts the names that nobody here knows. Exact bytes may be beside any string.
+    /// Counts unknown names. Exact bytes may be beside any string.
     pub(super) fn known(&mut self, lists: &[&[&str]]) {
         for name in self.object.keys() {
             let of = name.strip_suffix("_bytes_b64").unwrap_or(name);

@@ -202,7 +202,7 @@ impl Sampler {
                 let last_seen: Vec<_> = gone.iter().map(|(_, known)| used_by(known)).collect();
                 match descendants {
                     true => ledger.settle(faults, &last_seen),
-                    // Nobody inherits who is left out.
+                    // What is left out is not inherited.
                     false => ledger.keep(&last_seen),
                 }
                 for known in self.known.values_mut() {
